@@ -2,4 +2,5 @@
 pub mod clock;
 pub mod engine;
 pub mod order;
+pub mod shard;
 pub mod store;
