@@ -1,0 +1,4 @@
+//! orderd
+pub mod clock;
+pub mod order;
+pub mod store;
