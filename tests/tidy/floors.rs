@@ -107,16 +107,19 @@ fn floors(source: &Source, paths: &[Path]) -> Vec<Finding> {
 
 /// The module directly below `src/` that a path leads to, through `crate::` or enough `super::`.
 fn module_named_by<'a>(source: &Source, path: &'a Path) -> Option<&'a str> {
-    let is_super = |segment: &&String| segment.as_str() == "super";
-    let steps = match path.segments.first().map(String::as_str)? {
+    let is_relative = |segment: &&String| matches!(segment.as_str(), "self" | "super");
+    let relative = path.segments.iter().take_while(is_relative);
+    let supers = relative
+        .clone()
+        .filter(|segment| *segment == "super")
+        .count();
+    let steps = match path.segments.first()?.as_str() {
         "crate" => 1,
-        "self" => path.segments.iter().skip(1).take_while(is_super).count() + 1,
-        _ => path.segments.iter().take_while(is_super).count(),
+        _ if supers > 0 && supers >= module_depth(source, path.at) => relative.count(),
+        _ => return None,
     };
-    let leaves = path.segments[0] == "crate"
-        || path.segments.iter().filter(is_super).count() >= module_depth(source, path.at);
     let target = path.segments.get(steps).map(String::as_str);
-    target.filter(|target| leaves && *target != "self")
+    target.filter(|target| *target != "self")
 }
 
 /// How many `super` lead from a place to the root: folders, the file and `mod name {` around it.

@@ -218,14 +218,14 @@ pub fn line_of(text: &str, at: usize) -> usize {
 /// The offset of the bracket that closes the one at `open`, or the end of the code.
 pub fn closing(code: &str, open: usize) -> usize {
     let mut depth = 0_i32;
-    for (at, byte) in code.bytes().enumerate().skip(open) {
+    for (n, byte) in code.as_bytes()[open..].iter().enumerate() {
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth -= 1,
             _ => continue,
         }
         if depth == 0 {
-            return at;
+            return open + n;
         }
     }
     code.len()
