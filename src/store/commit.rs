@@ -3,11 +3,9 @@
 //! Data only. An order that changed several times since the last commit is in here once, in its latest state;
 //! its events are all there.
 
-use std::sync::Arc;
-
 use super::{Tally, journal};
 use crate::clock::Timestamp;
-use crate::order::{Event, NewOrder, OrderId, OrderState, Position, Process, Seq, ShardNumber};
+use crate::order::{Event, Order, OrderState, Position, Process, Seq, ShardNumber};
 
 /// One batch of changes.
 #[derive(Debug, Default)]
@@ -23,32 +21,13 @@ pub struct Commit {
     /// Processes that orders of this batch are the first to pin.
     pub definitions: Vec<Process>,
     /// New orders, ascending by sequence number.
-    pub created: Vec<Created>,
+    pub created: Vec<Box<Order>>,
     /// Other orders that changed, each once, in any order.
     pub changed: Vec<Changed>,
     /// Every transition, in the order in which it happened.
     pub events: Vec<Event>,
     /// How the counters change if no new order collides.
     pub tally: Tally,
-}
-
-/// A new order.
-#[derive(Debug)]
-pub struct Created {
-    /// Its sequence number.
-    pub seq: Seq,
-    /// Its id, the client's or ours.
-    pub id: OrderId,
-    /// What was ordered.
-    pub order: Box<NewOrder>,
-    /// Name of its process.
-    pub process: Arc<str>,
-    /// Version of the process that it pins.
-    pub process_version: u32,
-    /// When it was accepted.
-    pub created_at: Timestamp,
-    /// Its first state.
-    pub state: OrderState,
 }
 
 /// The latest state of an order that is in the store already.
@@ -93,7 +72,7 @@ impl Commit {
     pub fn tally_change(&self, collided: &[usize]) -> Tally {
         let mut change = self.tally;
         for created in collided.iter().map(|at| &self.created[*at]) {
-            change.count(created.state.status.kind(), created.order.priority, -1);
+            change.count(created.state.status.kind(), created.priority, -1);
         }
         change
     }

@@ -14,7 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-pub use commit::{Changed, Commit, Created, Receipt};
+pub use commit::{Changed, Commit, Receipt};
 pub use error::StoreError;
 pub use query::{
     Durability, EventPlace, EventView, JournalRow, ListQuery, OpenOrder, Opening, Page,

@@ -159,19 +159,19 @@ fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<V
                  ?20, ?21, ?22, ?23)
          ON CONFLICT (id) DO NOTHING",
     )?;
-    for (at, created) in commit.created.iter().enumerate() {
-        let (order, state) = (&created.order, &created.state);
+    for (at, order) in commit.created.iter().enumerate() {
+        let state = &order.state;
         let columns = StateColumns::of(state.status);
         let inserted = insert.execute(params![
-            created.seq.0,
-            created.id.as_str(),
+            order.seq.0,
+            order.id.as_str(),
             &*order.customer_id,
-            &*created.process,
-            created.process_version,
+            &*order.process,
+            order.process_version,
             order.priority.number(),
             order.total.minor(),
             order.total.currency().code(),
-            created.created_at.0,
+            order.created_at.0,
             order.start_at.map(|time| time.0),
             order.expires_at.map(|time| time.0),
             columns.status,
