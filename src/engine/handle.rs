@@ -9,7 +9,8 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::Stats;
-use super::inbox::{Command, Inbox, Push, Reply};
+use super::inbox::{Answer, Command, Inbox, Push};
+use crate::clock;
 use crate::order::{NewOrder, Order, OrderId, OrderState};
 use crate::store::StoreError;
 
@@ -92,9 +93,11 @@ impl Handle {
             (None, None)
         };
         let (reply, answer) = oneshot::channel();
+        let arrived_at = clock::monotonic();
         self.push(Command::Submit {
             order,
-            reply: Reply(reply),
+            reply,
+            arrived_at,
             watch,
         })?;
         // An engine that ends without an answer was stopped in the middle: nobody knows.
@@ -103,12 +106,14 @@ impl Handle {
     }
 
     /// Submits many orders in one flush; answers for each, in order.
-    pub async fn submit_batch(
-        &self,
-        orders: Vec<NewOrder>,
-    ) -> Result<Vec<Result<Box<Order>, SubmitError>>, SubmitError> {
+    pub async fn submit_batch(&self, orders: Vec<NewOrder>) -> Result<Vec<Answer>, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        self.push(Command::SubmitBatch { orders, reply })?;
+        let arrived_at = clock::monotonic();
+        self.push(Command::SubmitBatch {
+            orders,
+            reply,
+            arrived_at,
+        })?;
         answer.await.map_err(|_| SubmitError::OutcomeUnknown)
     }
 

@@ -75,7 +75,7 @@ impl Money {
 
     /// Reads decimal text in major units, such as `99.99`, exactly. Trailing zeros do not count as decimals.
     pub fn parse_decimal(text: &str, currency: Currency) -> Result<Self, MoneyError> {
-        if let Some(rest) = text.strip_prefix('-') {
+        if let Some(rest) = text.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
             let zero = Self::parse_decimal(rest, currency)?.minor == 0;
             return if zero {
                 Self::new(0, currency)
