@@ -1,7 +1,7 @@
 //! Processes: named, versioned lists of steps, and the registry of those that are known.
 //!
-//! An order pins the version it began with. A definition never changes under the same version; limits are
-//! not part of it.
+//! An order pins the version it began with. A definition never changes under the same version;
+//! limits are not part of it.
 
 use std::sync::Arc;
 
@@ -150,7 +150,8 @@ pub struct VersionReused {
     pub version: u32,
 }
 
-/// All processes that are known: those that new orders may name, and older versions that open orders pin.
+/// All processes that are known: those that new orders may name, and older versions that open
+/// orders pin.
 #[derive(Clone, Debug, Default)]
 pub struct Processes {
     all: Vec<Process>,
@@ -158,7 +159,8 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// The processes of the configuration (`current`), and those `kept` by the store from earlier starts.
+    /// The processes of the configuration (`current`), and those `kept` by the store from earlier
+    /// starts.
     ///
     /// Fails if a current one has the name and version of a kept one, but other steps.
     pub fn new(current: Vec<Process>, kept: Vec<Process>) -> Result<Self, VersionReused> {
