@@ -168,7 +168,8 @@ impl Processes {
             current: current.len(),
             all: current,
         };
-        for old in kept {
+        for mut old in kept {
+            processes.limit_like_current(&mut old);
             match processes.find_version(&old.name, old.version) {
                 None => processes.all.push(old),
                 Some((_, same)) if same.defines_the_same(&old) => {}
@@ -181,6 +182,20 @@ impl Processes {
             }
         }
         Ok(processes)
+    }
+
+    /// Limits and retries are not part of a definition: an old version follows the current one's, step by
+    /// step name.
+    fn limit_like_current(&self, old: &mut Process) {
+        let Some(current) = self.find(&old.name).map(|index| self.at(index)) else {
+            return;
+        };
+        old.concurrency = current.concurrency;
+        for step in &mut old.steps {
+            if let Some(same) = current.steps.iter().find(|same| same.name == step.name) {
+                (step.concurrency, step.retry) = (same.concurrency, same.retry);
+            }
+        }
     }
 
     /// The process that new orders with this name get.

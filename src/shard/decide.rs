@@ -167,10 +167,10 @@ impl Shard {
         };
         let record = *self.book.at(slot);
         match (kind, record.status) {
-            (TimerKind::Expiry, Status::Scheduled { .. } | Status::Pending { .. }) => {
-                if !is_begun(&record) {
-                    self.make(slot, Move::to(Transition::Expire { at: now }), now);
-                }
+            (TimerKind::Expiry, Status::Scheduled { .. } | Status::Pending { .. })
+                if !is_begun(&record) =>
+            {
+                self.make(slot, Move::to(Transition::Expire { at: now }), now);
             }
             (TimerKind::Move, _) if record.due != due => {}
             (TimerKind::Move, Status::Scheduled { .. }) => {

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use error::StoreError;
-pub use query::{Durability, EventPlace, EventView, JournalRow, ListQuery, Page};
+pub use query::{Durability, EventPlace, EventView, JournalRow, ListQuery, Page, ShardHead};
 
 use crate::order::{
     Commit, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,

@@ -7,6 +7,19 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::order::{EventKind, Order, OrderId, Position, Priority, Seq, StatusKind};
 
+/// Where a shard's journal ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardHead {
+    /// The epoch under which it was opened last.
+    pub epoch: i64,
+    /// The last commit.
+    pub position: Position,
+    /// The hash of its journal row.
+    pub hash: [u8; 32],
+    /// The highest sequence number ever stored.
+    pub last_seq: Seq,
+}
+
 /// Which orders to list. A filter that is `None` lets everything through.
 #[derive(Clone, Debug, Default)]
 pub struct ListQuery {

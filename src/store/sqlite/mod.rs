@@ -21,7 +21,8 @@ use rusqlite::Connection;
 use self::checkpoint::Checkpointer;
 use self::write::Writer;
 use super::{
-    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Store, StoreError,
+    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, ShardHead, Store,
+    StoreError,
 };
 use crate::order::{
     Commit, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
@@ -146,11 +147,8 @@ impl Snapshot {
         read::orders_ascending(&self.0, after, limit)
     }
 
-    /// Epoch, position, chain hash and highest sequence number of a shard, if it was ever opened.
-    pub fn head(
-        &self,
-        shard: ShardNumber,
-    ) -> Result<Option<(i64, Position, [u8; 32], Seq)>, StoreError> {
+    /// Where a shard's journal ends, if it was ever opened.
+    pub fn head(&self, shard: ShardNumber) -> Result<Option<ShardHead>, StoreError> {
         read::head(&self.0, shard)
     }
 

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::order::{
     OpenOrder, Order, OrderId, Position, Priority, Process, Seq, ShardNumber, StatusKind, Tally,
 };
-use crate::store::{JournalRow, ListQuery, Page, StoreError};
+use crate::store::{JournalRow, ListQuery, Page, ShardHead, StoreError};
 
 /// Most rows that one page of a filtered list looks at. About a tenth of a second.
 const WINDOW: i64 = 100_000;
@@ -241,19 +241,16 @@ pub(super) fn definitions(connection: &Connection) -> Read<Vec<Process>> {
     })
 }
 
-/// Epoch, position, chain hash and highest sequence number of a shard.
-pub(super) fn head(
-    connection: &Connection,
-    shard: ShardNumber,
-) -> Read<Option<(i64, Position, [u8; 32], Seq)>> {
+/// Where a shard's journal ends, if it was ever opened.
+pub(super) fn head(connection: &Connection, shard: ShardNumber) -> Read<Option<ShardHead>> {
     let sql = "SELECT epoch, position, hash, last_seq FROM shards WHERE shard = ?1";
     let read = connection.query_row(sql, [shard.0], |row| {
-        Ok((
-            row.get(0)?,
-            Position(row.get(1)?),
-            row.get(2)?,
-            Seq(row.get(3)?),
-        ))
+        Ok(ShardHead {
+            epoch: row.get(0)?,
+            position: Position(row.get(1)?),
+            hash: row.get(2)?,
+            last_seq: Seq(row.get(3)?),
+        })
     });
     read.optional().map_err(unreadable)
 }

@@ -10,7 +10,7 @@ use super::checkpoint::{self, Watch};
 use super::read;
 use super::row::{self, StateColumns};
 use crate::order::{Commit, Opening, Position, Receipt, Seq, ShardNumber};
-use crate::store::{StoreError, journal};
+use crate::store::{ShardHead, StoreError, journal};
 
 /// The connection that writes, and the head of the journal's hash chain.
 pub(super) struct Writer {
@@ -49,7 +49,12 @@ impl Writer {
             let missing = || StoreError::Refused {
                 detail: "no row for the shard".into(),
             };
-            let (epoch, position, hash, last_seq) = head.ok_or_else(missing)?;
+            let ShardHead {
+                epoch,
+                position,
+                hash,
+                last_seq,
+            } = head.ok_or_else(missing)?;
             let tally = read::tally(connection, shard)?;
             let definitions = read::definitions(connection)?;
             Ok((
