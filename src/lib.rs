@@ -26,6 +26,7 @@
 
 pub mod clock;
 pub mod engine;
+pub mod http;
 pub mod order;
 pub mod shard;
 pub mod store;

@@ -58,7 +58,9 @@ impl BodyBudget {
         if size.lower() > limit as u64 {
             return Err(too_large());
         }
-        let expected = size.upper().map_or(limit, |upper| limit.min(upper as usize));
+        let expected = size
+            .upper()
+            .map_or(limit, |upper| limit.min(upper as usize));
         let room = if expected > SMALL_BYTES {
             let units = u32::try_from(expected.div_ceil(BUDGET_UNIT)).unwrap_or(u32::MAX);
             self.room.clone().acquire_many_owned(units).await.ok()

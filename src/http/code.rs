@@ -5,7 +5,10 @@
 
 /// A stable word for what went wrong with a request. The table [`CODES`] says what each means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the table below documents each, for clients too")]
+#[expect(
+    missing_docs,
+    reason = "the table below documents each, for clients too"
+)]
 pub enum Code {
     MalformedJson,
     TooDeep,
@@ -242,21 +245,45 @@ pub const CODES: &[Entry] = &[
 
 /// Codes of single faults inside `errors`, and what they mean.
 pub const FIELD_CODES: &[(&str, &str)] = &[
-    ("wrong-type", "The field has another JSON type than it must have."),
-    ("missing-field", "A field that every order has is not there."),
-    ("unknown-field", "There is no such field; perhaps its name is misspelt."),
+    (
+        "wrong-type",
+        "The field has another JSON type than it must have.",
+    ),
+    (
+        "missing-field",
+        "A field that every order has is not there.",
+    ),
+    (
+        "unknown-field",
+        "There is no such field; perhaps its name is misspelt.",
+    ),
     ("duplicate-field", "The field is there twice."),
-    ("out-of-range", "The number or time is outside of what is allowed."),
-    ("invalid-length", "The text or list is too short or too long."),
-    ("invalid-character", "The text has a character that is not allowed."),
+    (
+        "out-of-range",
+        "The number or time is outside of what is allowed.",
+    ),
+    (
+        "invalid-length",
+        "The text or list is too short or too long.",
+    ),
+    (
+        "invalid-character",
+        "The text has a character that is not allowed.",
+    ),
     (
         "invalid-money",
         "An amount of money is a whole number of minor units: 9999 is 99.99 USD. Never rounded.",
     ),
     ("invalid-time", "The time is not RFC 3339 with an offset."),
-    ("unknown-currency", "The currency is not an ISO 4217 code in capitals."),
+    (
+        "unknown-currency",
+        "The currency is not an ISO 4217 code in capitals.",
+    ),
     ("unknown-process", "The server has no process of this name."),
-    ("sum-mismatch", "All lines are priced, and they do not add up to the total."),
+    (
+        "sum-mismatch",
+        "All lines are priced, and they do not add up to the total.",
+    ),
 ];
 
 impl Code {
@@ -287,7 +314,9 @@ mod tests {
     #[test]
     fn names_are_unique() {
         let names = CODES.iter().map(|entry| entry.name);
-        let names: Vec<_> = names.chain(FIELD_CODES.iter().map(|field| field.0)).collect();
+        let names: Vec<_> = names
+            .chain(FIELD_CODES.iter().map(|field| field.0))
+            .collect();
         let unique: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(unique.len(), names.len());
     }

@@ -77,7 +77,9 @@ fn is_too_deep(body: &[u8]) -> bool {
 
 /// Turns the reader's message into a fault. The words it looks for are those of serde.
 fn fault(path: &Path, message: &str) -> Fault {
-    let message = message.rsplit_once(" at line ").map_or(message, |(text, _)| text);
+    let message = message
+        .rsplit_once(" at line ")
+        .map_or(message, |(text, _)| text);
     let pointer = pointer(path);
     let quoted = message.split('`').nth(1).unwrap_or_default();
     if let Some((code, detail)) = message
@@ -112,16 +114,19 @@ fn fault(path: &Path, message: &str) -> Fault {
 
 /// The table's own text for a code that `wire` gave.
 fn own_code(code: &str) -> &'static str {
-    let known = super::code::FIELD_CODES.iter().find(|(name, _)| *name == code);
+    let known = super::code::FIELD_CODES
+        .iter()
+        .find(|(name, _)| *name == code);
     known.map_or("wrong-type", |(name, _)| name)
 }
 
 fn pointer(path: &Path) -> String {
-    path.iter().fold(String::new(), |pointer, segment| match segment {
-        Segment::Seq { index } => format!("{pointer}/{index}"),
-        Segment::Map { key } => format!("{pointer}/{}", escaped(key)),
-        Segment::Enum { .. } | Segment::Unknown => pointer,
-    })
+    path.iter()
+        .fold(String::new(), |pointer, segment| match segment {
+            Segment::Seq { index } => format!("{pointer}/{index}"),
+            Segment::Map { key } => format!("{pointer}/{}", escaped(key)),
+            Segment::Enum { .. } | Segment::Unknown => pointer,
+        })
 }
 
 /// The pointer to `field`, which may or may not be the last part of the path already.
@@ -138,7 +143,9 @@ fn escaped(key: &str) -> String {
 }
 
 fn unknown_field(path: &Path, message: &str) -> String {
-    let known = message.rsplit_once("`, expected ").map_or("", |(_, known)| known);
+    let known = message
+        .rsplit_once("`, expected ")
+        .map_or("", |(_, known)| known);
     let known = known.split('`').skip(1).step_by(2);
     let wanted = match path.iter().next_back() {
         Some(Segment::Map { key }) => key.as_str(),
@@ -161,7 +168,11 @@ fn distance(left: &str, right: &str) -> usize {
     if left.len().abs_diff(right.len()) > right.len() {
         return usize::MAX;
     }
-    let left: Vec<char> = left.to_lowercase().replace(['_', '-'], "").chars().collect();
+    let left: Vec<char> = left
+        .to_lowercase()
+        .replace(['_', '-'], "")
+        .chars()
+        .collect();
     let right: Vec<char> = right.replace('_', "").chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (at, letter) in left.iter().enumerate() {

@@ -183,7 +183,10 @@ impl From<SubmitError> for ApiError {
         };
         if matches!(code, Code::StoreUnavailable | Code::StorageFull) {
             // The engine logs the cause; what a store says may name files of the machine.
-            return Self::new(code, "the order is not stored; the server's log has the cause");
+            return Self::new(
+                code,
+                "the order is not stored; the server's log has the cause",
+            );
         }
         let detail = error.to_string().into();
         let holder = match error {

@@ -16,7 +16,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -173,19 +173,22 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut response = match &mut self.progress {
-            Progress::Refused(error) => error.answer(self.request_id.to_str().ok()),
+            Progress::Refused(error) => error.clone().into_response(),
             Progress::Running(route) => {
                 // A future that has panicked is never polled again, so nobody sees its broken state.
                 let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(route).poll(context)));
                 match polled {
                     Ok(polled) => match ready!(polled) {
-                        Ok(response) => self.finished(response),
+                        Ok(response) => response,
                         Err(never) => match never {},
                     },
                     Err(panic) => self.panicked(panic.as_ref()),
                 }
             }
         };
+        if response.status().as_u16() >= 400 {
+            response = self.finished(response);
+        }
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, self.request_id.clone());
         let status = response.status();
@@ -207,10 +210,6 @@ impl Future for Answer {
 impl Answer {
     /// Writes the request's id into a problem document; every other answer stays as it is.
     fn finished(&self, mut response: Response) -> Response {
-        let status = response.status();
-        if !status.is_client_error() && !status.is_server_error() {
-            return response;
-        }
         let Some(error) = response.extensions_mut().remove::<ApiError>() else {
             return response;
         };
@@ -231,6 +230,6 @@ impl Answer {
             "a handler panicked"
         );
         let detail = "the server made a mistake; its log has the cause";
-        ApiError::new(Code::Internal, detail).answer(self.request_id.to_str().ok())
+        ApiError::new(Code::Internal, detail).into_response()
     }
 }

@@ -6,6 +6,7 @@
 
 mod body;
 mod code;
+mod connection;
 mod diagnosis;
 mod error;
 mod front;

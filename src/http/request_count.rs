@@ -57,7 +57,10 @@ impl Route {
             (false, "orders") => Self::List,
             (false, "events") => Self::Events,
             (false, "stats") => Self::Stats,
-            (false, _) => match rest.strip_prefix("orders/").map(|rest| rest.split_once('/')) {
+            (false, _) => match rest
+                .strip_prefix("orders/")
+                .map(|rest| rest.split_once('/'))
+            {
                 Some(None) => Self::Read,
                 Some(Some((_, "events"))) => Self::History,
                 _ => Self::Other,

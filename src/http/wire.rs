@@ -139,7 +139,7 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for Text<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(TextVisitor)
     }
@@ -153,7 +153,10 @@ struct WholeVisitor {
 
 impl WholeVisitor {
     fn coded<E: Error>(&self, code: &str, value: impl fmt::Display) -> E {
-        E::custom(format_args!("{CODED}{code}:must be {}, is {value}", self.expecting))
+        E::custom(format_args!(
+            "{CODED}{code}:must be {}, is {value}",
+            self.expecting
+        ))
     }
 }
 
@@ -221,7 +224,7 @@ impl<'de> Visitor<'de> for ItemsVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for Items<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(ItemsVisitor)
     }
@@ -257,7 +260,7 @@ impl<'de> Visitor<'de> for ItemVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for WireItem<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for WireItem<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ItemVisitor)
     }
@@ -285,7 +288,7 @@ impl<'de> Visitor<'de> for MetadataVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for Metadata<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Metadata<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(MetadataVisitor)
     }
