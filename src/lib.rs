@@ -1,0 +1,4 @@
+//! orderd: an order-processing server in one binary.
+
+pub mod cli;
+pub mod clock;
