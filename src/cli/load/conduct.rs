@@ -169,7 +169,6 @@ impl Run {
         spawn("pace", pace).map(Some)
     }
 
-    #[expect(clippy::type_complexity, reason = "a thread's result, used once")]
     fn start_feeder(
         &mut self,
         start: Instant,
@@ -257,16 +256,20 @@ fn generated_source(settings: &Settings, id_prefix: &str) -> Source {
         process: arguments.process.clone(),
         id_prefix: is_numbered.then(|| id_prefix.to_owned()),
     };
-    let arrivals = match settings.tempo {
-        Tempo::Rate(rate) => Some(Arrivals::new(Schedule::new(rate, arguments.batch))),
+    let schedule = match settings.tempo {
+        Tempo::Rate(rate) => Some(Schedule::new(rate, arguments.batch)),
         Tempo::Closed | Tempo::Pace(_) => None,
     };
+    let planned = schedule.zip(settings.duration).map(|(schedule, duration)| {
+        let requests = schedule.due_by(duration.saturating_sub(Duration::from_nanos(1)));
+        requests.saturating_mul(u64::from(arguments.batch))
+    });
     Source::Generated(Generated {
         plan: Plan::new(&mix, &settings.target),
-        orders_max: settings.orders_max,
+        orders_max: settings.orders_max.min(planned.unwrap_or(u64::MAX)),
         batch: arguments.batch,
         is_numbered,
-        arrivals,
+        arrivals: schedule.map(Arrivals::new),
         taken: AtomicU64::new(0),
     })
 }

@@ -64,28 +64,35 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    LocalSet::new().block_on(&runtime, load(&settings, &label, run))
+    let (interrupts, _) = watch::channel(0);
+    let report = LocalSet::new().block_on(&runtime, async {
+        let by_signal = interrupts.clone();
+        tokio::task::spawn_local(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                by_signal.send_modify(|count| *count += 1);
+            }
+        });
+        load(&settings, &label, run, &interrupts).await
+    })?;
+    print(&settings, &report)?;
+    Ok(report.exit_code)
 }
 
-async fn load(settings: &Settings, label: &str, run: Run) -> anyhow::Result<u8> {
+/// Sends, verifies and reports. Runs inside a `LocalSet`.
+async fn load(
+    settings: &Settings,
+    label: &str,
+    run: Run,
+    interrupts: &watch::Sender<u32>,
+) -> anyhow::Result<Report> {
     let active_before = probe(&settings.target).await?;
-    let (interrupts, interrupted) = watch::channel(0);
-    let by_signal = interrupts.clone();
-    let signals = tokio::task::spawn_local(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            by_signal.send_modify(|count| *count += 1);
-        }
-    });
-    let mut sent = send(settings, label, run, &interrupts).await?;
+    let mut sent = send(settings, label, run, interrupts).await?;
     let verification = if settings.arguments.no_verify {
         None
     } else {
-        Some(prove(settings, active_before, &mut sent, interrupted).await)
+        Some(prove(settings, active_before, &mut sent, interrupts.subscribe()).await)
     };
-    signals.abort();
-    let report = Report::new(settings, label, sent, verification);
-    print(settings, &report)?;
-    Ok(report.exit_code)
+    Ok(Report::new(settings, label, sent, verification))
 }
 
 /// Asks the server how many orders go on; `None` if it has no such statistics.
@@ -182,3 +189,6 @@ fn base36(number: i64) -> String {
     }
     digits.iter().rev().collect()
 }
+
+#[cfg(test)]
+mod tests;

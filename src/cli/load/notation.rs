@@ -119,7 +119,7 @@ impl Weights {
     /// The priority (1 to 3) of place `index` out of `count` places, so that all places together
     /// have these shares.
     pub fn priority_at(self, index: usize, count: usize) -> u8 {
-        let [high, medium, low] = self.0.map(|weight| u128::from(weight));
+        let [high, medium, low] = self.0.map(u128::from);
         let place = (index as u128 * (high + medium + low)) / (count.max(1) as u128);
         match place {
             place if place < high => 1,

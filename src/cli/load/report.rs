@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::arguments::{Settings, Tempo};
 use super::conduct::Sent;
@@ -119,11 +119,16 @@ pub struct Distribution {
     /// The average.
     pub mean_us: f64,
     /// Percentiles by name.
+    #[serde(serialize_with = "as_map")]
     pub percentiles_us: Vec<(&'static str, u64)>,
     /// The longest.
     pub max_us: u64,
     /// The histogram.
     pub bars: Vec<Bar>,
+}
+
+fn as_map<S: Serializer>(pairs: &[(&str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().copied())
 }
 
 const PERCENTILES: [(&str, f64); 7] = [

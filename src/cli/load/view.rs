@@ -168,12 +168,8 @@ impl Follower {
 
 /// How many that are in a second; 0 if no time has passed.
 fn per_second(count: u64, time: Duration) -> u64 {
-    let nanos = time.as_nanos();
-    if nanos == 0 {
-        0
-    } else {
-        (u128::from(count) * 1_000_000_000 / nanos) as u64
-    }
+    let scaled = u128::from(count) * 1_000_000_000;
+    scaled.checked_div(time.as_nanos()).unwrap_or(0) as u64
 }
 
 #[cfg(test)]
