@@ -1,19 +1,70 @@
-//! Time: the only place that asks the machine what time it is.
-//! Everything else is given the time as an argument.
+//! The only place that reads a clock.
+//!
+//! Everything above gets the time as an argument, or a `Clock` from the composition root. Wall time is for
+//! what people see and for schedules; `monotonic` is for measuring how long something took.
+//! Nothing here sleeps, and nothing here decides.
 
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// A point in time: microseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A point in time: whole microseconds since 1970-01-01 UTC. The same form in memory, on disk and in SQL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
-/// The clock of this machine.
+/// Microseconds in a second.
+pub const MICROS_PER_SECOND: i64 = 1_000_000;
+
+impl Timestamp {
+    /// The latest time that is accepted from outside: the end of the year 9999.
+    pub const MAX: Self = Self(253_402_207_200 * MICROS_PER_SECOND - 1);
+
+    /// This time plus `micros` microseconds; saturates.
+    pub fn plus(self, micros: i64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// Microseconds from `earlier` to this time; negative if `earlier` is later; saturates.
+    pub fn micros_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Whole milliseconds since 1970, never negative: the time part of a UUIDv7.
+    pub fn unix_millis(self) -> u64 {
+        u64::try_from(self.0 / 1_000).unwrap_or(0)
+    }
+
+    /// Reads an RFC 3339 time with an offset. `None` if it is not one, or lies outside 1970..=9999.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let instant: jiff::Timestamp = text.parse().ok()?;
+        let micros = Self(instant.as_microsecond());
+        (micros.0 >= 0 && micros <= Self::MAX).then_some(micros)
+    }
+}
+
+/// RFC 3339 in UTC with exactly six decimals, so that texts sort like times.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(instant) => write!(f, "{instant:.6}"),
+            Err(_) => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+/// Where the time comes from. Two implementations: the system's, and one that tests move by hand.
+pub trait Clock: Send + Sync {
+    /// The wall clock now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's own clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-impl SystemClock {
-    /// The wall time now. Saturates at the ends of the range.
-    pub fn now(&self) -> Timestamp {
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -21,7 +72,66 @@ impl SystemClock {
     }
 }
 
-/// The monotonic time now: for measuring how long something took.
+/// A clock that stands still until somebody moves it. Clones share the same hands.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock(Arc<AtomicI64>);
+
+impl ManualClock {
+    /// A clock that shows `start`.
+    pub fn new(start: Timestamp) -> Self {
+        Self(Arc::new(AtomicI64::new(start.0)))
+    }
+
+    /// Moves the hands by `micros` microseconds, which may be negative.
+    pub fn advance(&self, micros: i64) {
+        self.0.fetch_add(micros, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The monotonic clock, for durations. Never goes back, says nothing about the date.
 pub fn monotonic() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_survives_the_way_through_text() {
+        let time = Timestamp(1_795_231_450_123_456);
+        assert_eq!(time.to_string(), "2026-11-21T03:24:10.123456Z");
+        assert_eq!(Timestamp::parse_rfc3339(&time.to_string()), Some(time));
+        assert_eq!(
+            Timestamp::parse_rfc3339("2026-11-21T04:24:10.123456+01:00"),
+            Some(time)
+        );
+    }
+
+    #[test]
+    fn times_without_an_offset_or_before_1970_are_refused() {
+        for text in [
+            "2026-11-21T03:24:10",
+            "2026-11-21",
+            "1969-12-31T23:59:59Z",
+            "",
+            "now",
+        ] {
+            assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_by_hand() {
+        let clock = ManualClock::new(Timestamp(5));
+        let same = clock.clone();
+        clock.advance(10);
+        assert_eq!(same.now(), Timestamp(15));
+    }
 }

@@ -1,4 +1,7 @@
-//! orderd: an order-processing server in one binary.
-
+//! orderd
 pub mod cli;
 pub mod clock;
+pub mod engine;
+pub mod order;
+pub mod shard;
+pub mod store;

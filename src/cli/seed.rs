@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::{Connection, Target};
 use super::load::mix;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 
 /// Sends sample orders that look like a shop's
 #[derive(Clone, Debug, clap::Args)]

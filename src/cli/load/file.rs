@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 
+use crate::clock::Timestamp;
+
 /// The longest line that is read, in bytes; the server takes no order over 1 MiB.
 const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes that are read at a time.
@@ -116,8 +118,7 @@ pub fn placed_at(line: &[u8]) -> Option<i64> {
         metadata: Metadata,
     }
     let order: Order = serde_json::from_slice(line).ok()?;
-    let timestamp: jiff::Timestamp = order.metadata.placed_at.parse().ok()?;
-    Some(timestamp.as_microsecond())
+    Timestamp::parse_rfc3339(&order.metadata.placed_at).map(|placed| placed.0)
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ use self::record::Haul;
 use self::report::{Facts, Report};
 use self::verify::{Setup, Verification};
 use super::client::{Connection, ExchangeError, Target};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 
 /// Connections that read orders back at most.
 const VERIFY_CONNECTIONS_MAX: usize = 16;

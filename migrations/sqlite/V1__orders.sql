@@ -1,0 +1,118 @@
+-- What orderd keeps, on SQLite. The schema is the first document to read: it says what an order is.
+--
+-- Money is in whole minor units (cents), time in whole microseconds since 1970 UTC. Numbers of statuses are
+-- in `order_status`. Everything is written by one writer, in one kind of transaction: the commit of a shard.
+
+-- The ten statuses, and whether an order can still leave them. Read-only, for people and for joins.
+CREATE TABLE order_status (
+  status   INTEGER PRIMARY KEY,
+  name     TEXT    NOT NULL UNIQUE,
+  is_final INTEGER NOT NULL CHECK (is_final IN (0, 1))
+) STRICT;
+
+INSERT INTO order_status (status, name, is_final) VALUES
+  (1, 'scheduled', 0), (2, 'pending', 0), (3, 'processing', 0), (4, 'waiting', 0), (5, 'dead', 0),
+  (6, 'compensating', 0), (7, 'completed', 1), (8, 'cancelled', 1), (9, 'rejected', 1), (10, 'expired', 1);
+
+-- One row for each shard: a single-writer engine. A small installation has exactly one, number 0.
+CREATE TABLE shards (
+  shard    INTEGER PRIMARY KEY CHECK (shard BETWEEN 0 AND 1023),
+  -- Rises each time the shard is opened. A commit under another epoch is refused: its writer was taken over.
+  epoch    INTEGER NOT NULL CHECK (epoch >= 1),
+  -- The last commit, and the hash of its journal row.
+  position INTEGER NOT NULL,
+  hash     BLOB    NOT NULL CHECK (length(hash) = 32),
+  -- The highest sequence number that was ever stored.
+  last_seq INTEGER NOT NULL
+) STRICT;
+
+-- Every process version that an order pins, so that an open order can be finished by the steps it began with.
+CREATE TABLE processes (
+  name       TEXT    NOT NULL,
+  version    INTEGER NOT NULL CHECK (version >= 0),
+  definition TEXT    NOT NULL CHECK (json_valid(definition)),
+  PRIMARY KEY (name, version)
+) STRICT, WITHOUT ROWID;
+
+-- The orders. The key rises with each order, so that new rows always go to the end of the table: that is what
+-- keeps accepting orders as fast with many millions of rows as with none.
+CREATE TABLE orders (
+  seq             INTEGER PRIMARY KEY,
+  -- The id that clients use: theirs, or a UUIDv7 of ours. The only opinion of the store about new orders.
+  id              TEXT    NOT NULL UNIQUE CHECK (length(id) BETWEEN 1 AND 64),
+
+  -- What was ordered. These columns never change.
+  customer_id     TEXT    NOT NULL CHECK (customer_id <> ''),
+  process         TEXT    NOT NULL,
+  process_version INTEGER NOT NULL,
+  priority        INTEGER NOT NULL CHECK (priority BETWEEN 1 AND 3),
+  total_minor     INTEGER NOT NULL CHECK (total_minor >= 0),
+  currency        TEXT    NOT NULL CHECK (length(currency) = 3),
+  created_at      INTEGER NOT NULL,
+  start_at        INTEGER,
+  expires_at      INTEGER,
+
+  -- Where it is in its life. A status carries its data, and only its own.
+  status          INTEGER NOT NULL CHECK (status BETWEEN 1 AND 10),
+  version         INTEGER NOT NULL CHECK (version >= 1),
+  step            TEXT    NOT NULL,
+  attempt         INTEGER NOT NULL CHECK (attempt >= 0),
+  updated_at      INTEGER NOT NULL,
+  -- scheduled: when it starts; pending: when it may start; waiting: until when; dead: since when.
+  due_at          INTEGER CHECK ((due_at IS NOT NULL) = (status IN (1, 2) OR status IN (4, 5))),
+  -- processing: number of the lease; with the epoch of its journal row it is the fence.
+  lease           INTEGER CHECK ((lease IS NOT NULL) = (status = 3)),
+  -- compensating: the final status it is on its way to.
+  target          INTEGER CHECK ((target IS NOT NULL) = (status = 6)),
+  -- final: when it ended.
+  ended_at        INTEGER CHECK ((ended_at IS NOT NULL) = (status >= 7)),
+  -- Why it is where it is, for people.
+  reason          TEXT,
+  -- The journal row that holds its last event: from there its history goes backwards.
+  position        INTEGER NOT NULL,
+
+  -- A JSON object with its items and, if given, address, notes and metadata.
+  payload         TEXT    NOT NULL
+) STRICT;
+
+-- The open orders, for the restart and for lists of them. It holds nothing about the final ones, so it stays
+-- as small as the backlog; its cost on the way of an order is in docs/performance.md.
+CREATE INDEX orders_open ON orders (ended_at) WHERE ended_at IS NULL;
+
+-- The journal: one row for each commit, with every transition in it, in order. Never changed. `entries` is a
+-- JSON array of [seq, version, kind, status, microseconds after the row's time, previous position, step,
+-- attempt, lease, reason]; `hash` is SHA-256 over the row before and this one.
+CREATE TABLE journal (
+  position INTEGER PRIMARY KEY,
+  epoch    INTEGER NOT NULL,
+  at       INTEGER NOT NULL,
+  entries  TEXT    NOT NULL,
+  hash     BLOB    NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
+-- How many orders there are by status and priority; kept with each commit, equal to a recount.
+CREATE TABLE tally (
+  shard    INTEGER NOT NULL,
+  status   INTEGER NOT NULL CHECK (status BETWEEN 1 AND 10),
+  priority INTEGER NOT NULL CHECK (priority BETWEEN 1 AND 3),
+  orders   INTEGER NOT NULL CHECK (orders >= 0),
+  PRIMARY KEY (shard, status, priority)
+) STRICT, WITHOUT ROWID;
+
+-- For people with a SQL prompt: stable names, readable values. Write to nothing here.
+CREATE VIEW order_list AS
+  SELECT o.id AS order_id, o.customer_id, s.name AS status, o.priority, o.process, o.process_version,
+         o.step, o.attempt, o.total_minor, o.currency, o.reason,
+         datetime(o.created_at / 1000000, 'unixepoch') AS created_at,
+         datetime(o.updated_at / 1000000, 'unixepoch') AS updated_at,
+         datetime(o.ended_at / 1000000, 'unixepoch') AS ended_at,
+         o.payload
+    FROM orders o JOIN order_status s USING (status);
+
+CREATE VIEW order_event AS
+  SELECT o.id AS order_id, e.value ->> 1 AS version, e.value ->> 2 AS event, s.name AS status,
+         datetime((j.at + (e.value ->> 4)) / 1000000, 'unixepoch') AS at,
+         e.value ->> 6 AS step, e.value ->> 7 AS attempt, e.value ->> 9 AS reason, j.position
+    FROM journal j, json_each(j.entries) e
+    JOIN orders o ON o.seq = e.value ->> 0
+    JOIN order_status s ON s.status = e.value ->> 3;

@@ -1,0 +1,144 @@
+//! How the floors above talk to an engine: send a command, await the answer.
+//!
+//! An answer comes after the flush, never before. Handles are cheap to clone and outlive the engine: then
+//! they answer that it is draining.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use super::Stats;
+use super::inbox::{Answer, Command, Inbox, Push};
+use crate::clock;
+use crate::order::{NewOrder, Order, OrderId, OrderState};
+use crate::store::StoreError;
+
+/// Sends commands to an engine.
+#[derive(Clone)]
+pub struct Handle {
+    inbox: Arc<Inbox>,
+}
+
+/// Why an order was not accepted. Nothing of it is stored, except perhaps with `OutcomeUnknown`.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SubmitError {
+    /// Another order has this id.
+    #[error("an order with the id {id} exists")]
+    Exists {
+        /// The id, which is also the holder's.
+        id: OrderId,
+    },
+    /// No room for more open orders, or more commands than the engine keeps up with.
+    #[error("too many open orders")]
+    Overloaded,
+    /// The server is shutting down.
+    #[error("the server is shutting down")]
+    Draining,
+    /// The store refused; definitely not stored.
+    #[error("the store refused: {detail}")]
+    StoreUnavailable {
+        /// What the store said.
+        detail: Arc<str>,
+    },
+    /// No room on disk; definitely not stored.
+    #[error("the store is full: {detail}")]
+    StorageFull {
+        /// What the store said.
+        detail: Arc<str>,
+    },
+    /// The commit was sent and its fate is not known. Sending the same order id again gets the one result.
+    #[error("it is not known whether the order is stored")]
+    OutcomeUnknown,
+}
+
+impl SubmitError {
+    /// What a failed commit means for the orders in it.
+    pub(super) fn from_store(error: &StoreError) -> Self {
+        match error {
+            StoreError::Full { detail } => Self::StorageFull {
+                detail: detail.as_str().into(),
+            },
+            StoreError::Unknown { .. } => Self::OutcomeUnknown,
+            other => Self::StoreUnavailable {
+                detail: other.to_string().into(),
+            },
+        }
+    }
+}
+
+/// An accepted order, and how to learn its end.
+pub struct Accepted {
+    /// The order as stored.
+    pub order: Box<Order>,
+    /// Sends the order's state once it is final or dead. Closed at once if too many are watched.
+    pub end: Option<oneshot::Receiver<OrderState>>,
+}
+
+impl Handle {
+    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+        Self { inbox }
+    }
+
+    /// Submits one order; with `is_watched` its end can be awaited too.
+    pub async fn submit(
+        &self,
+        order: Box<NewOrder>,
+        is_watched: bool,
+    ) -> Result<Accepted, SubmitError> {
+        let (watch, end) = if is_watched {
+            let (sender, receiver) = oneshot::channel();
+            (Some(sender), Some(receiver))
+        } else {
+            (None, None)
+        };
+        let (reply, answer) = oneshot::channel();
+        let arrived_at = clock::monotonic();
+        self.push(Command::Submit {
+            order,
+            reply,
+            arrived_at,
+            watch,
+        })?;
+        // An engine that ends without an answer was stopped in the middle: nobody knows.
+        let order = answer.await.unwrap_or(Err(SubmitError::OutcomeUnknown))?;
+        Ok(Accepted { order, end })
+    }
+
+    /// Submits many orders in one flush; answers for each, in order.
+    pub async fn submit_batch(&self, orders: Vec<NewOrder>) -> Result<Vec<Answer>, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let arrived_at = clock::monotonic();
+        self.push(Command::SubmitBatch {
+            orders,
+            reply,
+            arrived_at,
+        })?;
+        answer.await.map_err(|_| SubmitError::OutcomeUnknown)
+    }
+
+    /// A picture of the engine. `None` once it has ended.
+    pub async fn stats(&self) -> Option<Stats> {
+        let (reply, answer) = oneshot::channel();
+        self.push(Command::Stats { reply }).ok()?;
+        answer.await.ok()
+    }
+
+    /// Whether new orders are taken: not draining, not ended.
+    pub fn is_accepting(&self) -> bool {
+        self.inbox.is_open()
+    }
+
+    /// Lets the engine finish what is in its inbox, flush and end. Later commands are refused.
+    pub fn drain(&self) {
+        self.inbox.close();
+    }
+
+    fn push(&self, command: Command) -> Result<(), SubmitError> {
+        match self.inbox.push(command) {
+            Push::Taken => Ok(()),
+            Push::Full => Err(SubmitError::Overloaded),
+            Push::Closed => Err(SubmitError::Draining),
+        }
+    }
+}

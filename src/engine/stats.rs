@@ -1,0 +1,97 @@
+//! What the engine tells about itself, as one consistent picture between two turns.
+//!
+//! Data only; how it is gathered is in `meter`.
+
+use crate::clock::Timestamp;
+use crate::order::{Position, ShardNumber};
+use crate::store::Tally;
+
+/// A picture of the engine between two turns.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// When the engine started.
+    pub started_at: Timestamp,
+    /// Orders by status and priority, over the life of the store.
+    pub tally: Tally,
+    /// Orders accepted per second over the last 1 s, 1 min and 5 min.
+    pub accepted_per_second: [f64; 3],
+    /// Orders completed per second over the last 1 s, 1 min and 5 min.
+    pub completed_per_second: [f64; 3],
+    /// From first start to completion, of orders completed since the start.
+    pub processing_time: Distribution,
+    /// From ready to leased, of attempts started since the start.
+    pub queue_wait: Distribution,
+    /// From arrival in the inbox to the answer, of orders accepted since the start.
+    pub accept_time: Distribution,
+    /// How long commits took since the start.
+    pub commit_time: Distribution,
+    /// How many orders commits touched since the start; the numbers are orders, not microseconds.
+    pub commit_orders: Distribution,
+    /// Time by which the longest waiting order has been ready, in microseconds. `None`: nobody waits.
+    pub oldest_waiting_us: Option<i64>,
+    /// The shard.
+    pub shard: ShardNumber,
+    /// Its epoch.
+    pub epoch: i64,
+    /// Its last commit.
+    pub position: Position,
+    /// Open orders from before the start are still being loaded.
+    pub is_recovering: bool,
+    /// Most orders that may be open at once.
+    pub open_orders_max: u64,
+    /// Orders refused because there was no room, since the start.
+    pub refused_overloaded: u64,
+}
+
+/// How a measured quantity is spread; microseconds unless said otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Distribution {
+    /// How many were measured.
+    pub count: u64,
+    /// Their sum.
+    pub sum: u64,
+    /// Median.
+    pub p50: u64,
+    /// 95th percentile.
+    pub p95: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// For each of [`BUCKETS_US`]: how many were at most that.
+    pub buckets: Vec<u64>,
+}
+
+/// Upper ends of the buckets of a [`Distribution`]: 100 µs to 100 s in steps of 1, 2.5 and 5.
+pub const BUCKETS_US: [u64; 19] = [
+    100,
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+];
+
+impl Distribution {
+    /// The mean, 0 if nothing was measured.
+    pub fn average(&self) -> f64 {
+        if self.count == 0 {
+            0.0
+        } else {
+            self.sum as f64 / self.count as f64
+        }
+    }
+}

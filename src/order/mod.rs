@@ -1,0 +1,30 @@
+//! The domain: what an order is, what may happen to it, what it costs and what is done with it.
+//!
+//! Everything here is a value or a pure function: no I/O, no clock, no randomness of its own. The types
+//! cannot be built invalid, so the floors above do not check them again.
+
+mod event;
+mod id;
+mod item;
+mod money;
+mod new_order;
+mod outcome;
+mod priority;
+mod process;
+mod retry;
+mod state;
+mod status;
+
+pub use event::{Event, EventKind};
+pub use id::{OrderId, OrderIdError, Position, Seq, ShardNumber};
+pub use item::{Item, Line};
+pub use money::{Currency, Money, MoneyError};
+pub use new_order::{Draft, Fault, ITEMS_MAX, NewOrder};
+pub use outcome::Outcome;
+pub use priority::Priority;
+pub use process::{
+    DEFAULT_PROCESS, Process, ProcessIndex, Processes, Simulate, Step, StepKind, VersionReused,
+};
+pub use retry::RetryPolicy;
+pub use state::{Order, OrderState};
+pub use status::{IllegalTransition, Status, StatusKind, Target, Transition};

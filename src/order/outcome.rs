@@ -1,0 +1,25 @@
+//! What a step answers.
+//!
+//! A closed set: whoever does the work, the shard understands exactly these.
+
+/// The answer of one attempt of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done; the next step may start.
+    Complete,
+    /// Failed for now; try again by the step's policy.
+    Retry {
+        /// What went wrong, for people; at most 1,024 bytes are kept.
+        reason: Box<str>,
+    },
+    /// A business "no": the order ends as rejected, after undoing what was done.
+    Reject {
+        /// Why, for people.
+        reason: Box<str>,
+    },
+    /// Failed for good: no retry, the order is dead.
+    Fail {
+        /// What went wrong, for people.
+        reason: Box<str>,
+    },
+}

@@ -1,0 +1,258 @@
+//! Processes: named, versioned lists of steps, and the registry of those that are known.
+//!
+//! An order pins the version it began with. A definition never changes under the same version; limits are
+//! not part of it.
+
+use std::sync::Arc;
+
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Outcome, RetryPolicy};
+
+/// The process an order gets if it names none.
+pub const DEFAULT_PROCESS: &str = "default";
+
+/// A named, versioned list of steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// 1 to 64 lower-case letters, digits, `_` or `-`.
+    pub name: Arc<str>,
+    /// Rises with each change of the steps. 0 is a process built into orderd.
+    pub version: u32,
+    /// Most orders of this process that are processing at once, from 1.
+    #[serde(skip, default = "unlimited")]
+    pub concurrency: u32,
+    /// The steps in the order they run, 1 to 100.
+    pub steps: Vec<Step>,
+}
+
+/// One piece of work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Unique within the process; the same form as a process name.
+    pub name: Arc<str>,
+    /// What happens.
+    pub kind: StepKind,
+    /// Most attempts of this step that run at once, from 1.
+    #[serde(skip, default = "unlimited")]
+    pub concurrency: u32,
+    /// What happens after a failed attempt.
+    #[serde(skip)]
+    pub retry: RetryPolicy,
+}
+
+fn unlimited() -> u32 {
+    u32::MAX
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// Takes some time and may fail: stands in for real work.
+    Simulate(Simulate),
+}
+
+/// Simulated work. It is a timer in the shard: no task and no thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Simulate {
+    /// Shortest time an attempt takes, in microseconds, from 0.
+    pub shortest_us: i64,
+    /// Longest time, in microseconds, not below the shortest.
+    pub longest_us: i64,
+    /// How many attempts of a million fail, 0 to 1,000,000.
+    pub failures_ppm: u32,
+}
+
+impl Simulate {
+    /// How long the next attempt takes: uniform from shortest to longest, in microseconds.
+    pub fn duration_us(&self, random: &mut impl Rng) -> i64 {
+        if self.longest_us <= self.shortest_us {
+            return self.shortest_us;
+        }
+        random.random_range(self.shortest_us..=self.longest_us)
+    }
+
+    /// How the attempt ends.
+    pub fn outcome(&self, random: &mut impl Rng) -> Outcome {
+        let fails = self.failures_ppm > 0 && random.random_range(0..1_000_000) < self.failures_ppm;
+        if fails {
+            Outcome::Retry {
+                reason: "simulated failure".into(),
+            }
+        } else {
+            Outcome::Complete
+        }
+    }
+}
+
+impl Process {
+    /// The process of a fresh installation: one step of simulated work that takes 1 to 10 s.
+    pub fn built_in() -> Self {
+        let kind = StepKind::Simulate(Simulate {
+            shortest_us: 1_000_000,
+            longest_us: 10_000_000,
+            failures_ppm: 0,
+        });
+        let retry = RetryPolicy::default();
+        let step = Step {
+            name: "simulated-work".into(),
+            kind,
+            concurrency: u32::MAX,
+            retry,
+        };
+        Self {
+            name: DEFAULT_PROCESS.into(),
+            version: 0,
+            concurrency: 1_000_000,
+            steps: vec![step],
+        }
+    }
+
+    /// Whether all its work is simulated.
+    pub fn is_simulated(&self) -> bool {
+        self.steps
+            .iter()
+            .all(|step| matches!(step.kind, StepKind::Simulate(_)))
+    }
+
+    /// The number of the step with this name.
+    pub fn step_index(&self, name: &str) -> Option<u16> {
+        let at = self.steps.iter().position(|step| &*step.name == name)?;
+        u16::try_from(at).ok()
+    }
+
+    fn defines_the_same(&self, other: &Self) -> bool {
+        let steps = |process: &Self| -> Vec<_> {
+            process
+                .steps
+                .iter()
+                .map(|step| (step.name.clone(), step.kind.clone()))
+                .collect()
+        };
+        steps(self) == steps(other)
+    }
+}
+
+/// Place of a process in the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessIndex(pub u16);
+
+/// A process that was kept under the same name and version has other steps now.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("process {name} changed but is still version {version}; orders pin it: raise its version")]
+pub struct VersionReused {
+    /// The process.
+    pub name: Arc<str>,
+    /// Its version.
+    pub version: u32,
+}
+
+/// All processes that are known: those that new orders may name, and older versions that open orders pin.
+#[derive(Clone, Debug, Default)]
+pub struct Processes {
+    all: Vec<Process>,
+    current: usize,
+}
+
+impl Processes {
+    /// The processes of the configuration (`current`), and those `kept` by the store from earlier starts.
+    ///
+    /// Fails if a current one has the name and version of a kept one, but other steps.
+    pub fn new(current: Vec<Process>, kept: Vec<Process>) -> Result<Self, VersionReused> {
+        let mut processes = Self {
+            current: current.len(),
+            all: current,
+        };
+        for old in kept {
+            match processes.find_version(&old.name, old.version) {
+                None => processes.all.push(old),
+                Some((_, same)) if same.defines_the_same(&old) => {}
+                Some(_) => {
+                    return Err(VersionReused {
+                        name: old.name,
+                        version: old.version,
+                    });
+                }
+            }
+        }
+        Ok(processes)
+    }
+
+    /// The process that new orders with this name get.
+    pub fn find(&self, name: &str) -> Option<ProcessIndex> {
+        let at = self.all[..self.current]
+            .iter()
+            .position(|process| &*process.name == name)?;
+        u16::try_from(at).ok().map(ProcessIndex)
+    }
+
+    /// The process with this name in this version.
+    pub fn find_version(&self, name: &str, version: u32) -> Option<(ProcessIndex, &Process)> {
+        let mut all = self.all.iter().enumerate();
+        let (at, process) = all.find(|(_, p)| &*p.name == name && p.version == version)?;
+        Some((ProcessIndex(u16::try_from(at).ok()?), process))
+    }
+
+    /// The process at this place. Indexes come from this registry, so there is one.
+    pub fn at(&self, index: ProcessIndex) -> &Process {
+        &self.all[usize::from(index.0)]
+    }
+
+    /// Those that new orders may name.
+    pub fn current(&self) -> &[Process] {
+        &self.all[..self.current]
+    }
+
+    /// All, in the order of their indexes.
+    pub fn all(&self) -> &[Process] {
+        &self.all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_version_stays_known_but_takes_no_new_orders() {
+        let old = Process {
+            version: 1,
+            ..Process::built_in()
+        };
+        let new = Process {
+            version: 2,
+            ..Process::built_in()
+        };
+        let processes = Processes::new(vec![new], vec![old]).unwrap();
+        assert_eq!(processes.at(processes.find("default").unwrap()).version, 2);
+        assert_eq!(processes.find_version("default", 1).unwrap().1.version, 1);
+        assert!(processes.find("other").is_none());
+    }
+
+    #[test]
+    fn other_steps_under_the_same_version_are_refused() {
+        let mut changed = Process::built_in();
+        changed.steps[0].name = "pay".into();
+        let refused = Processes::new(vec![changed], vec![Process::built_in()]).unwrap_err();
+        assert_eq!(
+            refused,
+            VersionReused {
+                name: "default".into(),
+                version: 0
+            }
+        );
+        let mut limited = Process::built_in();
+        limited.concurrency = 3;
+        assert!(Processes::new(vec![limited], vec![Process::built_in()]).is_ok());
+    }
+
+    #[test]
+    fn a_definition_survives_the_way_through_json() {
+        let text = serde_json::to_string(&Process::built_in()).unwrap();
+        let read: Process = serde_json::from_str(&text).unwrap();
+        assert!(read.defines_the_same(&Process::built_in()));
+    }
+}

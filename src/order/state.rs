@@ -1,0 +1,56 @@
+//! The part of an order that changes, and a whole order as it is read back.
+//!
+//! Data only: who may change it, and how, is in `status` and in the shard.
+
+use std::sync::Arc;
+
+use super::{Money, OrderId, Position, Priority, Seq, Status};
+use crate::clock::Timestamp;
+
+/// The part of an order that changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderState {
+    /// Where the order is in its life.
+    pub status: Status,
+    /// Raised by every change, from 1.
+    pub version: u32,
+    /// The step it is at; stays at the last one when the order has ended.
+    pub step: Arc<str>,
+    /// Attempts of that step that were started, from 0.
+    pub attempt: u16,
+    /// When it changed last.
+    pub updated_at: Timestamp,
+    /// Why it is where it is, for people: the last failure, refusal or cancel.
+    pub reason: Option<Box<str>>,
+    /// The journal row with its last event.
+    pub position: Position,
+}
+
+/// A whole order, as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Its sequence number.
+    pub seq: Seq,
+    /// The id that clients use.
+    pub id: OrderId,
+    /// Who ordered.
+    pub customer_id: Box<str>,
+    /// Name of its process.
+    pub process: Arc<str>,
+    /// Version of the process that it began with.
+    pub process_version: u32,
+    /// Its head start in the queue.
+    pub priority: Priority,
+    /// What it costs.
+    pub total: Money,
+    /// A JSON object with `items` and, if given, `address`, `notes` and `metadata`.
+    pub payload: Box<str>,
+    /// No step starts before.
+    pub start_at: Option<Timestamp>,
+    /// No first step starts after.
+    pub expires_at: Option<Timestamp>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// The part that changes.
+    pub state: OrderState,
+}

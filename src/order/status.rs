@@ -1,0 +1,446 @@
+//! The status of an order, and the one function that moves it.
+//!
+//! The table of arrows is `docs/lifecycle.md`; a test compares it with `Status::apply`, and the CHECK
+//! constraints of the schema repeat it. Nothing here knows why an order moves: the shard decides that.
+
+use thiserror::Error;
+
+use crate::clock::Timestamp;
+
+/// Where an order is in its life, with exactly the data that is true in that place.
+///
+/// The shard alone moves it; see [`Transition`] for who moves what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Accepted, starts later.
+    Scheduled {
+        /// When it becomes pending.
+        start_at: Timestamp,
+    },
+    /// Accepted and queued, or waiting for a retry's time.
+    Pending {
+        /// When it may start; in the past while it waits for its turn.
+        ready_at: Timestamp,
+    },
+    /// A step runs under a lease.
+    Processing {
+        /// Number of the lease; with the shard's epoch it is the fence.
+        lease: i64,
+    },
+    /// A step is parked for an outside event.
+    Waiting {
+        /// When waiting is over even without the event.
+        until: Timestamp,
+    },
+    /// Attempts used up, or an unknown outcome that needs a person.
+    Dead {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Steps are being undone.
+    Compensating {
+        /// What the order will be when everything is undone.
+        target: Target,
+    },
+    /// Final: all steps done.
+    Completed {
+        /// When it ended.
+        ended_at: Timestamp,
+    },
+    /// Final: stopped by somebody.
+    Cancelled {
+        /// When it ended.
+        ended_at: Timestamp,
+    },
+    /// Final: refused for good by a step.
+    Rejected {
+        /// When it ended.
+        ended_at: Timestamp,
+    },
+    /// Final: not begun in time.
+    Expired {
+        /// When it ended.
+        ended_at: Timestamp,
+    },
+}
+
+/// The final status that a compensating order is on its way to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Becomes cancelled.
+    Cancelled,
+    /// Becomes rejected.
+    Rejected,
+    /// Becomes expired.
+    Expired,
+}
+
+/// The name of a status without its data. The numbers are those of the database; open ones come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StatusKind {
+    /// See [`Status::Scheduled`].
+    Scheduled = 1,
+    /// See [`Status::Pending`].
+    Pending = 2,
+    /// See [`Status::Processing`].
+    Processing = 3,
+    /// See [`Status::Waiting`].
+    Waiting = 4,
+    /// See [`Status::Dead`].
+    Dead = 5,
+    /// See [`Status::Compensating`].
+    Compensating = 6,
+    /// See [`Status::Completed`].
+    Completed = 7,
+    /// See [`Status::Cancelled`].
+    Cancelled = 8,
+    /// See [`Status::Rejected`].
+    Rejected = 9,
+    /// See [`Status::Expired`].
+    Expired = 10,
+}
+
+/// What can happen to an order's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// The start time of a scheduled order has come.
+    Ready {
+        /// From when it waits for its turn.
+        ready_at: Timestamp,
+    },
+    /// A step is leased.
+    Start {
+        /// Number of the lease.
+        lease: i64,
+    },
+    /// A step is done and the next one is queued.
+    Advance {
+        /// From when the next step waits for its turn.
+        ready_at: Timestamp,
+    },
+    /// An attempt failed and will be made again.
+    Retry {
+        /// When the next attempt may start.
+        ready_at: Timestamp,
+    },
+    /// A lease was lost or handed back; no attempt is counted.
+    Requeue {
+        /// From when it waits for its turn.
+        ready_at: Timestamp,
+    },
+    /// A step waits for an outside event.
+    Park {
+        /// When waiting is over.
+        until: Timestamp,
+    },
+    /// Attempts are used up.
+    GiveUp {
+        /// When.
+        at: Timestamp,
+    },
+    /// A person lets a dead order try again.
+    Replay {
+        /// From when it waits for its turn.
+        ready_at: Timestamp,
+    },
+    /// What was done must be undone first.
+    Undo {
+        /// What the order will be then.
+        target: Target,
+    },
+    /// The last step is done.
+    Complete {
+        /// When.
+        at: Timestamp,
+    },
+    /// Somebody stopped it, or everything is undone on the way there.
+    Cancel {
+        /// When.
+        at: Timestamp,
+    },
+    /// A step refused it for good, or everything is undone on the way there.
+    Reject {
+        /// When.
+        at: Timestamp,
+    },
+    /// It was not begun in time, or everything is undone on the way there.
+    Expire {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A transition that the table of arrows does not have. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("an order that is {} cannot {transition:?}", from.name())]
+pub struct IllegalTransition {
+    /// Where the order is and stays.
+    pub from: StatusKind,
+    /// What was asked.
+    pub transition: Transition,
+}
+
+impl Status {
+    /// The status after `transition`: the only place where an order's status changes.
+    pub fn apply(self, transition: Transition) -> Result<Self, IllegalTransition> {
+        use Status as S;
+        use Transition as T;
+        match (self, transition) {
+            (S::Scheduled { .. }, T::Ready { ready_at })
+            | (S::Processing { .. } | S::Waiting { .. }, T::Advance { ready_at })
+            | (S::Processing { .. } | S::Waiting { .. }, T::Retry { ready_at })
+            | (S::Processing { .. }, T::Requeue { ready_at })
+            | (S::Dead { .. }, T::Replay { ready_at }) => Ok(S::Pending { ready_at }),
+            (S::Pending { .. } | S::Waiting { .. }, T::Start { lease }) => {
+                Ok(S::Processing { lease })
+            }
+            (S::Processing { .. }, T::Park { until }) => Ok(S::Waiting { until }),
+            (S::Processing { .. } | S::Waiting { .. }, T::GiveUp { at })
+            | (S::Compensating { .. }, T::GiveUp { at }) => Ok(S::Dead { since: at }),
+            (
+                S::Pending { .. } | S::Processing { .. } | S::Waiting { .. } | S::Dead { .. },
+                T::Undo { target },
+            ) => Ok(S::Compensating { target }),
+            (S::Processing { .. }, T::Complete { at }) => Ok(S::Completed { ended_at: at }),
+            (S::Processing { .. }, T::Reject { at })
+            | (
+                S::Compensating {
+                    target: Target::Rejected,
+                },
+                T::Reject { at },
+            ) => Ok(S::Rejected { ended_at: at }),
+            (
+                S::Compensating {
+                    target: Target::Cancelled,
+                },
+                T::Cancel { at },
+            ) => Ok(S::Cancelled { ended_at: at }),
+            (S::Compensating { .. }, T::Cancel { .. }) => self.refuse(transition),
+            (_, T::Cancel { at }) if self.is_open() => Ok(S::Cancelled { ended_at: at }),
+            (S::Scheduled { .. } | S::Pending { .. } | S::Waiting { .. }, T::Expire { at })
+            | (
+                S::Compensating {
+                    target: Target::Expired,
+                },
+                T::Expire { at },
+            ) => Ok(S::Expired { ended_at: at }),
+            _ => self.refuse(transition),
+        }
+    }
+
+    fn refuse(self, transition: Transition) -> Result<Self, IllegalTransition> {
+        Err(IllegalTransition {
+            from: self.kind(),
+            transition,
+        })
+    }
+
+    /// The name without the data.
+    pub fn kind(self) -> StatusKind {
+        match self {
+            Self::Scheduled { .. } => StatusKind::Scheduled,
+            Self::Pending { .. } => StatusKind::Pending,
+            Self::Processing { .. } => StatusKind::Processing,
+            Self::Waiting { .. } => StatusKind::Waiting,
+            Self::Dead { .. } => StatusKind::Dead,
+            Self::Compensating { .. } => StatusKind::Compensating,
+            Self::Completed { .. } => StatusKind::Completed,
+            Self::Cancelled { .. } => StatusKind::Cancelled,
+            Self::Rejected { .. } => StatusKind::Rejected,
+            Self::Expired { .. } => StatusKind::Expired,
+        }
+    }
+
+    /// Whether the order can still move. A dead order is open: it waits for a person.
+    pub fn is_open(self) -> bool {
+        !self.kind().is_final()
+    }
+}
+
+impl StatusKind {
+    /// All statuses, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Scheduled,
+        Self::Pending,
+        Self::Processing,
+        Self::Waiting,
+        Self::Dead,
+        Self::Compensating,
+        Self::Completed,
+        Self::Cancelled,
+        Self::Rejected,
+        Self::Expired,
+    ];
+
+    /// The name used in the API, the documents and the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+            Self::Waiting => "waiting",
+            Self::Dead => "dead",
+            Self::Compensating => "compensating",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The status with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The number in the database, 1 to 10.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The status with this number.
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| i64::from(kind.number()) == number)
+    }
+
+    /// 0 to 9: the place in a table by status.
+    pub fn index(self) -> usize {
+        self as usize - 1
+    }
+
+    /// Completed, cancelled, rejected or expired: nothing happens to the order any more.
+    pub fn is_final(self) -> bool {
+        self >= Self::Completed
+    }
+}
+
+impl Target {
+    /// The final status.
+    pub fn kind(self) -> StatusKind {
+        match self {
+            Self::Cancelled => StatusKind::Cancelled,
+            Self::Rejected => StatusKind::Rejected,
+            Self::Expired => StatusKind::Expired,
+        }
+    }
+}
+
+impl Transition {
+    /// One of each, with `at` for every time: for tests that go through all of them.
+    pub fn samples(at: Timestamp) -> Vec<Self> {
+        let targets = [Target::Cancelled, Target::Rejected, Target::Expired];
+        let mut all = vec![
+            Self::Ready { ready_at: at },
+            Self::Start { lease: 1 },
+            Self::Advance { ready_at: at },
+            Self::Retry { ready_at: at },
+            Self::Requeue { ready_at: at },
+            Self::Park { until: at },
+            Self::GiveUp { at },
+            Self::Replay { ready_at: at },
+            Self::Complete { at },
+            Self::Cancel { at },
+            Self::Reject { at },
+            Self::Expire { at },
+        ];
+        all.extend(targets.map(|target| Self::Undo { target }));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_status() -> Vec<Status> {
+        let at = Timestamp(9);
+        let mut all = vec![
+            Status::Scheduled { start_at: at },
+            Status::Pending { ready_at: at },
+            Status::Processing { lease: 1 },
+            Status::Waiting { until: at },
+            Status::Dead { since: at },
+            Status::Completed { ended_at: at },
+            Status::Cancelled { ended_at: at },
+            Status::Rejected { ended_at: at },
+            Status::Expired { ended_at: at },
+        ];
+        let targets = [Target::Cancelled, Target::Rejected, Target::Expired];
+        all.extend(targets.map(|target| Status::Compensating { target }));
+        all
+    }
+
+    #[test]
+    fn the_documented_table_is_the_code() {
+        let document = include_str!("../../docs/lifecycle.md");
+        let rows = document.lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
+            let from = StatusKind::from_name(cells.next()?.trim_matches('`'))?;
+            let to = cells
+                .next_back()
+                .filter(|last| last.is_empty())
+                .and(cells.next_back())?;
+            let mut to: Vec<_> = to.split('`').filter_map(StatusKind::from_name).collect();
+            to.sort();
+            Some((from, to))
+        });
+        let documented: Vec<_> = rows.collect();
+        let coded: Vec<_> = StatusKind::ALL.map(|from| (from, reachable(from))).into();
+        assert_eq!(documented, coded);
+    }
+
+    fn reachable(from: StatusKind) -> Vec<StatusKind> {
+        let mut to: Vec<_> = every_status()
+            .into_iter()
+            .filter(|status| status.kind() == from)
+            .flat_map(|status| {
+                Transition::samples(Timestamp(9))
+                    .into_iter()
+                    .map(move |t| status.apply(t))
+            })
+            .filter_map(|moved| Some(moved.ok()?.kind()))
+            .collect();
+        to.sort();
+        to.dedup();
+        to
+    }
+
+    #[test]
+    fn a_final_status_never_moves() {
+        for status in every_status()
+            .into_iter()
+            .filter(|status| !status.is_open())
+        {
+            for transition in Transition::samples(Timestamp(9)) {
+                let refused = IllegalTransition {
+                    from: status.kind(),
+                    transition,
+                };
+                assert_eq!(status.apply(transition), Err(refused));
+            }
+        }
+    }
+
+    #[test]
+    fn a_compensating_order_ends_in_its_target_only() {
+        for target in [Target::Cancelled, Target::Rejected, Target::Expired] {
+            let ends: Vec<_> = Transition::samples(Timestamp(9))
+                .into_iter()
+                .filter_map(|t| Status::Compensating { target }.apply(t).ok())
+                .filter(|status| !status.is_open())
+                .map(Status::kind)
+                .collect();
+            assert_eq!(ends, [target.kind()]);
+        }
+    }
+
+    #[test]
+    fn names_and_numbers_are_unique() {
+        for kind in StatusKind::ALL {
+            assert_eq!(StatusKind::from_name(kind.name()), Some(kind));
+            assert_eq!(StatusKind::from_number(kind.number().into()), Some(kind));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a shard asks the store to make durable in one go, and the store's receipt.
+//!
+//! Data only. An order that changed several times since the last commit is in here once, in its latest state;
+//! its events are all there.
+
+use super::{Tally, journal};
+use crate::clock::Timestamp;
+use crate::order::{Event, Order, OrderState, Position, Process, Seq, ShardNumber};
+
+/// One batch of changes.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Whose changes.
+    pub shard: ShardNumber,
+    /// The epoch under which they were decided.
+    pub epoch: i64,
+    /// The place of its journal row, one after that of the commit before.
+    pub position: Position,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Processes that orders of this batch are the first to pin.
+    pub definitions: Vec<Process>,
+    /// New orders, ascending by sequence number.
+    pub created: Vec<Box<Order>>,
+    /// Other orders that changed, each once, in any order.
+    pub changed: Vec<Changed>,
+    /// Every transition, in the order in which it happened.
+    pub events: Vec<Event>,
+    /// How the counters change if no new order collides.
+    pub tally: Tally,
+}
+
+/// The latest state of an order that is in the store already.
+#[derive(Debug)]
+pub struct Changed {
+    /// Which order.
+    pub seq: Seq,
+    /// Its state.
+    pub state: OrderState,
+}
+
+/// What became of a commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Indexes into `Commit::created` of the orders that were left out because their id is taken; ascending.
+    pub collided: Vec<usize>,
+}
+
+impl Commit {
+    /// Whether there is nothing to store.
+    pub fn is_empty(&self) -> bool {
+        self.created.is_empty() && self.changed.is_empty() && self.definitions.is_empty()
+    }
+
+    /// How many orders it touches.
+    pub fn len(&self) -> usize {
+        self.created.len() + self.changed.len()
+    }
+
+    /// The events that are true if the `collided` new orders are left out.
+    pub fn surviving_events<'a>(
+        &'a self,
+        collided: &'a [usize],
+    ) -> impl Iterator<Item = &'a Event> {
+        let is_left_out = |seq| collided.iter().any(|at| self.created[*at].seq == seq);
+        self.events
+            .iter()
+            .filter(move |event| collided.is_empty() || !is_left_out(event.seq))
+    }
+
+    /// How the counters of orders by status and priority change if the `collided` orders are left out.
+    pub fn tally_change(&self, collided: &[usize]) -> Tally {
+        let mut change = self.tally;
+        for created in collided.iter().map(|at| &self.created[*at]) {
+            change.count(created.state.status.kind(), created.priority, -1);
+        }
+        change
+    }
+
+    /// The text of this commit's journal row if the `collided` orders are left out.
+    pub fn journal_entries(&self, collided: &[usize]) -> String {
+        journal::encode(self.at, self.surviving_events(collided))
+    }
+}

@@ -1,0 +1,90 @@
+//! What can go wrong with a store, told apart by what is true afterwards.
+//!
+//! `Unknown` is never turned into `Refused`: an order that may be stored must not be called lost.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Definitely not stored. The same commit may be tried again.
+    #[error("the store refused: {detail}")]
+    Refused {
+        /// What the engine said.
+        detail: String,
+    },
+    /// May be stored or not. Nothing more may be written through this handle.
+    #[error("the fate of a commit is unknown: {detail}")]
+    Unknown {
+        /// What the engine said.
+        detail: String,
+    },
+    /// Somebody else has taken over this shard. Nothing was stored, and nothing will be.
+    #[error("this shard was taken over by another server")]
+    Fenced,
+    /// No room. Definitely not stored.
+    #[error("the store is full: {detail}")]
+    Full {
+        /// What the engine said.
+        detail: String,
+    },
+    /// A read failed. Says nothing about what is stored.
+    #[error("the store could not be read: {detail}")]
+    Unreadable {
+        /// What the engine said.
+        detail: String,
+    },
+    /// A row breaks an invariant. It is shown to nobody.
+    #[error("{table} row {key} has a bad {column}: {detail}")]
+    BadRow {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row's key.
+        key: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Another server uses the data folder.
+    #[error(
+        "the data folder {} is in use by another orderd; stop it, or choose another folder with --data",
+        path.display()
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The data folder cannot be made or written.
+    #[error("cannot write to {}: {detail}; check its owner and rights, or choose another with --data", path.display())]
+    NotWritable {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// The schema is newer than this binary.
+    #[error(
+        "the store has schema version {found}, this orderd knows up to {known}; use a newer orderd"
+    )]
+    Newer {
+        /// Version of the schema.
+        found: u32,
+        /// Newest version that this binary knows.
+        known: u32,
+    },
+    /// The engine's settings are not safe enough to answer for orders.
+    #[error("the store is not durable: {detail}")]
+    NotDurable {
+        /// Which setting, and what it should be.
+        detail: String,
+    },
+    /// No backend for such a URL.
+    #[error("there is no store for {url:?} URLs; use sqlite:PATH")]
+    UnknownUrl {
+        /// The scheme; never the whole URL, which may hold a password.
+        url: String,
+    },
+}

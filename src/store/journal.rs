@@ -1,0 +1,245 @@
+//! The form of a journal row: its text and its hash. Pure, and the same for every backend.
+//!
+//! The text is JSON, one array for each event, so that SQL and people can read it:
+//! `[seq, version, "kind", status, microseconds since the row's time, previous position, step, attempt,
+//! lease, reason]`; trailing absent values are left out.
+
+use std::sync::Arc;
+
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::JournalRow;
+use crate::clock::Timestamp;
+use crate::order::{Event, EventKind, Position, Seq, StatusKind};
+
+/// The hash before the first row of a shard.
+pub const GENESIS: [u8; 32] = [0; 32];
+
+/// A journal row's text cannot be read.
+#[derive(Debug, Error)]
+#[error("journal row {position} cannot be read: {detail}")]
+pub struct BadEntries {
+    /// Which row.
+    pub position: i64,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// The text of a row made at `at` with these events.
+pub fn encode<'a>(at: Timestamp, events: impl Iterator<Item = &'a Event>) -> String {
+    let mut text = String::with_capacity(128);
+    text.push('[');
+    for event in events {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        entry(&mut text, at, event);
+    }
+    text.push(']');
+    text
+}
+
+fn entry(text: &mut String, at: Timestamp, event: &Event) {
+    let mut digits = itoa::Buffer::new();
+    let mut number = |text: &mut String, before: &str, value: i64| {
+        text.push_str(before);
+        text.push_str(digits.format(value));
+    };
+    number(text, "[", event.seq.0);
+    number(text, ",", event.version.into());
+    text.push_str(",\"");
+    text.push_str(event.kind.name());
+    number(text, "\",", event.status.number().into());
+    number(text, ",", event.at.micros_since(at));
+    number(text, ",", event.previous.0);
+    if let Some(step) = &event.step {
+        text.push_str(",\"");
+        // The name of a step has letters, digits, `_` and `-` only: nothing to escape.
+        text.push_str(step);
+        number(text, "\",", event.attempt.into());
+        number(text, ",", event.lease);
+    } else if event.reason.is_some() {
+        text.push_str(",null,0,0");
+    }
+    if let Some(reason) = &event.reason {
+        text.push(',');
+        // A string always has a JSON form.
+        text.push_str(&serde_json::to_string(reason).unwrap_or_default());
+    }
+    text.push(']');
+}
+
+/// The events of a row, in the order in which they happened.
+pub fn decode(row: &JournalRow) -> Result<Vec<Event>, BadEntries> {
+    let bad = |detail: String| BadEntries {
+        position: row.position.0,
+        detail,
+    };
+    let entries: Vec<Entry<'_>> =
+        serde_json::from_str(&row.entries).map_err(|error| bad(error.to_string()))?;
+    let events = entries.into_iter().map(|entry| entry.into_event(row.at));
+    events.collect::<Result<_, _>>().map_err(bad)
+}
+
+/// The hash of a row that follows a row with the hash `before`.
+///
+/// SHA-256 (FIPS 180-4) over: hash before, position, epoch, time (each 8 bytes, big endian), text.
+pub fn hash(
+    before: &[u8; 32],
+    position: Position,
+    epoch: i64,
+    at: Timestamp,
+    entries: &str,
+) -> [u8; 32] {
+    let mut sha = Sha256::new();
+    sha.update(before);
+    sha.update(position.0.to_be_bytes());
+    sha.update(epoch.to_be_bytes());
+    sha.update(at.0.to_be_bytes());
+    sha.update(entries.as_bytes());
+    sha.finalize().into()
+}
+
+/// An entry as it stands in the text.
+#[derive(Default)]
+struct Entry<'a> {
+    seq: i64,
+    version: u32,
+    kind: &'a str,
+    status: i64,
+    after_us: i64,
+    previous: i64,
+    step: Option<&'a str>,
+    attempt: u16,
+    lease: i64,
+    reason: Option<Box<str>>,
+}
+
+impl Entry<'_> {
+    fn into_event(self, row_at: Timestamp) -> Result<Event, String> {
+        let kind = EventKind::from_name(self.kind);
+        let status = StatusKind::from_number(self.status);
+        Ok(Event {
+            seq: Seq(self.seq),
+            version: self.version,
+            kind: kind.ok_or_else(|| format!("unknown kind {:?}", self.kind))?,
+            status: status.ok_or_else(|| format!("unknown status {}", self.status))?,
+            at: row_at.plus(self.after_us),
+            previous: Position(self.previous),
+            step: self.step.map(Arc::from),
+            attempt: self.attempt,
+            lease: self.lease,
+            reason: self.reason,
+        })
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EntryVisitor)
+    }
+}
+
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = Entry<'de>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array that describes an event")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        use serde::de::Error;
+        let missing = || A::Error::custom("an event has at least six values");
+        let mut entry = Entry {
+            seq: seq.next_element()?.ok_or_else(missing)?,
+            version: seq.next_element()?.ok_or_else(missing)?,
+            kind: seq.next_element()?.ok_or_else(missing)?,
+            status: seq.next_element()?.ok_or_else(missing)?,
+            after_us: seq.next_element()?.ok_or_else(missing)?,
+            previous: seq.next_element()?.ok_or_else(missing)?,
+            ..Entry::default()
+        };
+        entry.step = seq.next_element()?.unwrap_or_default();
+        entry.attempt = seq.next_element()?.unwrap_or_default();
+        entry.lease = seq.next_element()?.unwrap_or_default();
+        entry.reason = seq.next_element()?.unwrap_or_default();
+        match seq.next_element::<IgnoredAny>()? {
+            None => Ok(entry),
+            Some(_) => Err(A::Error::custom("an event has at most ten values")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let step = proptest::option::of("[a-z_-]{1,9}");
+        let reason = proptest::option::of(".{0,20}");
+        let event = (
+            any::<i64>(),
+            any::<u32>(),
+            0..14_usize,
+            0..10_usize,
+            step,
+            reason,
+        )
+            .prop_map(|(seq, version, kind, status, step, reason)| Event {
+                seq: Seq(seq),
+                version,
+                kind: EventKind::ALL[kind],
+                status: StatusKind::ALL[status],
+                at: Timestamp(1_000_000 + i64::from(version)),
+                previous: Position(seq / 2),
+                attempt: if step.is_some() { 3 } else { 0 },
+                lease: if step.is_some() { seq } else { 0 },
+                step: step.map(Arc::from),
+                reason: reason.map(Box::from),
+            });
+        proptest::collection::vec(event, 0..20)
+    }
+
+    fn row(entries: &str) -> JournalRow {
+        let (position, at) = (Position(1), Timestamp(1_000_000));
+        JournalRow {
+            position,
+            epoch: 1,
+            at,
+            entries: entries.into(),
+            hash: GENESIS,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn events_survive_the_way_through_text(events in events()) {
+            let text = encode(Timestamp(1_000_000), events.iter());
+            prop_assert_eq!(decode(&row(&text)).unwrap(), events);
+        }
+
+        #[test]
+        fn no_text_makes_decoding_panic(text in ".{0,60}") {
+            let _ = decode(&row(&text));
+        }
+    }
+
+    #[test]
+    fn a_hash_depends_on_everything_it_covers() {
+        let base = hash(&GENESIS, Position(1), 1, Timestamp(1), "[]");
+        let others = [
+            hash(&base, Position(1), 1, Timestamp(1), "[]"),
+            hash(&GENESIS, Position(2), 1, Timestamp(1), "[]"),
+            hash(&GENESIS, Position(1), 2, Timestamp(1), "[]"),
+            hash(&GENESIS, Position(1), 1, Timestamp(2), "[]"),
+            hash(&GENESIS, Position(1), 1, Timestamp(1), "[ ]"),
+        ];
+        assert!(others.iter().all(|other| *other != base));
+    }
+}

@@ -1,0 +1,204 @@
+//! The SQLite store: one writer, several readers, one file with its write-ahead log beside it.
+//!
+//! A commit is one transaction with `synchronous=FULL`: when it has returned, it survives power loss. The log
+//! is moved into the database by a thread of its own, off the way of an answer. Holds a lock on the data
+//! folder while it lives, so that there is never a second writer.
+
+mod checkpoint;
+mod open;
+mod read;
+mod row;
+mod write;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+
+use self::checkpoint::Checkpointer;
+use self::write::Writer;
+use super::{
+    Commit, Durability, EventPlace, EventView, JournalRow, ListQuery, OpenOrder, Opening, Page,
+    Reading, Receipt, Store, StoreError,
+};
+use crate::order::{Order, OrderId, Position, Seq, ShardNumber};
+
+/// An opened SQLite store.
+pub struct Sqlite {
+    writer: Mutex<Writer>,
+    checkpointer: Checkpointer,
+    /// For single rows, used right where the question is asked: such a read takes some ten microseconds, and
+    /// a hop to another thread costs more than that.
+    points: Arc<Pool>,
+    /// For pages and scans, used on threads that may block.
+    scans: Arc<Pool>,
+    durability: Durability,
+    _lock: File,
+}
+
+/// A few connections that only read.
+struct Pool {
+    connections: Vec<Mutex<Connection>>,
+    next: AtomicUsize,
+}
+
+impl Pool {
+    fn open(path: &Path, size: usize) -> Result<Arc<Self>, StoreError> {
+        let connections = (0..size.max(1)).map(|_| open::reader(path).map(Mutex::new));
+        let connections = connections.collect::<Result<_, _>>()?;
+        Ok(Arc::new(Self {
+            connections,
+            next: AtomicUsize::new(0),
+        }))
+    }
+
+    /// A free connection, or the next one as soon as it is free.
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        let free = self
+            .connections
+            .iter()
+            .find_map(|connection| connection.try_lock().ok());
+        free.unwrap_or_else(|| {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+            // A reader that panicked left nothing half done: reading changes nothing.
+            self.connections[turn]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        })
+    }
+}
+
+impl Sqlite {
+    /// Opens, creates or migrates the database at `path`, with `readers` connections for single rows.
+    pub fn open(path: &Path, readers: usize) -> Result<Self, StoreError> {
+        let lock = open::lock_folder(path)?;
+        let connection = open::writer(path)?;
+        let durability = open::durability(&connection)?;
+        let checkpointer = Checkpointer::start(open::checkpoint_connection(path)?)?;
+        Ok(Self {
+            writer: Mutex::new(Writer::new(connection, checkpointer.watch())?),
+            checkpointer,
+            points: Pool::open(path, readers)?,
+            scans: Pool::open(path, 2)?,
+            durability,
+            _lock: lock,
+        })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        // After a panic inside a transaction the connection still rolls back before it is used again.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn scan<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let scans = Arc::clone(&self.scans);
+        let task = tokio::task::spawn_blocking(move || read(&scans.connection()));
+        task.await.map_err(|error| StoreError::Unreadable {
+            detail: error.to_string(),
+        })?
+    }
+}
+
+/// Where the database is, for an offline look at it by `orderd verify`: read-only, beside a running server.
+pub struct Snapshot(Connection);
+
+impl Snapshot {
+    /// Opens the database at `path` for reading, in one consistent state.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let path: PathBuf = path.into();
+        if !path.exists() {
+            let detail = "there is no such file".into();
+            return Err(StoreError::NotWritable { path, detail });
+        }
+        let connection = open::reader(&path)?;
+        open::check_version(&connection)?;
+        connection.execute_batch("BEGIN").map_err(row::unreadable)?;
+        Ok(Self(connection))
+    }
+
+    /// The counters of a shard, as stored.
+    pub fn tally(&self, shard: ShardNumber) -> Result<super::Tally, StoreError> {
+        read::tally(&self.0, shard)
+    }
+
+    /// The counters, counted again from the orders.
+    pub fn recount(&self, shard: ShardNumber) -> Result<super::Tally, StoreError> {
+        read::recount(&self.0, shard)
+    }
+
+    /// Journal rows after a position, ascending.
+    pub fn journal(&self, after: Position, limit: usize) -> Result<Vec<JournalRow>, StoreError> {
+        read::journal(&self.0, after, limit)
+    }
+
+    /// Orders with sequence numbers above `after`, ascending.
+    pub fn orders(&self, after: Seq, limit: usize) -> Result<Vec<Order>, StoreError> {
+        read::orders_ascending(&self.0, after, limit)
+    }
+
+    /// Epoch, position, chain hash and highest sequence number of a shard, if it was ever opened.
+    pub fn head(
+        &self,
+        shard: ShardNumber,
+    ) -> Result<Option<(i64, Position, [u8; 32], Seq)>, StoreError> {
+        read::head(&self.0, shard)
+    }
+
+    /// What SQLite itself says about the file: empty if it is sound.
+    pub fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        read::integrity(&self.0)
+    }
+}
+
+impl Store for Sqlite {
+    fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError> {
+        self.writer().open_shard(shard)
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
+        self.writer().commit(commit)
+    }
+
+    fn tidy_up(&self) {
+        self.checkpointer.tidy_up(|| self.writer().checkpoint());
+    }
+
+    fn durability(&self) -> Durability {
+        self.durability.clone()
+    }
+
+    fn open_orders(
+        &self,
+        after: Seq,
+        last: Seq,
+        limit: usize,
+    ) -> Result<Vec<OpenOrder>, StoreError> {
+        read::open_orders(&self.scans.connection(), after, last, limit)
+    }
+
+    fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>> {
+        Box::pin(async move { read::order(&self.points.connection(), id) })
+    }
+
+    fn orders(&self, query: ListQuery) -> Reading<'_, Page> {
+        Box::pin(self.scan(move |connection| read::orders(connection, &query)))
+    }
+
+    fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
+        let id = id.clone();
+        Box::pin(self.scan(move |connection| read::history(connection, &id)))
+    }
+
+    fn events(&self, after: EventPlace, limit: usize) -> Reading<'_, Vec<EventView>> {
+        Box::pin(self.scan(move |connection| read::events(connection, after, limit)))
+    }
+
+    fn journal(&self, after: Position, limit: usize) -> Reading<'_, Vec<JournalRow>> {
+        Box::pin(self.scan(move |connection| read::journal(connection, after, limit)))
+    }
+}

@@ -1,0 +1,164 @@
+//! Opening a database: the lock on its folder, its schema, its settings, and what they are worth.
+//!
+//! Refuses rather than guesses: a newer schema, a second server, settings that do not keep a commit safe.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::row::{self, refused};
+use crate::store::{Durability, StoreError};
+
+mod migrations {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// Oldest SQLite that is safe: before it, a checkpoint beside a write could corrupt the file.
+const VERSION_MIN: i32 = 3_051_003;
+
+/// Page cache of the writer, in KiB: the ends of the table and its indexes stay in memory.
+const WRITER_CACHE_KIB: i64 = 65_536;
+/// Page cache of each reader, in KiB.
+const READER_CACHE_KIB: i64 = 8_192;
+
+/// Takes the lock beside the database, making the folder if need be. Held until the file is dropped.
+pub(super) fn lock_folder(path: &Path) -> Result<File, StoreError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let not_writable = |error: std::io::Error| StoreError::NotWritable {
+        path: folder.into(),
+        detail: error.to_string(),
+    };
+    std::fs::create_dir_all(folder).map_err(not_writable)?;
+    let file = File::create(path.with_added_extension("lock")).map_err(not_writable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
+            path: folder.into(),
+        }),
+        Err(TryLockError::Error(error)) => Err(not_writable(error)),
+    }
+}
+
+/// The connection that writes: schema up to date, settings durable.
+pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = open(path, flags)?;
+    set_up(&connection, WRITER_CACHE_KIB).map_err(|error| cannot_use(path, &error))?;
+    check_version(&connection)?;
+    let report = migrations::migrations::runner().run(&mut connection);
+    report.map_err(|error| StoreError::Refused {
+        detail: format!("migration failed: {error}"),
+    })?;
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open(path, flags)?;
+    connection
+        .pragma_update(None, "cache_size", -READER_CACHE_KIB)
+        .map_err(row::unreadable)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// The connection that moves the log into the database.
+pub(super) fn checkpoint_connection(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open(path, flags)?;
+    set_up(&connection, READER_CACHE_KIB).map_err(refused)?;
+    Ok(connection)
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags);
+    let connection = connection.map_err(|error| cannot_use(path, &error))?;
+    // Only a migration or a checkpoint of ours can ever be in the way, and both are short.
+    connection
+        .busy_timeout(Duration::from_secs(5))
+        .map_err(refused)?;
+    Ok(connection)
+}
+
+fn cannot_use(path: &Path, error: &rusqlite::Error) -> StoreError {
+    StoreError::NotWritable {
+        path: path.into(),
+        detail: error.to_string(),
+    }
+}
+
+fn set_up(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Checkpoints are ours: see `checkpoint`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // A page that is mapped could be changed by a stray write without SQLite's knowing.
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+/// Refuses a schema that is newer than this binary.
+pub(super) fn check_version(connection: &Connection) -> Result<(), StoreError> {
+    let known = migrations::migrations::runner()
+        .get_migrations()
+        .iter()
+        .map(|m| m.version())
+        .max();
+    let known = known
+        .and_then(|version| u32::try_from(version).ok())
+        .unwrap_or(0);
+    let history = "SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'";
+    let has_history: i64 = connection
+        .query_row(history, [], |row| row.get(0))
+        .map_err(row::unreadable)?;
+    if has_history == 0 {
+        return Ok(());
+    }
+    let newest = "SELECT coalesce(max(version), 0) FROM refinery_schema_history";
+    let found: u32 = connection
+        .query_row(newest, [], |row| row.get(0))
+        .map_err(row::unreadable)?;
+    if found > known {
+        Err(StoreError::Newer { found, known })
+    } else {
+        Ok(())
+    }
+}
+
+/// Reads the settings that decide what a commit is worth.
+pub(super) fn durability(connection: &Connection) -> Result<Durability, StoreError> {
+    if rusqlite::version_number() < VERSION_MIN {
+        let detail = format!("SQLite {} is older than 3.51.3", rusqlite::version());
+        return Err(StoreError::NotDurable { detail });
+    }
+    let text = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0));
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let mode = text("journal_mode").map_err(refused)?;
+    let synchronous = number("synchronous").map_err(refused)?;
+    if mode != "wal" || synchronous < 2 {
+        let detail = format!(
+            "SQLite says journal_mode={mode}, synchronous={synchronous}; needed are wal and 2 (FULL). \
+             Is the data folder on a network file system?"
+        );
+        return Err(StoreError::NotDurable { detail });
+    }
+    let detail = format!(
+        "SQLite {}, write-ahead log, synchronous=FULL: every answer waits for the disk",
+        rusqlite::version()
+    );
+    Ok(Durability {
+        level: "disk",
+        detail,
+    })
+}

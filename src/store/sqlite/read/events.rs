@@ -1,0 +1,150 @@
+//! Events: one order's history, and the feed of all.
+//!
+//! A history is a list that goes backwards through the journal: the order knows the row with its last event,
+//! and each event knows the row with the one before.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use super::super::row::unreadable;
+use super::{Read, collect, journal, order};
+use crate::order::{Event, OrderId, Position, Seq};
+use crate::store::{EventPlace, EventView, JournalRow, StoreError, journal as form};
+
+/// Most journal rows that one history goes through: more than attempts and steps can make.
+const HISTORY_ROWS_MAX: usize = 100_000;
+
+/// One order's history, oldest first.
+pub(in super::super) fn history(
+    connection: &Connection,
+    id: &OrderId,
+) -> Read<Option<Vec<EventView>>> {
+    let Some(order) = order(connection, id)? else {
+        return Ok(None);
+    };
+    let mut newest_first = Vec::new();
+    let mut position = order.state.position;
+    for _ in 0..HISTORY_ROWS_MAX {
+        let row = journal(connection, Position(position.0 - 1), 1)?;
+        let row = row.into_iter().find(|row| row.position == position);
+        let row = row.ok_or_else(|| bad_position(&order.seq, position))?;
+        let mut events = decode(&row)?;
+        events.retain(|(_, event)| event.seq == order.seq);
+        let (_, first) = events
+            .first()
+            .ok_or_else(|| bad_position(&order.seq, position))?;
+        position = first.previous;
+        let views = events
+            .into_iter()
+            .rev()
+            .map(|(index, event)| view(&row, index, event, id));
+        newest_first.extend(views);
+        if position == Position::default() {
+            newest_first.reverse();
+            return Ok(Some(newest_first));
+        }
+    }
+    Err(bad_position(&order.seq, position))
+}
+
+fn bad_position(seq: &Seq, position: Position) -> StoreError {
+    let detail = format!("journal row {} has no event of this order", position.0);
+    StoreError::BadRow {
+        table: "orders",
+        column: "position",
+        key: seq.0.to_string(),
+        detail,
+    }
+}
+
+/// Events of all orders after a place, oldest first.
+pub(in super::super) fn events(
+    connection: &Connection,
+    after: EventPlace,
+    limit: usize,
+) -> Read<Vec<EventView>> {
+    let mut views = Vec::new();
+    let mut position = Position(after.position.0 - 1);
+    while views.len() < limit {
+        let rows = journal(connection, position, 1)?;
+        let Some(row) = rows.into_iter().next() else {
+            break;
+        };
+        position = row.position;
+        let mut events = decode(&row)?;
+        if row.position == after.position {
+            events.retain(|(index, _)| *index > after.index);
+        }
+        events.truncate(limit - views.len());
+        let ids = ids(connection, &events)?;
+        for (index, event) in events {
+            let id = ids
+                .get(&event.seq)
+                .ok_or_else(|| no_order(&row, event.seq))?;
+            views.push(view(&row, index, event, id));
+        }
+    }
+    Ok(views)
+}
+
+fn no_order(row: &JournalRow, seq: Seq) -> StoreError {
+    let (key, detail) = (
+        row.position.0.to_string(),
+        format!("there is no order {}", seq.0),
+    );
+    StoreError::BadRow {
+        table: "journal",
+        column: "entries",
+        key,
+        detail,
+    }
+}
+
+fn decode(row: &JournalRow) -> Read<Vec<(u32, Event)>> {
+    let events = form::decode(row).map_err(|error| {
+        let (key, detail) = (error.position.to_string(), error.detail);
+        StoreError::BadRow {
+            table: "journal",
+            column: "entries",
+            key,
+            detail,
+        }
+    })?;
+    Ok((0..).zip(events).collect())
+}
+
+fn ids(connection: &Connection, events: &[(u32, Event)]) -> Read<BTreeMap<Seq, OrderId>> {
+    let sql = "SELECT id FROM orders WHERE seq = ?1";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let mut ids = BTreeMap::new();
+    for (_, event) in events {
+        if ids.contains_key(&event.seq) {
+            continue;
+        }
+        let rows = statement.query([event.seq.0]).map_err(unreadable)?;
+        let texts = collect(rows, |row| row.get::<_, String>(0).map_err(unreadable))?;
+        if let Some(id) = texts.first().and_then(|text| OrderId::parse(text).ok()) {
+            ids.insert(event.seq, id);
+        }
+    }
+    Ok(ids)
+}
+
+fn view(row: &JournalRow, index: u32, event: Event, id: &OrderId) -> EventView {
+    EventView {
+        place: EventPlace {
+            position: row.position,
+            index,
+        },
+        order_id: id.clone(),
+        kind: event.kind,
+        status: event.status,
+        version: event.version,
+        at: event.at,
+        step: event.step,
+        attempt: event.attempt,
+        fence: (row.epoch, event.lease),
+        reason: event.reason,
+    }
+}

@@ -1,0 +1,284 @@
+//! Everything that is read, each question one whole statement.
+//!
+//! Reads run on connections of their own and never hold up a commit. Each is bounded: by its limit, or by the
+//! window of rows it may look at.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::row::{self, unreadable};
+use crate::clock::Timestamp;
+use crate::order::{Order, OrderId, Position, Priority, Process, Seq, ShardNumber, StatusKind};
+use crate::store::{JournalRow, ListQuery, OpenOrder, Page, StoreError, Tally};
+
+mod events;
+pub(super) use events::{events, history};
+
+/// Most rows that one page of a filtered list looks at. About a tenth of a second.
+const WINDOW: i64 = 100_000;
+
+type Read<T> = Result<T, StoreError>;
+
+/// One order.
+pub(super) fn order(connection: &Connection, id: &OrderId) -> Read<Option<Order>> {
+    let sql = "SELECT * FROM orders WHERE id = ?1";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let mut rows = statement.query([id.as_str()]).map_err(unreadable)?;
+    rows.next().map_err(unreadable)?.map(row::order).transpose()
+}
+
+/// A page of orders, newest first.
+pub(super) fn orders(connection: &Connection, query: &ListQuery) -> Read<Page> {
+    let bounds = bounds(connection, query)?;
+    if query.status.is_some_and(|status| !status.is_final()) {
+        return open_page(connection, query, bounds);
+    }
+    let (low, high) = bounds;
+    let window_low = low.max(high.saturating_sub(WINDOW));
+    let sql = "SELECT * FROM orders
+                WHERE seq >= ?1 AND seq < ?2 AND (?3 IS NULL OR status = ?3)
+                  AND (?4 IS NULL OR customer_id = ?4) AND (?5 IS NULL OR priority = ?5)
+                  AND (?6 IS NULL OR process = ?6)
+                ORDER BY seq DESC LIMIT ?7";
+    let mut page = filtered(connection, sql, query, (window_low, high))?;
+    if page.next.is_none() && window_low > low {
+        page.next = Some(Seq(window_low));
+    }
+    Ok(page)
+}
+
+/// A page of a status that is not final: only open orders are looked at.
+fn open_page(connection: &Connection, query: &ListQuery, bounds: (i64, i64)) -> Read<Page> {
+    let sql = "SELECT * FROM orders
+                WHERE ended_at IS NULL AND seq >= ?1 AND seq < ?2 AND (?3 IS NULL OR status = ?3)
+                  AND (?4 IS NULL OR customer_id = ?4) AND (?5 IS NULL OR priority = ?5)
+                  AND (?6 IS NULL OR process = ?6)
+                ORDER BY seq DESC LIMIT ?7";
+    filtered(connection, sql, query, bounds)
+}
+
+fn filtered(
+    connection: &Connection,
+    sql: &str,
+    query: &ListQuery,
+    (low, high): (i64, i64),
+) -> Read<Page> {
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let rows = statement.query(params![
+        low,
+        high,
+        query.status.map(StatusKind::number),
+        query.customer_id.as_deref(),
+        query.priority.map(Priority::number),
+        query.process.as_deref(),
+        as_limit(query.limit + 1),
+    ]);
+    let mut orders = collect(rows.map_err(unreadable)?, row::order)?;
+    let more = orders.len() > query.limit;
+    orders.truncate(query.limit);
+    let next = if more {
+        orders.last().map(|order| order.seq)
+    } else {
+        None
+    };
+    Ok(Page { orders, next })
+}
+
+/// The sequence numbers that the time range and the cursor leave: from, and up to but not including.
+fn bounds(connection: &Connection, query: &ListQuery) -> Read<(i64, i64)> {
+    let sql = "SELECT coalesce(min(seq), 0), coalesce(max(seq), -1) + 1 FROM
+               (SELECT * FROM (SELECT seq FROM orders ORDER BY seq LIMIT 1)
+                UNION ALL SELECT * FROM (SELECT seq FROM orders ORDER BY seq DESC LIMIT 1))";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let ends = statement.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+    let (first, end) = ends.map_err(unreadable)?;
+    let low = query
+        .created_after
+        .map_or(Ok(first), |t| first_since(connection, t, (first, end)))?;
+    let high = query
+        .created_before
+        .map_or(Ok(end), |t| first_since(connection, t, (first, end)))?;
+    Ok((low, query.before.map_or(high, |before| high.min(before.0))))
+}
+
+/// The first order accepted at `time` or later, by bisection: sequence numbers rise with time.
+fn first_since(
+    connection: &Connection,
+    time: Timestamp,
+    (mut low, mut high): (i64, i64),
+) -> Read<i64> {
+    let sql = "SELECT seq, created_at FROM orders WHERE seq >= ?1 ORDER BY seq LIMIT 1";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let probe = statement
+            .query_row([middle], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            })
+            .optional()
+            .map_err(unreadable)?;
+        match probe {
+            Some((seq, created_at)) if seq < high && created_at < time.0 => low = seq + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+/// Open orders with sequence numbers above `after`, up to and including `last`.
+pub(super) fn open_orders(
+    connection: &Connection,
+    after: Seq,
+    last: Seq,
+    limit: usize,
+) -> Read<Vec<OpenOrder>> {
+    let sql =
+        "SELECT seq, process, process_version, priority, expires_at, created_at, status, version,
+                      step, attempt, updated_at, due_at, lease, target, ended_at, position
+                 FROM orders
+                WHERE ended_at IS NULL AND seq > ?1 AND seq <= ?2
+                ORDER BY seq LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let rows = statement
+        .query(params![after.0, last.0, as_limit(limit)])
+        .map_err(unreadable)?;
+    collect(rows, row::open_order)
+}
+
+/// Orders with sequence numbers above `after`, ascending.
+pub(super) fn orders_ascending(
+    connection: &Connection,
+    after: Seq,
+    limit: usize,
+) -> Read<Vec<Order>> {
+    let sql = "SELECT * FROM orders WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let rows = statement
+        .query(params![after.0, as_limit(limit)])
+        .map_err(unreadable)?;
+    collect(rows, row::order)
+}
+
+/// Journal rows after a position.
+pub(super) fn journal(
+    connection: &Connection,
+    after: Position,
+    limit: usize,
+) -> Read<Vec<JournalRow>> {
+    let sql = "SELECT position, epoch, at, entries, hash FROM journal
+                WHERE position > ?1 ORDER BY position LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let rows = statement
+        .query(params![after.0, as_limit(limit)])
+        .map_err(unreadable)?;
+    collect(rows, |row| journal_row(row).map_err(unreadable))
+}
+
+fn journal_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JournalRow> {
+    Ok(JournalRow {
+        position: Position(row.get(0)?),
+        epoch: row.get(1)?,
+        at: Timestamp(row.get(2)?),
+        entries: row.get(3)?,
+        hash: row.get(4)?,
+    })
+}
+
+/// The counters of a shard.
+pub(super) fn tally(connection: &Connection, shard: ShardNumber) -> Read<Tally> {
+    let sql = "SELECT status, priority, orders FROM tally WHERE shard = ?1";
+    count(connection, sql, params![shard.0])
+}
+
+/// The counters, counted again from the orders.
+pub(super) fn recount(connection: &Connection, shard: ShardNumber) -> Read<Tally> {
+    let sql = "SELECT status, priority, count(*) FROM orders WHERE seq BETWEEN ?1 AND ?2
+                GROUP BY status, priority";
+    count(connection, sql, params![shard.base(), shard.last()])
+}
+
+fn count(connection: &Connection, sql: &str, shard: &[&dyn rusqlite::ToSql]) -> Read<Tally> {
+    let mut statement = connection.prepare(sql).map_err(unreadable)?;
+    let rows = statement.query(shard).map_err(unreadable)?;
+    let counts = collect(rows, |row| {
+        let (status, priority): (i64, i64) = (
+            row.get(0).map_err(unreadable)?,
+            row.get(1).map_err(unreadable)?,
+        );
+        let known = StatusKind::from_number(status).zip(Priority::from_number(priority));
+        let (key, detail) = (format!("{status}/{priority}"), "unknown number".into());
+        let bad = StoreError::BadRow {
+            table: "tally",
+            column: "status, priority",
+            key,
+            detail,
+        };
+        Ok((known.ok_or(bad)?, row.get::<_, i64>(2).map_err(unreadable)?))
+    })?;
+    let mut tally = Tally::default();
+    counts
+        .into_iter()
+        .for_each(|((status, priority), n)| tally.count(status, priority, n));
+    Ok(tally)
+}
+
+/// Every process that an order pins.
+pub(super) fn definitions(connection: &Connection) -> Read<Vec<Process>> {
+    let sql = "SELECT name, version, definition FROM processes ORDER BY name, version";
+    let mut statement = connection.prepare(sql).map_err(unreadable)?;
+    let rows = statement.query([]).map_err(unreadable)?;
+    collect(rows, |row| {
+        let key: String = row.get(0).map_err(unreadable)?;
+        let text: String = row.get(2).map_err(unreadable)?;
+        serde_json::from_str(&text).map_err(|error| {
+            let detail = error.to_string();
+            StoreError::BadRow {
+                table: "processes",
+                column: "definition",
+                key,
+                detail,
+            }
+        })
+    })
+}
+
+/// Epoch, position, chain hash and highest sequence number of a shard.
+pub(super) fn head(
+    connection: &Connection,
+    shard: ShardNumber,
+) -> Read<Option<(i64, Position, [u8; 32], Seq)>> {
+    let sql = "SELECT epoch, position, hash, last_seq FROM shards WHERE shard = ?1";
+    let read = connection.query_row(sql, [shard.0], |row| {
+        Ok((
+            row.get(0)?,
+            Position(row.get(1)?),
+            row.get(2)?,
+            Seq(row.get(3)?),
+        ))
+    });
+    read.optional().map_err(unreadable)
+}
+
+/// What SQLite says about its file; empty if it is sound.
+pub(super) fn integrity(connection: &Connection) -> Read<Vec<String>> {
+    let mut statement = connection
+        .prepare("PRAGMA integrity_check(20)")
+        .map_err(unreadable)?;
+    let rows = statement.query([]).map_err(unreadable)?;
+    let lines = collect(rows, |row| row.get::<_, String>(0).map_err(unreadable))?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+}
+
+fn collect<T>(
+    mut rows: rusqlite::Rows<'_>,
+    read: impl Fn(&rusqlite::Row<'_>) -> Read<T>,
+) -> Read<Vec<T>> {
+    let mut all = Vec::new();
+    while let Some(row) = rows.next().map_err(unreadable)? {
+        all.push(read(row)?);
+    }
+    Ok(all)
+}
+
+fn as_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,291 @@
+//! The writer: one connection, one kind of transaction.
+//!
+//! Whatever fails before COMMIT is rolled back and is definitely not stored; only COMMIT itself can end with
+//! an unknown fate. Decides nothing but: is the epoch the shard's, is the id free.
+
+use rusqlite::hooks::Wal;
+use rusqlite::{Connection, ErrorCode, params};
+
+use super::checkpoint::{self, Watch};
+use super::read;
+use super::row::{self, StateColumns};
+use crate::order::{Position, Seq, ShardNumber};
+use crate::store::{Commit, Opening, Receipt, StoreError, journal};
+
+/// The connection that writes, and the head of the journal's hash chain.
+pub(super) struct Writer {
+    connection: Connection,
+    watch: Watch,
+    /// The shard that was opened, the position of its last commit and the hash of that journal row.
+    head: Option<(ShardNumber, Position, [u8; 32])>,
+}
+
+impl Writer {
+    pub(super) fn new(mut connection: Connection, watch: Watch) -> Result<Self, StoreError> {
+        let told = watch.clone();
+        let hooked = connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            told.log_has(u64::try_from(pages).unwrap_or(0));
+            Ok(())
+        }));
+        hooked.map_err(row::refused)?;
+        Ok(Self {
+            connection,
+            watch,
+            head: None,
+        })
+    }
+
+    /// Copies the rest of the log into the database.
+    pub(super) fn checkpoint(&self) {
+        if checkpoint::copy(&self.connection) {
+            self.watch.log_has(0);
+        }
+    }
+
+    pub(super) fn open_shard(&mut self, shard: ShardNumber) -> Result<Opening, StoreError> {
+        let opening = self.transaction(|connection| {
+            raise_epoch(connection, shard).map_err(row::refused)?;
+            let head = read::head(connection, shard)?;
+            let missing = || StoreError::Refused {
+                detail: "no row for the shard".into(),
+            };
+            let (epoch, position, hash, last_seq) = head.ok_or_else(missing)?;
+            let tally = read::tally(connection, shard)?;
+            let definitions = read::definitions(connection)?;
+            Ok((
+                Opening {
+                    epoch,
+                    last_seq,
+                    position,
+                    tally,
+                    definitions,
+                },
+                hash,
+            ))
+        });
+        let (opening, hash) = opening?;
+        self.head = Some((shard, opening.position, hash));
+        Ok(opening)
+    }
+
+    pub(super) fn commit(&mut self, commit: &Commit) -> Result<Receipt, StoreError> {
+        let Some((shard, _, before)) = self.head.filter(|head| head.0 == commit.shard) else {
+            return Err(StoreError::Fenced);
+        };
+        let (receipt, hash) = self.transaction(|connection| write(connection, commit, &before))?;
+        self.head = Some((shard, commit.position, hash));
+        Ok(receipt)
+    }
+
+    fn transaction<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let run = |sql| self.connection.prepare_cached(sql)?.execute([]);
+        run("BEGIN IMMEDIATE").map_err(row::refused)?;
+        let done = work(&self.connection);
+        let result = match done {
+            Ok(value) => match run("COMMIT") {
+                Ok(_) => return Ok(value),
+                Err(error) => Err(commit_error(error)),
+            },
+            Err(error) => Err(error),
+        };
+        if !self.connection.is_autocommit()
+            && let Err(error) = run("ROLLBACK")
+        {
+            return Err(StoreError::Unknown {
+                detail: error.to_string(),
+            });
+        }
+        result
+    }
+}
+
+/// A failed COMMIT: only a full disk and a busy file are known to have stored nothing.
+fn commit_error(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy) => row::refused(error),
+        _ => StoreError::Unknown {
+            detail: error.to_string(),
+        },
+    }
+}
+
+fn raise_epoch(connection: &Connection, shard: ShardNumber) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT INTO shards (shard, epoch, position, hash, last_seq) VALUES (?1, 1, ?2, ?3, ?2)
+               ON CONFLICT (shard) DO UPDATE SET epoch = epoch + 1";
+    connection.execute(sql, params![shard.0, shard.base(), journal::GENESIS])?;
+    Ok(())
+}
+
+fn write(
+    connection: &Connection,
+    commit: &Commit,
+    before: &[u8; 32],
+) -> Result<(Receipt, [u8; 32]), StoreError> {
+    define_processes(connection, commit).map_err(row::refused)?;
+    let collided = insert_orders(connection, commit).map_err(row::refused)?;
+    update_orders(connection, commit).map_err(row::refused)?;
+    update_tally(connection, commit, &collided).map_err(row::refused)?;
+    let hash = append_journal(connection, commit, &collided, before).map_err(row::refused)?;
+    advance_head(connection, commit, &hash)?;
+    Ok((Receipt { collided }, hash))
+}
+
+fn define_processes(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
+    for process in &commit.definitions {
+        let sql = "INSERT INTO processes (name, version, definition) VALUES (?1, ?2, ?3)
+                   ON CONFLICT DO NOTHING";
+        let definition = serde_json::to_string(process)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        connection.execute(sql, params![&*process.name, process.version, definition])?;
+    }
+    Ok(())
+}
+
+/// Inserts the new orders; answers with the indexes of those whose id is taken.
+fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<Vec<usize>> {
+    let mut collided = Vec::new();
+    if commit.created.is_empty() {
+        return Ok(collided);
+    }
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO orders (seq, id, customer_id, process, process_version, priority, total_minor,
+                             currency, created_at, start_at, expires_at, status, version, step, attempt,
+                             updated_at, due_at, lease, target, ended_at, reason, position, payload)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+                 ?20, ?21, ?22, ?23)
+         ON CONFLICT (id) DO NOTHING",
+    )?;
+    for (at, order) in commit.created.iter().enumerate() {
+        let state = &order.state;
+        let columns = StateColumns::of(state.status);
+        let inserted = insert.execute(params![
+            order.seq.0,
+            order.id.as_str(),
+            &*order.customer_id,
+            &*order.process,
+            order.process_version,
+            order.priority.number(),
+            order.total.minor(),
+            order.total.currency().code(),
+            order.created_at.0,
+            order.start_at.map(|time| time.0),
+            order.expires_at.map(|time| time.0),
+            columns.status,
+            state.version,
+            &*state.step,
+            state.attempt,
+            state.updated_at.0,
+            columns.due_at,
+            columns.lease,
+            columns.target,
+            columns.ended_at,
+            state.reason.as_deref(),
+            state.position.0,
+            &*order.payload,
+        ])?;
+        if inserted == 0 {
+            collided.push(at);
+        }
+    }
+    Ok(collided)
+}
+
+fn update_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
+    if commit.changed.is_empty() {
+        return Ok(());
+    }
+    let mut update = connection.prepare_cached(
+        "UPDATE orders SET status = ?2, version = ?3, step = ?4, attempt = ?5, updated_at = ?6,
+                           due_at = ?7, lease = ?8, target = ?9, ended_at = ?10, reason = ?11,
+                           position = ?12
+          WHERE seq = ?1",
+    )?;
+    for changed in &commit.changed {
+        let state = &changed.state;
+        let columns = StateColumns::of(state.status);
+        update.execute(params![
+            changed.seq.0,
+            columns.status,
+            state.version,
+            &*state.step,
+            state.attempt,
+            state.updated_at.0,
+            columns.due_at,
+            columns.lease,
+            columns.target,
+            columns.ended_at,
+            state.reason.as_deref(),
+            state.position.0,
+        ])?;
+    }
+    Ok(())
+}
+
+fn update_tally(
+    connection: &Connection,
+    commit: &Commit,
+    collided: &[usize],
+) -> rusqlite::Result<()> {
+    let mut add = connection.prepare_cached(
+        "INSERT INTO tally (shard, status, priority, orders) VALUES (?1, ?2, ?3, max(?4, 0))
+         ON CONFLICT (shard, status, priority) DO UPDATE SET orders = orders + ?4",
+    )?;
+    for (status, priority, change) in commit.tally_change(collided).nonzero() {
+        add.execute(params![
+            commit.shard.0,
+            status.number(),
+            priority.number(),
+            change
+        ])?;
+    }
+    Ok(())
+}
+
+fn append_journal(
+    connection: &Connection,
+    commit: &Commit,
+    collided: &[usize],
+    before: &[u8; 32],
+) -> rusqlite::Result<[u8; 32]> {
+    let entries = commit.journal_entries(collided);
+    let hash = journal::hash(before, commit.position, commit.epoch, commit.at, &entries);
+    let mut append = connection.prepare_cached(
+        "INSERT INTO journal (position, epoch, at, entries, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    append.execute(params![
+        commit.position.0,
+        commit.epoch,
+        commit.at.0,
+        entries,
+        hash
+    ])?;
+    Ok(hash)
+}
+
+/// Moves the shard's head, if this commit follows it under the shard's epoch.
+fn advance_head(
+    connection: &Connection,
+    commit: &Commit,
+    hash: &[u8; 32],
+) -> Result<(), StoreError> {
+    let mut advance = connection
+        .prepare_cached(
+            "UPDATE shards SET position = ?3, hash = ?4, last_seq = max(last_seq, ?5)
+              WHERE shard = ?1 AND epoch = ?2 AND position = ?3 - 1",
+        )
+        .map_err(row::refused)?;
+    let last_seq = commit
+        .created
+        .last()
+        .map_or(Seq::default(), |created| created.seq);
+    let (shard, epoch, position) = (commit.shard.0, commit.epoch, commit.position.0);
+    let moved = advance.execute(params![shard, epoch, position, hash, last_seq.0]);
+    match moved.map_err(row::refused)? {
+        0 => Err(StoreError::Fenced),
+        _ => Ok(()),
+    }
+}
