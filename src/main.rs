@@ -1,4 +1,5 @@
-//! The binary: parses the command line, runs the command, turns its result into an exit code.
+//! The `orderd` program: turns the answer of a command into an exit code.
+//! What the commands do is in `orderd::cli`.
 
 use std::process::ExitCode;
 

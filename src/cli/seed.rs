@@ -12,7 +12,8 @@ use crate::clock::{Clock, SystemClock};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
     /// How many
-    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, short = 'n', default_value_t = 50)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub orders: u32,
     /// Server to send them to
     #[arg(long, default_value = "http://127.0.0.1:7070", env = "ORDERD_URL")]

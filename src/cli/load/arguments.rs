@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, RangedI64ValueParser};
 
 use super::notation::{Span, Weights, count, duration};
 use super::thresholds::Threshold;
@@ -40,10 +40,10 @@ pub struct Arguments {
     #[arg(long, default_value = "http://127.0.0.1:7070", env = "ORDERD_URL")]
     pub url: String,
     /// Connections; in the closed loop each sends as soon as it is answered
-    #[arg(long, short, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    #[arg(long, short, default_value_t = 64, value_parser = at_most(20_000))]
     pub connections: u32,
     /// Threads that send
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, default_value_t = 1, value_parser = at_most(256))]
     pub threads: u32,
     /// Open loop: orders per second at fixed times; latency counts from the planned time
     #[arg(long, value_parser = count, value_name = "ORDERS/S")]
@@ -55,7 +55,7 @@ pub struct Arguments {
     #[arg(long, short = 'n', value_parser = count)]
     pub orders: Option<u64>,
     /// Orders per request; more than 1 goes to the batch route
-    #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, short, default_value_t = 1, value_parser = at_most(10_000))]
     pub batch: u32,
     /// Shares of the priorities 1 (high), 2 and 3 (low)
     #[arg(long, default_value = "1:2:7", conflicts_with = "file")]
@@ -82,7 +82,8 @@ pub struct Arguments {
     #[arg(long, short)]
     pub file: Option<PathBuf>,
     /// Send a file at its own pace (metadata.placed_at), this many times as fast
-    #[arg(long, value_name = "FACTOR", requires = "file", conflicts_with = "rate", value_parser = pace)]
+    #[arg(long, value_name = "FACTOR", value_parser = pace)]
+    #[arg(requires = "file", conflicts_with = "rate")]
     pub pace: Option<f64>,
     /// How long a request may wait for its answer
     #[arg(long, default_value = "30s", value_parser = duration)]
@@ -192,6 +193,10 @@ impl Settings {
             arguments: arguments.clone(),
         })
     }
+}
+
+fn at_most(max: i64) -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=max)
 }
 
 fn pace(text: &str) -> Result<f64, String> {

@@ -15,6 +15,7 @@ mod notation;
 mod open;
 mod plan;
 mod progress;
+mod readback;
 mod reconcile;
 mod record;
 mod report;
@@ -103,7 +104,7 @@ async fn probe(target: &Target) -> anyhow::Result<Option<u64>> {
     let mut request = Vec::new();
     target.write_get("/v1/stats", &mut request);
     match connection.exchange(&request).await {
-        Ok(response) => Ok(answers::read_active(&response.body).ok()),
+        Ok(response) => Ok(readback::read_active(&response.body).ok()),
         Err(ExchangeError::Io(error)) => Err(target.unreachable(&error).into()),
         Err(error @ ExchangeError::Malformed(_)) => {
             Err(error).with_context(|| format!("http://{} is no orderd", target.authority()))
@@ -190,5 +191,7 @@ fn base36(number: i64) -> String {
     digits.iter().rev().collect()
 }
 
+#[cfg(test)]
+mod fake;
 #[cfg(test)]
 mod tests;

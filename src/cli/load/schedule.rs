@@ -67,7 +67,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn number_and_time_agree(rate in 1_u64..200_000, batch in 1_u32..1_000, number in 0_u64..1_000_000_000) {
+        fn number_and_time_agree(
+            rate in 1_u64..200_000,
+            batch in 1_u32..1_000,
+            number in 0_u64..1_000_000_000,
+        ) {
             let schedule = Schedule::new(rate, batch);
             let due = schedule.due(number);
             prop_assert!(schedule.due_by(due) > number);

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::answers::{History, Standing, read_history, read_standing};
 use super::ids::Ids;
 use super::notation::grouped;
 use super::progress::Meter;
+use super::readback::{History, Standing, read_history, read_standing};
 use crate::cli::client::{Connection, Target, encoded};
 use crate::cli::response::Response;
 use crate::clock;

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::answers;
 use super::ids::Ids;
 use super::notation::grouped;
 use super::plan::mix;
 use super::progress::Meter;
+use super::readback::read_active;
 use super::record::Haul;
 use super::sweep::{Findings, Question, Sweep};
 use crate::cli::client::{Connection, Target};
@@ -218,7 +218,7 @@ async fn ask_active(
         None => Connection::open(target).await.ok()?,
     };
     let active = match open.exchange(request).await {
-        Ok(response) => answers::read_active(&response.body).ok(),
+        Ok(response) => read_active(&response.body).ok(),
         Err(_) => return None,
     };
     *connection = (!open.is_closing()).then_some(open);

@@ -1,4 +1,5 @@
 //! Responses cut at every byte, put together oddly, or not responses at all.
+//! The reader must take what is right, name what is wrong, and never panic.
 
 use proptest::prelude::*;
 
