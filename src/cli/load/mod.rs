@@ -152,7 +152,7 @@ async fn prove(
         connections: (arguments.connections as usize).min(VERIFY_CONNECTIONS_MAX),
         patience: arguments.verify_timeout,
         seed: arguments.seed,
-        active_before: active_before.unwrap_or(0),
+        active_before,
         meter: &meter,
         interrupts,
     };

@@ -95,7 +95,12 @@ impl Page {
         self.title("totals");
         self.row("run", &report.run.label);
         self.row("seed", &report.run.seed.to_string());
-        self.row("time", &format!("{:.2} s", totals.seconds));
+        let early = if report.run.interrupted {
+            "ended early by hand"
+        } else {
+            ""
+        };
+        self.note("time", &format!("{:.2} s", totals.seconds), early);
         self.note(
             "requests",
             &grouped(totals.requests),

@@ -38,8 +38,8 @@ pub struct Setup<'a> {
     pub patience: Duration,
     /// Chooses the sample of histories.
     pub seed: u64,
-    /// Orders that were open before the run and may stay so.
-    pub active_before: u64,
+    /// Orders that went on before the run and may still do; `None`: the server does not say.
+    pub active_before: Option<u64>,
     /// Shows how far it is.
     pub meter: &'a Meter,
     /// Ends the verification early when it changes.
@@ -179,6 +179,7 @@ async fn read_back(
 
 /// Waits until no more orders are open than before the run, and answers when that was seen.
 async fn settle(setup: &Setup<'_>, give_up: Instant) -> Option<Instant> {
+    let active_before = setup.active_before?;
     let mut request = Vec::new();
     setup.target.write_get("/v1/stats", &mut request);
     let mut connection = None;
@@ -187,7 +188,7 @@ async fn settle(setup: &Setup<'_>, give_up: Instant) -> Option<Instant> {
         let active = ask_active(&setup.target, &mut connection, &request).await;
         let now = clock::monotonic();
         match active {
-            Some(active) if active <= setup.active_before => return Some(now),
+            Some(active) if active <= active_before => return Some(now),
             Some(active) => setup.meter.say(|| {
                 let left = give_up.saturating_duration_since(now).as_secs();
                 format!(
