@@ -1,7 +1,7 @@
 //! How the floors above talk to an engine: send a command, await the answer.
 //!
-//! An answer comes after the flush, never before. Handles are cheap to clone and outlive the engine: then
-//! they answer that it is draining.
+//! An answer comes after the flush, never before. Handles are cheap to clone and outlive the
+//! engine: then they answer that it is draining.
 
 use std::sync::Arc;
 
@@ -47,7 +47,8 @@ pub enum SubmitError {
         /// What the store said.
         detail: Arc<str>,
     },
-    /// The commit was sent and its fate is not known. Sending the same order id again gets the one result.
+    /// The commit was sent and its fate is not known. Sending the same order id again gets the one
+    /// result.
     #[error("it is not known whether the order is stored")]
     OutcomeUnknown,
 }

@@ -1,7 +1,7 @@
 //! The engine's bounded inbox: many senders, one thread that takes everything at once.
 //!
-//! Never blocks a sender: full is an answer. The engine is woken only if it sleeps, so a busy engine costs
-//! its senders one short lock and no system call.
+//! Never blocks a sender: full is an answer. The engine is woken only if it sleeps, so a busy
+//! engine costs its senders one short lock and no system call.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
-//! Gathers what the engine tells about itself: rates, durations, sizes. Owned by the engine's thread.
+//! Gathers what the engine tells about itself: rates, durations, sizes. Owned by the engine's
+//! thread.
 //!
-//! Costs a few nanoseconds for an order and allocates nothing after its start. Never decides anything.
+//! Costs a few nanoseconds for an order and allocates nothing after its start. Never decides
+//! anything.
 
 use hdrhistogram::Histogram;
 
@@ -89,8 +91,8 @@ impl Rate {
         self.by_second[index(self.second)] += events;
     }
 
-    /// Events per second over the last 1 s, 1 min and 5 min. Complete seconds only, and none before the
-    /// start.
+    /// Events per second over the last 1 s, 1 min and 5 min. Complete seconds only, and none before
+    /// the start.
     pub(super) fn per_second(&mut self, now: Timestamp) -> [f64; 3] {
         self.forward(now);
         let age = self.second - self.started_at.0 / MICROS_PER_SECOND;

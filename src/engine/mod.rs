@@ -1,8 +1,8 @@
 //! The engine runs a shard: one thread, one loop, no locks around what is decided.
 //!
-//! Drain the inbox, let the shard decide, commit once, release the answers. While a commit is being flushed
-//! the inbox fills; the next turn takes everything: group commit that clocks itself. Nothing is answered
-//! before it is flushed.
+//! Drain the inbox, let the shard decide, commit once, release the answers. While a commit is being
+//! flushed the inbox fills; the next turn takes everything: group commit that clocks itself.
+//! Nothing is answered before it is flushed.
 
 mod handle;
 mod inbox;
@@ -89,8 +89,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the shard, so that whoever had it before is fenced, and starts working. New orders are taken at
-    /// once; open orders from before are loaded meanwhile.
+    /// Opens the shard, so that whoever had it before is fenced, and starts working. New orders are
+    /// taken at once; open orders from before are loaded meanwhile.
     pub fn start(start: Start) -> Result<Self, StartError> {
         let opening = start.store.open_shard(start.shard)?;
         let processes = Processes::new(start.processes, opening.definitions.clone())?;

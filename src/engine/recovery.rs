@@ -1,12 +1,14 @@
-//! Brings the open orders from before the start back, page by page, while new orders are already taken.
+//! Brings the open orders from before the start back, page by page, while new orders are already
+//! taken.
 //!
-//! Reads on a thread of its own; the engine takes one page in a turn, so that answers do not wait for it.
+//! Reads on a thread of its own; the engine takes one page in a turn, so that answers do not wait
+//! for it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use crate::order::{Seq, ShardNumber};
-use crate::store::{OpenOrder, Store, StoreError};
+use crate::order::{OpenOrder, Seq, ShardNumber};
+use crate::store::{Store, StoreError};
 
 /// Orders on a page: about a millisecond of the engine's time.
 const PAGE: usize = 4_096;
@@ -16,8 +18,8 @@ const PAGES_MAX: usize = 2;
 /// A page of open orders, or why there is none.
 pub(super) type Pages = Receiver<Result<Vec<OpenOrder>, StoreError>>;
 
-/// Reads all open orders of the shard up to `last`, in the background. The channel ends after the last page,
-/// or after an error.
+/// Reads all open orders of the shard up to `last`, in the background. The channel ends after the
+/// last page, or after an error.
 pub(super) fn start(
     store: Arc<dyn Store>,
     shard: ShardNumber,

@@ -1,7 +1,7 @@
 //! Who waits for which order of the commit that is being built, and who waits for an order's end.
 //!
-//! Tickets stand in the same order as the new orders of the commit. Nothing here answers before it is told
-//! that the commit is durable, or that it never will be.
+//! Tickets stand in the same order as the new orders of the commit. Nothing here answers before it
+//! is told that the commit is durable, or that it never will be.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -12,7 +12,8 @@ use super::SubmitError;
 use super::inbox::Answer;
 use crate::order::{Order, OrderState, Seq};
 
-/// Most orders whose end is watched at once. A waiting request holds a connection, of which there are fewer.
+/// Most orders whose end is watched at once. A waiting request holds a connection, of which there
+/// are fewer.
 const WATCHED_MAX: usize = 16_384;
 
 /// Somebody who waits for one order of the commit.
@@ -82,8 +83,8 @@ impl Replies {
         }
     }
 
-    /// The commit is durable: answers everybody. `accepted` hears since when each stored order was waited
-    /// for.
+    /// The commit is durable: answers everybody. `accepted` hears since when each stored order was
+    /// waited for.
     pub(super) fn release(
         &mut self,
         created: Vec<(Box<Order>, bool)>,

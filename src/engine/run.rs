@@ -1,7 +1,7 @@
 //! The loop: drain, decide, commit, release.
 //!
-//! Runs on one thread until it is drained, fenced, or the fate of a commit is unknown. It never goes on after
-//! an unknown fate: what is on disk then decides, at the next start.
+//! Runs on one thread until it is drained, fenced, or the fate of a commit is unknown. It never
+//! goes on after an unknown fate: what is on disk then decides, at the next start.
 
 use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
@@ -13,9 +13,9 @@ use super::recovery::Pages;
 use super::replies::Replies;
 use super::{Stats, SubmitError};
 use crate::clock::{self, Clock, Timestamp};
-use crate::order::{NewOrder, ShardNumber, StatusKind};
+use crate::order::{Commit, NewOrder, Receipt, ShardNumber, StatusKind};
 use crate::shard::{Overloaded, Shard};
-use crate::store::{Receipt, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Most new orders in a commit, unless one batch alone has more.
 const CREATED_MAX: usize = 4_096;
@@ -325,7 +325,7 @@ impl Turns {
 }
 
 /// Each order's way, at debug level. Sequence numbers and statuses only: no personal data.
-fn log_events(commit: &crate::store::Commit) {
+fn log_events(commit: &Commit) {
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }

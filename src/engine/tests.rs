@@ -1,4 +1,6 @@
-//! The engine on a real store in a folder of its own. Waits for answers, never for time.
+//! The engine on a real store in a folder of its own.
+//!
+//! Waits for answers, never for time.
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! The book of open orders: a slab of compact records, and an index from sequence number to slot.
 //!
-//! 64 bytes for a record and about 10 for the index; what was ordered stays in the store. Nothing here decides.
+//! 64 bytes for a record and about 10 for the index; what was ordered stays in the store. Nothing
+//! here decides.
 
 use hashbrown::HashTable;
 
@@ -93,8 +94,8 @@ impl Book {
     }
 }
 
-/// Spreads consecutive numbers over the table: Fibonacci hashing (Knuth, TAOCP 3, 6.4), folded so that the
-/// upper bits, which the table uses too, differ. Nobody outside chooses sequence numbers.
+/// Spreads consecutive numbers over the table: Fibonacci hashing (Knuth, TAOCP 3, 6.4), folded so
+/// that the upper bits, which the table uses too, differ. Nobody outside chooses sequence numbers.
 fn hash(seq: Seq) -> u64 {
     let spread = (seq.0 as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     spread ^ (spread >> 32)

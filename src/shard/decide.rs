@@ -1,6 +1,7 @@
 //! What a shard decides: accept, recover, start, finish, retry, give up, expire.
 //!
-//! Every function here reads the record, chooses a move and makes it. No order is moved anywhere else.
+//! Every function here reads the record, chooses a move and makes it. No order is moved anywhere
+//! else.
 
 use super::book::{IS_NEW, Record, Slot};
 use super::ready::{Class, Place};
@@ -8,11 +9,11 @@ use super::timers::TimerKind;
 use super::transition::Move;
 use super::{CHANGES_MAX, Overloaded, Shard};
 use crate::clock::Timestamp;
+use crate::order::OpenOrder;
 use crate::order::{
     Event, EventKind, NewOrder, Order, OrderId, OrderState, Outcome, Position, Seq, Status,
     StepKind, Transition,
 };
-use crate::store::OpenOrder;
 
 impl Shard {
     /// Accepts an order, unless there is no room. It becomes true with the next commit.
@@ -100,11 +101,11 @@ impl Shard {
         })
     }
 
-    /// Takes back an open order from before the start. `false`: its process or step is not known, and it
-    /// stays as it is.
+    /// Takes back an open order from before the start. `false`: its process or step is not known,
+    /// and it stays as it is.
     ///
-    /// A lease from before the start is worthless; such an order waits for its turn again, and the journal
-    /// says so when it gets it.
+    /// A lease from before the start is worthless; such an order waits for its turn again, and the
+    /// journal says so when it gets it.
     pub fn recover(&mut self, order: &OpenOrder, now: Timestamp) -> bool {
         let OpenOrder {
             seq,
@@ -142,8 +143,8 @@ impl Shard {
         true
     }
 
-    /// Lets everything happen that is due: timers first, then waiting orders in the order of their rank, up
-    /// to [`CHANGES_MAX`] changes.
+    /// Lets everything happen that is due: timers first, then waiting orders in the order of their
+    /// rank, up to [`CHANGES_MAX`] changes.
     pub fn advance(&mut self, now: Timestamp) {
         self.commit.at = now;
         while self.commit.changed.len() < CHANGES_MAX {
@@ -166,10 +167,10 @@ impl Shard {
         };
         let record = *self.book.at(slot);
         match (kind, record.status) {
-            (TimerKind::Expiry, Status::Scheduled { .. } | Status::Pending { .. }) => {
-                if !is_begun(&record) {
-                    self.make(slot, Move::to(Transition::Expire { at: now }), now);
-                }
+            (TimerKind::Expiry, Status::Scheduled { .. } | Status::Pending { .. })
+                if !is_begun(&record) =>
+            {
+                self.make(slot, Move::to(Transition::Expire { at: now }), now);
             }
             (TimerKind::Move, _) if record.due != due => {}
             (TimerKind::Move, Status::Scheduled { .. }) => {

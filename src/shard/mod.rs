@@ -1,8 +1,9 @@
-//! The shard: a pure, single-threaded state machine that owns the open orders and makes every decision.
+//! The shard: a pure, single-threaded state machine that owns the open orders and makes every
+//! decision.
 //!
-//! It takes inputs with the time as an argument, and builds the commit that makes its decisions true. It does
-//! no I/O, reads no clock and draws only from the generator it was given, so the same code runs in production
-//! and in tests that play many orders from a seed.
+//! It takes inputs with the time as an argument, and builds the commit that makes its decisions
+//! true. It does no I/O, reads no clock and draws only from the generator it was given, so the same
+//! code runs in production and in tests that play many orders from a seed.
 
 mod book;
 mod decide;
@@ -19,8 +20,7 @@ pub use self::ready::Allowances;
 use self::ready::Ready;
 use self::timers::Timers;
 use crate::clock::Timestamp;
-use crate::order::{Order, Position, Processes, Seq, ShardNumber};
-use crate::store::{Commit, Opening, Receipt, Tally};
+use crate::order::{Commit, Opening, Order, Position, Processes, Receipt, Seq, ShardNumber, Tally};
 
 /// Most changes of orders that one turn of work adds to a commit.
 pub const CHANGES_MAX: usize = 4_096;
@@ -50,8 +50,9 @@ pub struct Measured {
 
 /// The open orders of one shard, and every decision about them.
 ///
-/// A turn: inputs (`submit`, `recover`), `advance`, then the engine stores `commit()` and reports with
-/// `committed` or `retract`. Nothing that rests on an unflushed decision starts before `committed`.
+/// A turn: inputs (`submit`, `recover`), `advance`, then the engine stores `commit()` and reports
+/// with `committed` or `retract`. Nothing that rests on an unflushed decision starts before
+/// `committed`.
 pub struct Shard {
     settings: ShardSettings,
     processes: Arc<Processes>,
@@ -112,8 +113,8 @@ impl Shard {
         &self.commit
     }
 
-    /// The commit is durable: lets what rests on it begin, and hands back the new orders of the commit, with
-    /// `false` for those that collided and are not stored.
+    /// The commit is durable: lets what rests on it begin, and hands back the new orders of the
+    /// commit, with `false` for those that collided and are not stored.
     pub fn committed(&mut self, receipt: &Receipt, now: Timestamp) -> Vec<(Box<Order>, bool)> {
         let Receipt { collided } = receipt;
         self.tally.add(&self.commit.tally_change(collided));
@@ -138,8 +139,8 @@ impl Shard {
             .collect()
     }
 
-    /// The commit is definitely not stored: takes the new orders out of it and forgets them. Everything else
-    /// stays in, to be tried again.
+    /// The commit is definitely not stored: takes the new orders out of it and forgets them.
+    /// Everything else stays in, to be tried again.
     pub fn retract(&mut self) {
         let created = std::mem::take(&mut self.commit.created);
         for order in &created {
@@ -156,8 +157,8 @@ impl Shard {
         self.commit.events.retain(|event| !is_created(event.seq));
     }
 
-    /// When the shard wants to be advanced next: `now` if there is work that may start, or the time of the
-    /// next timer. `None`: not before the next input.
+    /// When the shard wants to be advanced next: `now` if there is work that may start, or the time
+    /// of the next timer. `None`: not before the next input.
     pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         if self.ready.can_lease() {
             return Some(now);

@@ -1,7 +1,7 @@
 //! The ready queue: which waiting order runs next, and how many may run at once.
 //!
-//! An order's rank is `ready_at + allowance`, the smallest runs first. Priority is a head start in time, so
-//! all waiting orders age alike and none starves. Limits are per process and per step.
+//! An order's rank is `ready_at + allowance`, the smallest runs first. Priority is a head start in
+//! time, so all waiting orders age alike and none starves. Limits are per process and per step.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,7 +9,8 @@ use std::collections::BinaryHeap;
 use crate::clock::Timestamp;
 use crate::order::{Priority, Process, ProcessIndex, Seq};
 
-/// By how much a fresh order of each priority stands back, and a begun one comes forward; in microseconds.
+/// By how much a fresh order of each priority stands back, and a begun one comes forward; in
+/// microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowances {
     /// Medium orders, from 0.

@@ -1,12 +1,13 @@
 //! Moving an order: its status, its event, its row in the commit and the counters, all together.
 //!
-//! The only place in the shard where a record's status changes. Whether it should is decided elsewhere.
+//! The only place in the shard where a record's status changes. Whether it should is decided
+//! elsewhere.
 
 use super::Shard;
 use super::book::{IS_NEW, Slot};
 use crate::clock::Timestamp;
+use crate::order::Changed;
 use crate::order::{Event, EventKind, OrderState, Status, Transition};
-use crate::store::Changed;
 
 /// A move, and what goes with it.
 pub(super) struct Move {
@@ -28,8 +29,8 @@ impl Move {
 }
 
 impl Shard {
-    /// Makes a move that the caller knows to be legal. An illegal one changes nothing and is reported: it
-    /// would be a mistake in this program.
+    /// Makes a move that the caller knows to be legal. An illegal one changes nothing and is
+    /// reported: it would be a mistake in this program.
     pub(super) fn make(&mut self, slot: Slot, it: Move, now: Timestamp) {
         let before = self.book.at(slot).status;
         let status = match before.apply(it.transition) {
