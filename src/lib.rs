@@ -27,6 +27,7 @@
 pub mod cli;
 pub mod clock;
 pub mod engine;
+pub mod http;
 pub mod order;
 pub mod shard;
 pub mod store;
