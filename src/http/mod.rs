@@ -28,6 +28,8 @@ pub mod schema;
 mod server;
 mod stats;
 pub mod wire;
+#[cfg(test)]
+mod wire_tests;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
