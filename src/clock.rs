@@ -1,7 +1,7 @@
 //! The only place that reads a clock.
 //!
-//! Everything above gets the time as an argument, or a `Clock` from the composition root. Wall time is for
-//! what people see and for schedules; `monotonic` is for measuring how long something took.
+//! Everything above gets the time as an argument, or a `Clock` from the composition root. Wall time
+//! is for what people see and for schedules; `monotonic` is for measuring how long something took.
 //! Nothing here sleeps, and nothing here decides.
 
 use std::fmt;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// A point in time: whole microseconds since 1970-01-01 UTC. The same form in memory, on disk and in SQL.
+/// A point in time: whole microseconds since 1970-01-01 UTC. The same form in memory, on disk and
+/// in SQL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 

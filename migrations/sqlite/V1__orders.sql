@@ -1,7 +1,8 @@
 -- What orderd keeps, on SQLite. The schema is the first document to read: it says what an order is.
 --
--- Money is in whole minor units (cents), time in whole microseconds since 1970 UTC. Numbers of statuses are
--- in `order_status`. Everything is written by one writer, in one kind of transaction: the commit of a shard.
+-- Money is in whole minor units (cents), time in whole microseconds since 1970 UTC. Numbers of
+-- statuses are in `order_status`. Everything is written by one writer, in one kind of transaction:
+-- the commit of a shard.
 
 -- The ten statuses, and whether an order can still leave them. Read-only, for people and for joins.
 CREATE TABLE order_status (
@@ -17,7 +18,8 @@ INSERT INTO order_status (status, name, is_final) VALUES
 -- One row for each shard: a single-writer engine. A small installation has exactly one, number 0.
 CREATE TABLE shards (
   shard    INTEGER PRIMARY KEY CHECK (shard BETWEEN 0 AND 1023),
-  -- Rises each time the shard is opened. A commit under another epoch is refused: its writer was taken over.
+  -- Rises each time the shard is opened. A commit under another epoch is refused: its writer was
+  -- taken over.
   epoch    INTEGER NOT NULL CHECK (epoch >= 1),
   -- The last commit, and the hash of its journal row.
   position INTEGER NOT NULL,
@@ -26,7 +28,8 @@ CREATE TABLE shards (
   last_seq INTEGER NOT NULL
 ) STRICT;
 
--- Every process version that an order pins, so that an open order can be finished by the steps it began with.
+-- Every process version that an order pins, so that an open order can be finished by the steps it
+-- began with.
 CREATE TABLE processes (
   name       TEXT    NOT NULL,
   version    INTEGER NOT NULL CHECK (version >= 0),
@@ -34,11 +37,12 @@ CREATE TABLE processes (
   PRIMARY KEY (name, version)
 ) STRICT, WITHOUT ROWID;
 
--- The orders. The key rises with each order, so that new rows always go to the end of the table: that is what
--- keeps accepting orders as fast with many millions of rows as with none.
+-- The orders. The key rises with each order, so that new rows always go to the end of the table:
+-- that is what keeps accepting orders as fast with many millions of rows as with none.
 CREATE TABLE orders (
   seq             INTEGER PRIMARY KEY,
-  -- The id that clients use: theirs, or a UUIDv7 of ours. The only opinion of the store about new orders.
+  -- The id that clients use: theirs, or a UUIDv7 of ours. The only opinion of the store about new
+  -- orders.
   id              TEXT    NOT NULL UNIQUE CHECK (length(id) BETWEEN 1 AND 64),
 
   -- What was ordered. These columns never change.
@@ -75,13 +79,14 @@ CREATE TABLE orders (
   payload         TEXT    NOT NULL
 ) STRICT;
 
--- The open orders, for the restart and for lists of them. It holds nothing about the final ones, so it stays
--- as small as the backlog; its cost on the way of an order is in docs/performance.md.
+-- The open orders, for the restart and for lists of them. It holds nothing about the final ones, so
+-- it stays as small as the backlog; its cost on the way of an order is in docs/performance.md.
 CREATE INDEX orders_open ON orders (ended_at) WHERE ended_at IS NULL;
 
--- The journal: one row for each commit, with every transition in it, in order. Never changed. `entries` is a
--- JSON array of [seq, version, kind, status, microseconds after the row's time, previous position, step,
--- attempt, lease, reason]; `hash` is SHA-256 over the row before and this one.
+-- The journal: one row for each commit, with every transition in it, in order. Never changed.
+-- `entries` is a JSON array of [seq, version, kind, status, microseconds after the row's time,
+-- previous position, step, attempt, lease, reason]; `hash` is SHA-256 over the row before and this
+-- one.
 CREATE TABLE journal (
   position INTEGER PRIMARY KEY,
   epoch    INTEGER NOT NULL,

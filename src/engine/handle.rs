@@ -1,7 +1,7 @@
 //! How the floors above talk to an engine: send a command, await the answer.
 //!
-//! An answer comes after the flush, never before. Handles are cheap to clone and outlive the engine: then
-//! they answer that it is draining.
+//! An answer comes after the flush, never before. Handles are cheap to clone and outlive the
+//! engine: then they answer that it is draining.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::Stats;
-use super::inbox::{Command, Inbox, Push, Reply};
+use super::inbox::{Answer, Command, Inbox, Push};
+use crate::clock;
 use crate::order::{NewOrder, Order, OrderId, OrderState};
 use crate::store::StoreError;
 
@@ -46,7 +47,8 @@ pub enum SubmitError {
         /// What the store said.
         detail: Arc<str>,
     },
-    /// The commit was sent and its fate is not known. Sending the same order id again gets the one result.
+    /// The commit was sent and its fate is not known. Sending the same order id again gets the one
+    /// result.
     #[error("it is not known whether the order is stored")]
     OutcomeUnknown,
 }
@@ -92,9 +94,11 @@ impl Handle {
             (None, None)
         };
         let (reply, answer) = oneshot::channel();
+        let arrived_at = clock::monotonic();
         self.push(Command::Submit {
             order,
-            reply: Reply(reply),
+            reply,
+            arrived_at,
             watch,
         })?;
         // An engine that ends without an answer was stopped in the middle: nobody knows.
@@ -103,12 +107,14 @@ impl Handle {
     }
 
     /// Submits many orders in one flush; answers for each, in order.
-    pub async fn submit_batch(
-        &self,
-        orders: Vec<NewOrder>,
-    ) -> Result<Vec<Result<Box<Order>, SubmitError>>, SubmitError> {
+    pub async fn submit_batch(&self, orders: Vec<NewOrder>) -> Result<Vec<Answer>, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        self.push(Command::SubmitBatch { orders, reply })?;
+        let arrived_at = clock::monotonic();
+        self.push(Command::SubmitBatch {
+            orders,
+            reply,
+            arrived_at,
+        })?;
         answer.await.map_err(|_| SubmitError::OutcomeUnknown)
     }
 

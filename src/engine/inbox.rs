@@ -1,40 +1,39 @@
 //! The engine's bounded inbox: many senders, one thread that takes everything at once.
 //!
-//! Never blocks a sender: full is an answer. The engine is woken only if it sleeps, so a busy engine costs
-//! its senders one short lock and no system call.
+//! Never blocks a sender: full is an answer. The engine is woken only if it sleeps, so a busy
+//! engine costs its senders one short lock and no system call.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::{Stats, SubmitError};
 use crate::order::{NewOrder, Order, OrderState};
-use crate::store::{OpenOrder, StoreError};
 
-/// Most orders that wait in the inbox: one second's worth at a rate no small machine reaches, and some ten MiB.
+/// Most orders that wait in the inbox: more than a second's worth, and some tens of MiB.
 const ORDERS_MAX: usize = 65_536;
 
-/// The answer to one submitted order.
-pub(super) struct Reply(pub(super) oneshot::Sender<Result<Box<Order>, SubmitError>>);
+/// What is sent back for one submitted order.
+pub type Answer = Result<Box<Order>, SubmitError>;
 
 /// What an engine is asked to do.
 pub(super) enum Command {
     /// Accept an order.
     Submit {
         order: Box<NewOrder>,
-        reply: Reply,
+        reply: oneshot::Sender<Answer>,
+        arrived_at: Instant,
         watch: Option<oneshot::Sender<OrderState>>,
     },
     /// Accept many orders in one commit.
     SubmitBatch {
         orders: Vec<NewOrder>,
-        reply: oneshot::Sender<Vec<Result<Box<Order>, SubmitError>>>,
+        reply: oneshot::Sender<Vec<Answer>>,
+        arrived_at: Instant,
     },
     /// Tell about yourself.
     Stats { reply: oneshot::Sender<Stats> },
-    /// Open orders from before the start; `None` when there are no more.
-    Recovered(Result<Option<Vec<OpenOrder>>, StoreError>),
 }
 
 impl Command {

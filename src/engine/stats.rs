@@ -3,8 +3,8 @@
 //! Data only; how it is gathered is in `meter`.
 
 use crate::clock::Timestamp;
+use crate::order::Tally;
 use crate::order::{Position, ShardNumber};
-use crate::store::Tally;
 
 /// A picture of the engine between two turns.
 #[derive(Clone, Debug)]
@@ -29,7 +29,8 @@ pub struct Stats {
     pub commit_time: Distribution,
     /// How many orders commits touched since the start; the numbers are orders, not microseconds.
     pub commit_orders: Distribution,
-    /// Time by which the longest waiting order has been ready, in microseconds. `None`: nobody waits.
+    /// Time by which the longest waiting order has been ready, in microseconds. `None`: nobody
+    /// waits.
     pub oldest_waiting_us: Option<i64>,
     /// The shard.
     pub shard: ShardNumber,

@@ -1,6 +1,7 @@
 //! One entry of an order's history: what happened, and where the order was afterwards.
 //!
-//! Events are written once, inside the journal row of the commit that made them true, and never changed.
+//! Events are written once, inside the journal row of the commit that made them true, and never
+//! changed.
 
 use std::sync::Arc;
 
@@ -141,7 +142,8 @@ pub struct Event {
     pub step: Option<Arc<str>>,
     /// The attempt it is about, from 1; 0 if it is about none.
     pub attempt: u16,
-    /// Number of the lease it is about; 0 if it is about none. With the row's epoch it is the fence.
+    /// Number of the lease it is about; 0 if it is about none. With the row's epoch it is the
+    /// fence.
     pub lease: i64,
     /// Why, for people.
     pub reason: Option<Box<str>>,

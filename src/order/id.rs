@@ -1,4 +1,5 @@
-//! Names of orders: the id that people and clients see, and the sequence number that orderd orders by.
+//! Names of orders: the id that people and clients see, and the sequence number that orderd orders
+//! by.
 //!
 //! An id is checked once, when it is made; below the door nobody checks it again.
 
@@ -17,13 +18,14 @@ pub struct ShardNumber(pub u16);
 /// Bits of a sequence number or journal position that count; the bits above carry the shard.
 const COUNT_BITS: u32 = 48;
 
-/// An order's sequence number: rises by one with each accepted order of a shard, and carries the shard in its
-/// upper bits, so that nothing needs to be moved when shards are added. Positive, and never seen by clients.
+/// An order's sequence number: rises by one with each accepted order of a shard, and carries the
+/// shard in its upper bits, so that nothing needs to be moved when shards are added. Positive, and
+/// never seen by clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(pub i64);
 
-/// A place in the journal: the number of a commit, rising by one in each shard, with the shard in its upper
-/// bits. Zero is "before everything".
+/// A place in the journal: the number of a commit, rising by one in each shard, with the shard in
+/// its upper bits. Zero is "before everything".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub i64);
 
@@ -88,7 +90,8 @@ impl OrderId {
         Ok(Self(text.into()))
     }
 
-    /// Makes a server's id: a UUIDv7 (RFC 9562) of the time and 74 random bits, lower case with hyphens.
+    /// Makes a server's id: a UUIDv7 (RFC 9562) of the time and 74 random bits, lower case with
+    /// hyphens.
     pub fn generate(now: Timestamp, random: &mut impl Rng) -> Self {
         let mut bits = [0; 10];
         random.fill_bytes(&mut bits);

@@ -1,6 +1,7 @@
 //! The lines of an order.
 //!
-//! An item is kept and given back as it was sent; only its numbers are looked at, to check that they add up.
+//! An item is kept and given back as it was sent; only its numbers are looked at, to check that
+//! they add up.
 
 use std::borrow::Cow;
 
@@ -26,7 +27,8 @@ pub struct Line<'a> {
     /// Price of one, in minor units of the order's currency, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit_price: Option<i64>,
-    /// The line's total after discounts, in minor units, from 0. Wins over `unit_price` × `quantity`.
+    /// The line's total after discounts, in minor units, from 0. Wins over `unit_price` ×
+    /// `quantity`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<i64>,
 }

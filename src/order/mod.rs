@@ -1,25 +1,31 @@
 //! The domain: what an order is, what may happen to it, what it costs and what is done with it.
 //!
-//! Everything here is a value or a pure function: no I/O, no clock, no randomness of its own. The types
-//! cannot be built invalid, so the floors above do not check them again.
+//! Everything here is a value or a pure function: no I/O, no clock, no randomness of its own. The
+//! types cannot be built invalid, so the floors above do not check them again.
 
+mod commit;
 mod event;
 mod id;
 mod item;
 mod money;
 mod new_order;
+mod opening;
 mod outcome;
 mod priority;
 mod process;
 mod retry;
 mod state;
 mod status;
+mod tally;
+mod transition;
 
+pub use commit::{Changed, Commit, Receipt};
 pub use event::{Event, EventKind};
 pub use id::{OrderId, OrderIdError, Position, Seq, ShardNumber};
 pub use item::{Item, Line};
 pub use money::{Currency, Money, MoneyError};
 pub use new_order::{Draft, Fault, ITEMS_MAX, NewOrder};
+pub use opening::{OpenOrder, Opening};
 pub use outcome::Outcome;
 pub use priority::Priority;
 pub use process::{
@@ -27,4 +33,6 @@ pub use process::{
 };
 pub use retry::RetryPolicy;
 pub use state::{Order, OrderState};
-pub use status::{IllegalTransition, Status, StatusKind, Target, Transition};
+pub use status::{Status, StatusKind, Target};
+pub use tally::Tally;
+pub use transition::{IllegalTransition, Transition};

@@ -26,8 +26,8 @@ impl Currency {
         self.0.code()
     }
 
-    /// How many decimals an amount may have: 2 for USD, 0 for JPY, 3 for KWD. Currencies without a minor
-    /// unit of their own (gold, say) have 0.
+    /// How many decimals an amount may have: 2 for USD, 0 for JPY, 3 for KWD. Currencies without a
+    /// minor unit of their own (gold, say) have 0.
     pub fn decimals(self) -> u32 {
         self.0.exponent().map_or(0, u32::from)
     }
@@ -73,9 +73,10 @@ impl Money {
         }
     }
 
-    /// Reads decimal text in major units, such as `99.99`, exactly. Trailing zeros do not count as decimals.
+    /// Reads decimal text in major units, such as `99.99`, exactly. Trailing zeros do not count as
+    /// decimals.
     pub fn parse_decimal(text: &str, currency: Currency) -> Result<Self, MoneyError> {
-        if let Some(rest) = text.strip_prefix('-') {
+        if let Some(rest) = text.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
             let zero = Self::parse_decimal(rest, currency)?.minor == 0;
             return if zero {
                 Self::new(0, currency)

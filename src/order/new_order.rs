@@ -1,7 +1,7 @@
 //! The door: what a client sent becomes a `NewOrder`, or a list of faults.
 //!
-//! A `NewOrder` cannot be built invalid, so nothing below checks it again. All faults are found at once, each
-//! with a JSON pointer to the field. Nothing here knows about HTTP.
+//! A `NewOrder` cannot be built invalid, so nothing below checks it again. All faults are found at
+//! once, each with a JSON pointer to the field. Nothing here knows about HTTP.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

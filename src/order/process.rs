@@ -1,7 +1,7 @@
 //! Processes: named, versioned lists of steps, and the registry of those that are known.
 //!
-//! An order pins the version it began with. A definition never changes under the same version; limits are
-//! not part of it.
+//! An order pins the version it began with. A definition never changes under the same version;
+//! limits are not part of it.
 
 use std::sync::Arc;
 
@@ -150,7 +150,8 @@ pub struct VersionReused {
     pub version: u32,
 }
 
-/// All processes that are known: those that new orders may name, and older versions that open orders pin.
+/// All processes that are known: those that new orders may name, and older versions that open
+/// orders pin.
 #[derive(Clone, Debug, Default)]
 pub struct Processes {
     all: Vec<Process>,
@@ -158,7 +159,8 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// The processes of the configuration (`current`), and those `kept` by the store from earlier starts.
+    /// The processes of the configuration (`current`), and those `kept` by the store from earlier
+    /// starts.
     ///
     /// Fails if a current one has the name and version of a kept one, but other steps.
     pub fn new(current: Vec<Process>, kept: Vec<Process>) -> Result<Self, VersionReused> {
@@ -166,7 +168,8 @@ impl Processes {
             current: current.len(),
             all: current,
         };
-        for old in kept {
+        for mut old in kept {
+            processes.limit_like_current(&mut old);
             match processes.find_version(&old.name, old.version) {
                 None => processes.all.push(old),
                 Some((_, same)) if same.defines_the_same(&old) => {}
@@ -179,6 +182,20 @@ impl Processes {
             }
         }
         Ok(processes)
+    }
+
+    /// Limits and retries are not part of a definition: an old version follows the current one's, step by
+    /// step name.
+    fn limit_like_current(&self, old: &mut Process) {
+        let Some(current) = self.find(&old.name).map(|index| self.at(index)) else {
+            return;
+        };
+        old.concurrency = current.concurrency;
+        for step in &mut old.steps {
+            if let Some(same) = current.steps.iter().find(|same| same.name == step.name) {
+                (step.concurrency, step.retry) = (same.concurrency, same.retry);
+            }
+        }
     }
 
     /// The process that new orders with this name get.

@@ -35,7 +35,8 @@ impl RetryPolicy {
     /// Time to wait before the next attempt: uniform in `0 ..= min(cap, base * 2^(attempt-1))`.
     ///
     /// `attempt` counts from 1; the result is in microseconds and never above `cap_us`. Saturates.
-    /// Source: "full jitter", M. Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog, 2015.
+    /// Source: "full jitter", M. Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog,
+    /// 2015.
     pub fn wait_us(&self, attempt: u16, random: &mut impl Rng) -> i64 {
         random.random_range(0..=self.longest_wait_us(attempt))
     }

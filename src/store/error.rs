@@ -50,7 +50,7 @@ pub enum StoreError {
     },
     /// Another server uses the data folder.
     #[error(
-        "the data folder {} is in use by another orderd; stop it, or choose another folder with --data",
+        "the data folder {} is in use by another orderd; stop it, or choose another with --data",
         path.display()
     )]
     Locked {
@@ -58,7 +58,10 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The data folder cannot be made or written.
-    #[error("cannot write to {}: {detail}; check its owner and rights, or choose another with --data", path.display())]
+    #[error(
+        "cannot use {}: {detail}; check its owner and rights, or choose another with --data",
+        path.display()
+    )]
     NotWritable {
         /// The folder or file.
         path: PathBuf,

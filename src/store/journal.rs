@@ -1,8 +1,8 @@
 //! The form of a journal row: its text and its hash. Pure, and the same for every backend.
 //!
 //! The text is JSON, one array for each event, so that SQL and people can read it:
-//! `[seq, version, "kind", status, microseconds since the row's time, previous position, step, attempt,
-//! lease, reason]`; trailing absent values are left out.
+//! `[seq, version, "kind", status, microseconds since the row's time, previous position, step,
+//! attempt, lease, reason]`; trailing absent values are left out.
 
 use std::sync::Arc;
 

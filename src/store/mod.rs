@@ -1,54 +1,53 @@
 //! The store: makes commits durable, and reads them back.
 //!
-//! One write verb, `commit`; everything else reads. Stores decide nothing: the unique constraint on ids and
-//! the epoch of a shard are their only opinions. Each backend has its own folder and its own plain SQL.
+//! One write verb, `commit`; everything else reads. Stores decide nothing: the unique constraint on
+//! ids and the epoch of a shard are their only opinions. Each backend has its own folder and its
+//! own plain SQL.
 
-mod commit;
 mod error;
 pub mod journal;
 mod query;
 pub mod sqlite;
-mod tally;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-pub use commit::{Changed, Commit, Receipt};
 pub use error::StoreError;
-pub use query::{
-    Durability, EventPlace, EventView, JournalRow, ListQuery, OpenOrder, Opening, Page,
-};
-pub use tally::Tally;
+pub use query::{Durability, EventPlace, EventView, JournalRow, ListQuery, Page, ShardHead};
 
-use crate::order::{Order, OrderId, Position, Seq, ShardNumber};
+use crate::order::{
+    Commit, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
+};
 
 /// A read in progress. Reads run beside commits and never hold them up.
 pub type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Where orders are kept.
 ///
-/// `open_shard` and `commit` block and are called by the engine's thread alone. Reads may be called from
-/// anywhere, at any time, and see the latest commit that has returned.
+/// `open_shard` and `commit` block and are called by the engine's thread alone. Reads may be called
+/// from anywhere, at any time, and see the latest commit that has returned.
 pub trait Store: Send + Sync {
-    /// Takes over a shard: raises and stores its epoch, so that whoever had it before is fenced, and tells
-    /// where it stands. Durable when it returns.
+    /// Takes over a shard: raises and stores its epoch, so that whoever had it before is fenced,
+    /// and tells where it stands. Durable when it returns.
     fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError>;
 
     /// Makes one batch of changes durable, all or nothing, if its epoch is still the shard's.
     ///
-    /// A new order whose id is taken is left out, with its events, and named in the receipt; it never fails
-    /// the batch. The errors say whether anything may have been stored; see [`StoreError`].
+    /// A new order whose id is taken is left out, with its events, and named in the receipt; it
+    /// never fails the batch. The errors say whether anything may have been stored; see
+    /// [`StoreError`].
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError>;
 
-    /// Does housekeeping that would hold up a commit. Called between commits, after the answers are out.
+    /// Does housekeeping that would hold up a commit. Called between commits, after the answers are
+    /// out.
     fn tidy_up(&self);
 
     /// How safe a commit is once it has returned, as read from the engine's real settings.
     fn durability(&self) -> Durability;
 
-    /// Open orders of a shard with sequence numbers above `after`, up to and including `last`, ascending.
-    /// At most `limit`; fewer mean that there are no more.
+    /// Open orders of a shard with sequence numbers above `after`, up to and including `last`,
+    /// ascending. At most `limit`; fewer mean that there are no more.
     fn open_orders(
         &self,
         after: Seq,
@@ -74,8 +73,8 @@ pub trait Store: Send + Sync {
 
 /// Opens the store that a URL names: `sqlite:PATH`.
 ///
-/// Creates and migrates it if need be. Fails if it is locked by another server, is newer than this binary,
-/// or cannot be written.
+/// Creates and migrates it if need be. Fails if it is locked by another server, is newer than this
+/// binary, or cannot be written.
 pub fn open(url: &str, readers: usize) -> Result<Arc<dyn Store>, StoreError> {
     match url.split_once(':') {
         Some(("sqlite", path)) => Ok(Arc::new(sqlite::Sqlite::open(path.as_ref(), readers)?)),

@@ -4,44 +4,20 @@
 
 use std::sync::Arc;
 
-use super::Tally;
 use crate::clock::Timestamp;
-use crate::order::{
-    EventKind, Order, OrderId, OrderState, Position, Priority, Process, Seq, StatusKind,
-};
+use crate::order::{EventKind, Order, OrderId, Position, Priority, Seq, StatusKind};
 
-/// Where a shard stands when it is opened.
-#[derive(Debug, Default)]
-pub struct Opening {
-    /// The new epoch, already stored.
+/// Where a shard's journal ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardHead {
+    /// The epoch under which it was opened last.
     pub epoch: i64,
-    /// The highest sequence number ever given, or the shard's base.
-    pub last_seq: Seq,
-    /// The position of the last commit, or the shard's base.
+    /// The last commit.
     pub position: Position,
-    /// Counters as of that commit.
-    pub tally: Tally,
-    /// Every process that an order ever pinned.
-    pub definitions: Vec<Process>,
-}
-
-/// An open order as the shard needs it after a restart.
-#[derive(Clone, Debug)]
-pub struct OpenOrder {
-    /// Its sequence number.
-    pub seq: Seq,
-    /// Name of its process.
-    pub process: Arc<str>,
-    /// Version of the process that it pins.
-    pub process_version: u32,
-    /// Its head start.
-    pub priority: Priority,
-    /// No first step starts after.
-    pub expires_at: Option<Timestamp>,
-    /// When it was accepted.
-    pub created_at: Timestamp,
-    /// Its state when it was written last.
-    pub state: OrderState,
+    /// The hash of its journal row.
+    pub hash: [u8; 32],
+    /// The highest sequence number ever stored.
+    pub last_seq: Seq,
 }
 
 /// Which orders to list. A filter that is `None` lets everything through.
@@ -70,8 +46,8 @@ pub struct ListQuery {
 pub struct Page {
     /// The orders.
     pub orders: Vec<Order>,
-    /// Where to go on, if there may be more. A read is bounded, so a page may be short, even empty, and
-    /// still have a next one.
+    /// Where to go on, if there may be more. A read is bounded, so a page may be short, even empty,
+    /// and still have a next one.
     pub next: Option<Seq>,
 }
 

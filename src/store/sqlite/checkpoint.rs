@@ -1,8 +1,8 @@
 //! Moves the write-ahead log into the database, off the way of an answer.
 //!
-//! A thread of its own copies while commits go on. Because commits go on, it never quite catches up, and the
-//! log could not start over; so when it has copied nearly everything, the writer copies the rest between two
-//! commits. Nothing here changes what is stored.
+//! A thread of its own copies while commits go on. Because commits go on, it never quite catches
+//! up, and the log could not start over; so when it has copied nearly everything, the writer copies
+//! the rest between two commits. Nothing here changes what is stored.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -75,8 +75,8 @@ impl Checkpointer {
         Watch(Arc::clone(&self.shared))
     }
 
-    /// Called between commits: wakes the thread when the log is long, and lets the writer `finish` when the
-    /// thread has nearly caught up.
+    /// Called between commits: wakes the thread when the log is long, and lets the writer `finish`
+    /// when the thread has nearly caught up.
     pub(super) fn tidy_up(&self, finish: impl FnOnce()) {
         let shared = &self.shared;
         if shared.is_nearly_done.swap(false, Ordering::Acquire) {
@@ -112,8 +112,8 @@ impl Drop for Checkpointer {
     }
 }
 
-/// Copies what can be copied without waiting for anybody. `false` if it failed: then the log just grows
-/// until the next try.
+/// Copies what can be copied without waiting for anybody. `false` if it failed: then the log just
+/// grows until the next try.
 pub(super) fn copy(connection: &Connection) -> bool {
     let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         Ok((
@@ -128,7 +128,7 @@ pub(super) fn copy(connection: &Connection) -> bool {
             true
         }
         Err(error) => {
-            tracing::warn!(%error, "checkpoint failed; the write-ahead log grows until the next one");
+            tracing::warn!(%error, "checkpoint failed; the log grows until the next one");
             false
         }
     }

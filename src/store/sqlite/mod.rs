@@ -1,12 +1,13 @@
 //! The SQLite store: one writer, several readers, one file with its write-ahead log beside it.
 //!
-//! A commit is one transaction with `synchronous=FULL`: when it has returned, it survives power loss. The log
-//! is moved into the database by a thread of its own, off the way of an answer. Holds a lock on the data
-//! folder while it lives, so that there is never a second writer.
+//! A commit is one transaction with `synchronous=FULL`: when it has returned, it survives power
+//! loss. The log is moved into the database by a thread of its own, off the way of an answer. Holds
+//! a lock on the data folder while it lives, so that there is never a second writer.
 
 mod checkpoint;
 mod open;
 mod read;
+mod read_events;
 mod row;
 mod write;
 
@@ -20,17 +21,19 @@ use rusqlite::Connection;
 use self::checkpoint::Checkpointer;
 use self::write::Writer;
 use super::{
-    Commit, Durability, EventPlace, EventView, JournalRow, ListQuery, OpenOrder, Opening, Page,
-    Reading, Receipt, Store, StoreError,
+    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, ShardHead, Store,
+    StoreError,
 };
-use crate::order::{Order, OrderId, Position, Seq, ShardNumber};
+use crate::order::{
+    Commit, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
+};
 
 /// An opened SQLite store.
 pub struct Sqlite {
     writer: Mutex<Writer>,
     checkpointer: Checkpointer,
-    /// For single rows, used right where the question is asked: such a read takes some ten microseconds, and
-    /// a hop to another thread costs more than that.
+    /// For single rows, used right where the question is asked: such a read takes some ten
+    /// microseconds, and a hop to another thread costs more than that.
     points: Arc<Pool>,
     /// For pages and scans, used on threads that may block.
     scans: Arc<Pool>,
@@ -71,7 +74,8 @@ impl Pool {
 }
 
 impl Sqlite {
-    /// Opens, creates or migrates the database at `path`, with `readers` connections for single rows.
+    /// Opens, creates or migrates the database at `path`, with `readers` connections for single
+    /// rows.
     pub fn open(path: &Path, readers: usize) -> Result<Self, StoreError> {
         let lock = open::lock_folder(path)?;
         let connection = open::writer(path)?;
@@ -88,7 +92,8 @@ impl Sqlite {
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
-        // After a panic inside a transaction the connection still rolls back before it is used again.
+        // After a panic inside a transaction the connection still rolls back before it is used
+        // again.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -104,7 +109,8 @@ impl Sqlite {
     }
 }
 
-/// Where the database is, for an offline look at it by `orderd verify`: read-only, beside a running server.
+/// Where the database is, for an offline look at it by `orderd verify`: read-only, beside a running
+/// server.
 pub struct Snapshot(Connection);
 
 impl Snapshot {
@@ -122,12 +128,12 @@ impl Snapshot {
     }
 
     /// The counters of a shard, as stored.
-    pub fn tally(&self, shard: ShardNumber) -> Result<super::Tally, StoreError> {
+    pub fn tally(&self, shard: ShardNumber) -> Result<crate::order::Tally, StoreError> {
         read::tally(&self.0, shard)
     }
 
     /// The counters, counted again from the orders.
-    pub fn recount(&self, shard: ShardNumber) -> Result<super::Tally, StoreError> {
+    pub fn recount(&self, shard: ShardNumber) -> Result<crate::order::Tally, StoreError> {
         read::recount(&self.0, shard)
     }
 
@@ -141,11 +147,8 @@ impl Snapshot {
         read::orders_ascending(&self.0, after, limit)
     }
 
-    /// Epoch, position, chain hash and highest sequence number of a shard, if it was ever opened.
-    pub fn head(
-        &self,
-        shard: ShardNumber,
-    ) -> Result<Option<(i64, Position, [u8; 32], Seq)>, StoreError> {
+    /// Where a shard's journal ends, if it was ever opened.
+    pub fn head(&self, shard: ShardNumber) -> Result<Option<ShardHead>, StoreError> {
         read::head(&self.0, shard)
     }
 
@@ -191,11 +194,11 @@ impl Store for Sqlite {
 
     fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
         let id = id.clone();
-        Box::pin(self.scan(move |connection| read::history(connection, &id)))
+        Box::pin(self.scan(move |connection| read_events::history(connection, &id)))
     }
 
     fn events(&self, after: EventPlace, limit: usize) -> Reading<'_, Vec<EventView>> {
-        Box::pin(self.scan(move |connection| read::events(connection, after, limit)))
+        Box::pin(self.scan(move |connection| read_events::events(connection, after, limit)))
     }
 
     fn journal(&self, after: Position, limit: usize) -> Reading<'_, Vec<JournalRow>> {

@@ -1,6 +1,7 @@
 //! Opening a database: the lock on its folder, its schema, its settings, and what they are worth.
 //!
-//! Refuses rather than guesses: a newer schema, a second server, settings that do not keep a commit safe.
+//! Refuses rather than guesses: a newer schema, a second server, settings that do not keep a commit
+//! safe.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -23,7 +24,8 @@ const WRITER_CACHE_KIB: i64 = 65_536;
 /// Page cache of each reader, in KiB.
 const READER_CACHE_KIB: i64 = 8_192;
 
-/// Takes the lock beside the database, making the folder if need be. Held until the file is dropped.
+/// Takes the lock beside the database, making the folder if need be. Held until the file is
+/// dropped.
 pub(super) fn lock_folder(path: &Path) -> Result<File, StoreError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -148,8 +150,8 @@ pub(super) fn durability(connection: &Connection) -> Result<Durability, StoreErr
     let synchronous = number("synchronous").map_err(refused)?;
     if mode != "wal" || synchronous < 2 {
         let detail = format!(
-            "SQLite says journal_mode={mode}, synchronous={synchronous}; needed are wal and 2 (FULL). \
-             Is the data folder on a network file system?"
+            "SQLite says journal_mode={mode}, synchronous={synchronous}; needed are wal and 2 \
+             (FULL). Is the data folder on a network file system?"
         );
         return Err(StoreError::NotDurable { detail });
     }

@@ -9,10 +9,10 @@ use rusqlite::{ErrorCode, Row};
 
 use crate::clock::Timestamp;
 use crate::order::{
-    Currency, Money, Order, OrderId, OrderState, Position, Priority, Seq, Status, StatusKind,
-    Target,
+    Currency, Money, OpenOrder, Order, OrderId, OrderState, Position, Priority, Seq, Status,
+    StatusKind, Target,
 };
-use crate::store::{OpenOrder, StoreError};
+use crate::store::StoreError;
 
 /// The columns that hold a status and its data.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! The writer: one connection, one kind of transaction.
 //!
-//! Whatever fails before COMMIT is rolled back and is definitely not stored; only COMMIT itself can end with
-//! an unknown fate. Decides nothing but: is the epoch the shard's, is the id free.
+//! Whatever fails before COMMIT is rolled back and is definitely not stored; only COMMIT itself can
+//! end with an unknown fate. Decides nothing but: is the epoch the shard's, is the id free.
 
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, params};
@@ -9,8 +9,8 @@ use rusqlite::{Connection, ErrorCode, params};
 use super::checkpoint::{self, Watch};
 use super::read;
 use super::row::{self, StateColumns};
-use crate::order::{Position, Seq, ShardNumber};
-use crate::store::{Commit, Opening, Receipt, StoreError, journal};
+use crate::order::{Commit, Opening, Position, Receipt, Seq, ShardNumber};
+use crate::store::{ShardHead, StoreError, journal};
 
 /// The connection that writes, and the head of the journal's hash chain.
 pub(super) struct Writer {
@@ -49,7 +49,12 @@ impl Writer {
             let missing = || StoreError::Refused {
                 detail: "no row for the shard".into(),
             };
-            let (epoch, position, hash, last_seq) = head.ok_or_else(missing)?;
+            let ShardHead {
+                epoch,
+                position,
+                hash,
+                last_seq,
+            } = head.ok_or_else(missing)?;
             let tally = read::tally(connection, shard)?;
             let definitions = read::definitions(connection)?;
             Ok((
@@ -153,10 +158,11 @@ fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<V
     }
     let mut insert = connection.prepare_cached(
         "INSERT INTO orders (seq, id, customer_id, process, process_version, priority, total_minor,
-                             currency, created_at, start_at, expires_at, status, version, step, attempt,
-                             updated_at, due_at, lease, target, ended_at, reason, position, payload)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-                 ?20, ?21, ?22, ?23)
+                             currency, created_at, start_at, expires_at, status, version, step,
+                             attempt, updated_at, due_at, lease, target, ended_at, reason,
+                             position, payload)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+                 ?19, ?20, ?21, ?22, ?23)
          ON CONFLICT (id) DO NOTHING",
     )?;
     for (at, order) in commit.created.iter().enumerate() {
@@ -251,7 +257,7 @@ fn append_journal(
     collided: &[usize],
     before: &[u8; 32],
 ) -> rusqlite::Result<[u8; 32]> {
-    let entries = commit.journal_entries(collided);
+    let entries = journal::encode(commit.at, commit.surviving_events(collided));
     let hash = journal::hash(before, commit.position, commit.epoch, commit.at, &entries);
     let mut append = connection.prepare_cached(
         "INSERT INTO journal (position, epoch, at, entries, hash) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -1,22 +1,21 @@
 //! Everything that is read, each question one whole statement.
 //!
-//! Reads run on connections of their own and never hold up a commit. Each is bounded: by its limit, or by the
-//! window of rows it may look at.
+//! Reads run on connections of their own and never hold up a commit. Each is bounded: by its limit,
+//! or by the window of rows it may look at.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::row::{self, unreadable};
 use crate::clock::Timestamp;
-use crate::order::{Order, OrderId, Position, Priority, Process, Seq, ShardNumber, StatusKind};
-use crate::store::{JournalRow, ListQuery, OpenOrder, Page, StoreError, Tally};
-
-mod events;
-pub(super) use events::{events, history};
+use crate::order::{
+    OpenOrder, Order, OrderId, Position, Priority, Process, Seq, ShardNumber, StatusKind, Tally,
+};
+use crate::store::{JournalRow, ListQuery, Page, ShardHead, StoreError};
 
 /// Most rows that one page of a filtered list looks at. About a tenth of a second.
 const WINDOW: i64 = 100_000;
 
-type Read<T> = Result<T, StoreError>;
+pub(super) type Read<T> = Result<T, StoreError>;
 
 /// One order.
 pub(super) fn order(connection: &Connection, id: &OrderId) -> Read<Option<Order>> {
@@ -83,7 +82,8 @@ fn filtered(
     Ok(Page { orders, next })
 }
 
-/// The sequence numbers that the time range and the cursor leave: from, and up to but not including.
+/// The sequence numbers that the time range and the cursor leave: from, and up to but not
+/// including.
 fn bounds(connection: &Connection, query: &ListQuery) -> Read<(i64, i64)> {
     let sql = "SELECT coalesce(min(seq), 0), coalesce(max(seq), -1) + 1 FROM
                (SELECT * FROM (SELECT seq FROM orders ORDER BY seq LIMIT 1)
@@ -241,19 +241,16 @@ pub(super) fn definitions(connection: &Connection) -> Read<Vec<Process>> {
     })
 }
 
-/// Epoch, position, chain hash and highest sequence number of a shard.
-pub(super) fn head(
-    connection: &Connection,
-    shard: ShardNumber,
-) -> Read<Option<(i64, Position, [u8; 32], Seq)>> {
+/// Where a shard's journal ends, if it was ever opened.
+pub(super) fn head(connection: &Connection, shard: ShardNumber) -> Read<Option<ShardHead>> {
     let sql = "SELECT epoch, position, hash, last_seq FROM shards WHERE shard = ?1";
     let read = connection.query_row(sql, [shard.0], |row| {
-        Ok((
-            row.get(0)?,
-            Position(row.get(1)?),
-            row.get(2)?,
-            Seq(row.get(3)?),
-        ))
+        Ok(ShardHead {
+            epoch: row.get(0)?,
+            position: Position(row.get(1)?),
+            hash: row.get(2)?,
+            last_seq: Seq(row.get(3)?),
+        })
     });
     read.optional().map_err(unreadable)
 }
@@ -268,7 +265,7 @@ pub(super) fn integrity(connection: &Connection) -> Read<Vec<String>> {
     Ok(lines.into_iter().filter(|line| line != "ok").collect())
 }
 
-fn collect<T>(
+pub(super) fn collect<T>(
     mut rows: rusqlite::Rows<'_>,
     read: impl Fn(&rusqlite::Row<'_>) -> Read<T>,
 ) -> Read<Vec<T>> {

@@ -1,11 +1,10 @@
 //! What a shard asks the store to make durable in one go, and the store's receipt.
 //!
-//! Data only. An order that changed several times since the last commit is in here once, in its latest state;
-//! its events are all there.
+//! Data only. An order that changed several times since the last commit is in here once, in its
+//! latest state; its events are all there.
 
-use super::{Tally, journal};
+use super::{Event, Order, OrderState, Position, Process, Seq, ShardNumber, Tally};
 use crate::clock::Timestamp;
-use crate::order::{Event, Order, OrderState, Position, Process, Seq, ShardNumber};
 
 /// One batch of changes.
 #[derive(Debug, Default)]
@@ -42,7 +41,8 @@ pub struct Changed {
 /// What became of a commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
-    /// Indexes into `Commit::created` of the orders that were left out because their id is taken; ascending.
+    /// Indexes into `Commit::created` of the orders that were left out because their id is taken;
+    /// ascending.
     pub collided: Vec<usize>,
 }
 
@@ -68,17 +68,13 @@ impl Commit {
             .filter(move |event| collided.is_empty() || !is_left_out(event.seq))
     }
 
-    /// How the counters of orders by status and priority change if the `collided` orders are left out.
+    /// How the counters of orders by status and priority change if the `collided` orders are left
+    /// out.
     pub fn tally_change(&self, collided: &[usize]) -> Tally {
         let mut change = self.tally;
         for created in collided.iter().map(|at| &self.created[*at]) {
             change.count(created.state.status.kind(), created.priority, -1);
         }
         change
-    }
-
-    /// The text of this commit's journal row if the `collided` orders are left out.
-    pub fn journal_entries(&self, collided: &[usize]) -> String {
-        journal::encode(self.at, self.surviving_events(collided))
     }
 }

@@ -1,8 +1,9 @@
 //! Counters of orders by status and priority.
 //!
-//! Kept by the shard, written with each commit, and equal to a recount: `orderd verify` checks that.
+//! Kept by the shard, written with each commit, and equal to a recount: `orderd verify` checks
+//! that.
 
-use crate::order::{Priority, StatusKind};
+use super::{Priority, StatusKind};
 
 /// How many orders there are by status and priority; or, with negative numbers, how that changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! Events: one order's history, and the feed of all.
 //!
-//! A history is a list that goes backwards through the journal: the order knows the row with its last event,
-//! and each event knows the row with the one before.
+//! A history is a list that goes backwards through the journal: the order knows the row with its
+//! last event, and each event knows the row with the one before.
 
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use super::super::row::unreadable;
-use super::{Read, collect, journal, order};
+use super::read::{Read, collect, journal, order};
+use super::row::unreadable;
 use crate::order::{Event, OrderId, Position, Seq};
 use crate::store::{EventPlace, EventView, JournalRow, StoreError, journal as form};
 
@@ -16,10 +16,7 @@ use crate::store::{EventPlace, EventView, JournalRow, StoreError, journal as for
 const HISTORY_ROWS_MAX: usize = 100_000;
 
 /// One order's history, oldest first.
-pub(in super::super) fn history(
-    connection: &Connection,
-    id: &OrderId,
-) -> Read<Option<Vec<EventView>>> {
+pub(super) fn history(connection: &Connection, id: &OrderId) -> Read<Option<Vec<EventView>>> {
     let Some(order) = order(connection, id)? else {
         return Ok(None);
     };
@@ -59,7 +56,7 @@ fn bad_position(seq: &Seq, position: Position) -> StoreError {
 }
 
 /// Events of all orders after a place, oldest first.
-pub(in super::super) fn events(
+pub(super) fn events(
     connection: &Connection,
     after: EventPlace,
     limit: usize,

@@ -1,0 +1,349 @@
+//! The loop: drain, decide, commit, release.
+//!
+//! Runs on one thread until it is drained, fenced, or the fate of a commit is unknown. It never
+//! goes on after an unknown fate: what is on disk then decides, at the next start.
+
+use std::sync::Arc;
+use std::sync::mpsc::TryRecvError;
+use std::time::Duration;
+
+use super::inbox::{Command, Inbox};
+use super::meter::{Rate, Spread};
+use super::recovery::Pages;
+use super::replies::Replies;
+use super::{Stats, SubmitError};
+use crate::clock::{self, Clock, Timestamp};
+use crate::order::{Commit, NewOrder, Receipt, ShardNumber, StatusKind};
+use crate::shard::{Overloaded, Shard};
+use crate::store::{Store, StoreError};
+
+/// Most new orders in a commit, unless one batch alone has more.
+const CREATED_MAX: usize = 4_096;
+/// Longest sleep: nothing depends on it.
+const PATIENCE_MAX: Duration = Duration::from_secs(60);
+/// Longest sleep while open orders are being loaded.
+const RECOVERY_PATIENCE: Duration = Duration::from_millis(1);
+/// Pause after a refused commit before what is left of it is tried again without new orders.
+const REFUSED_PATIENCE: Duration = Duration::from_millis(100);
+
+/// What the loop is made of.
+pub(super) struct Parts {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) shard: Shard,
+    pub(super) shard_number: ShardNumber,
+    pub(super) open_orders_max: u64,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) pages: Pages,
+}
+
+/// The engine's thread.
+pub(super) struct Turns {
+    parts: Parts,
+    replies: Replies,
+    meters: Meters,
+    /// Never goes back, whatever the wall clock does.
+    now: Timestamp,
+    is_recovering: bool,
+    /// The last commit was refused; what is left of it waits.
+    was_refused: bool,
+    turns: u64,
+}
+
+struct Meters {
+    started_at: Timestamp,
+    accepted: Rate,
+    completed: Rate,
+    processing_time: Spread,
+    queue_wait: Spread,
+    accept_time: Spread,
+    commit_time: Spread,
+    commit_orders: Spread,
+    refused_overloaded: u64,
+}
+
+impl Turns {
+    pub(super) fn new(parts: Parts) -> Self {
+        let now = parts.clock.now();
+        let meters = Meters {
+            started_at: now,
+            accepted: Rate::new(now),
+            completed: Rate::new(now),
+            processing_time: Spread::new(),
+            queue_wait: Spread::new(),
+            accept_time: Spread::new(),
+            commit_time: Spread::new(),
+            commit_orders: Spread::new(),
+            refused_overloaded: 0,
+        };
+        let replies = Replies::default();
+        Self {
+            parts,
+            replies,
+            meters,
+            now,
+            is_recovering: true,
+            was_refused: false,
+            turns: 0,
+        }
+    }
+
+    /// Runs until drained (`Ok`), or until the store ends it.
+    pub(super) fn run(mut self) -> Result<(), StoreError> {
+        let mut arrived = Vec::new();
+        let mut backlog = Vec::new().into_iter();
+        let end = loop {
+            let patience = if backlog.len() > 0 {
+                Duration::ZERO
+            } else {
+                self.patience()
+            };
+            let mut is_open = true;
+            if backlog.len() == 0 {
+                is_open = self.parts.inbox.take(&mut arrived, patience);
+                backlog = std::mem::take(&mut arrived).into_iter();
+            }
+            self.now = self.now.max(self.parts.clock.now());
+            self.recover();
+            self.decide(&mut backlog);
+            if is_open {
+                self.parts.shard.advance(self.now);
+            }
+            if let Err(error) = self.commit() {
+                break Err(error);
+            }
+            self.parts.store.tidy_up();
+            if !is_open && backlog.len() == 0 {
+                break Ok(());
+            }
+        };
+        self.leave(backlog);
+        end
+    }
+
+    /// How long to wait for input at most.
+    fn patience(&self) -> Duration {
+        if self.was_refused {
+            return REFUSED_PATIENCE;
+        }
+        let deadline = self.parts.shard.next_deadline(self.now);
+        let due = deadline.map_or(PATIENCE_MAX, |due| {
+            let micros = due
+                .micros_since(self.parts.clock.now().max(self.now))
+                .max(0);
+            Duration::from_micros(micros.unsigned_abs())
+        });
+        due.min(if self.is_recovering {
+            RECOVERY_PATIENCE
+        } else {
+            PATIENCE_MAX
+        })
+    }
+
+    /// Takes one page of open orders from before the start.
+    fn recover(&mut self) {
+        if !self.is_recovering {
+            return;
+        }
+        match self.parts.pages.try_recv() {
+            Ok(Ok(page)) => {
+                for order in &page {
+                    if !self.parts.shard.recover(order, self.now) {
+                        let (process, version) = (&order.process, order.process_version);
+                        tracing::error!(
+                            seq = order.seq.0, %process, version, step = %order.state.step,
+                            "an open order pins a process that is not known; it stays as it is"
+                        );
+                    }
+                }
+            }
+            Ok(Err(error)) => tracing::error!(%error, "open orders could not all be loaded"),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => {
+                self.is_recovering = false;
+                let open_orders = self.parts.shard.open_orders();
+                tracing::debug!(open_orders, "open orders from before the start are loaded");
+            }
+        }
+    }
+
+    /// Lets the shard decide about what has arrived, until the commit is large enough.
+    fn decide(&mut self, backlog: &mut std::vec::IntoIter<Command>) {
+        while self.parts.shard.commit().created.len() < CREATED_MAX {
+            match backlog.next() {
+                None => break,
+                Some(Command::Stats { reply }) => drop(reply.send(self.stats())),
+                Some(Command::Submit {
+                    order,
+                    reply,
+                    arrived_at,
+                    watch,
+                }) => match self.submit(*order) {
+                    Ok(()) => self.replies.expect_single(reply, arrived_at, watch),
+                    Err(error) => drop(reply.send(Err(error))),
+                },
+                Some(Command::SubmitBatch {
+                    orders,
+                    reply,
+                    arrived_at,
+                }) => {
+                    self.replies.begin_batch(reply, arrived_at);
+                    for order in orders {
+                        match self.submit(order) {
+                            Ok(()) => self.replies.expect_item(),
+                            Err(error) => self.replies.refuse_item(error),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self, order: NewOrder) -> Result<(), SubmitError> {
+        self.parts
+            .shard
+            .submit(order, self.now)
+            .map_err(|Overloaded| {
+                self.meters.refused_overloaded += 1;
+                SubmitError::Overloaded
+            })
+    }
+
+    /// Makes what was decided durable, then releases everybody who waits for it.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        if self.parts.shard.commit().is_empty() {
+            // Batches of refused items wait for nothing.
+            self.replies.release(Vec::new(), |_| {});
+            return Ok(());
+        }
+        let began_at = clock::monotonic();
+        match self.parts.store.commit(self.parts.shard.commit()) {
+            Ok(receipt) => {
+                let took = began_at.elapsed();
+                self.was_refused = false;
+                self.meters.commit_time.record(micros(took));
+                self.release(&receipt);
+                Ok(())
+            }
+            Err(error @ (StoreError::Unknown { .. } | StoreError::Fenced)) => {
+                tracing::error!(%error, "the engine stops");
+                self.replies.fail(&SubmitError::from_store(&error));
+                Err(error)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a commit was refused; nothing of it is stored");
+                self.was_refused = true;
+                self.parts.shard.retract();
+                self.replies.fail(&SubmitError::from_store(&error));
+                Ok(())
+            }
+        }
+    }
+
+    fn release(&mut self, receipt: &Receipt) {
+        let now = self.now;
+        let commit = self.parts.shard.commit();
+        self.meters.commit_orders.record(commit.len() as u64);
+        let stored = commit.created.len() - receipt.collided.len();
+        self.meters.accepted.count(stored as u64, now);
+        if self.replies.is_watching() {
+            for changed in &commit.changed {
+                let kind = changed.state.status.kind();
+                if kind.is_final() || kind == StatusKind::Dead {
+                    self.replies.tell_end(changed.seq, &changed.state);
+                }
+            }
+        }
+        log_events(commit);
+        let created = self.parts.shard.committed(receipt, now);
+        let accept_time = &mut self.meters.accept_time;
+        let released_at = clock::monotonic();
+        self.replies.release(created, |arrived_at| {
+            accept_time.record(micros(released_at.duration_since(arrived_at)));
+        });
+        self.measure();
+        self.turns += 1;
+        if self.turns.is_multiple_of(1_024) {
+            self.replies.forget_gone();
+        }
+    }
+
+    fn measure(&mut self) {
+        let (meters, measured) = (&mut self.meters, self.parts.shard.measured());
+        for wait in measured.queue_waits_us.drain(..) {
+            meters.queue_wait.record(wait.max(0).unsigned_abs());
+        }
+        meters
+            .completed
+            .count(measured.processing_times_us.len() as u64, self.now);
+        for time in measured.processing_times_us.drain(..) {
+            meters.processing_time.record(time.max(0).unsigned_abs());
+        }
+    }
+
+    fn stats(&mut self) -> Stats {
+        let (shard, meters, now) = (&self.parts.shard, &mut self.meters, self.now);
+        Stats {
+            at: now,
+            started_at: meters.started_at,
+            tally: *shard.tally(),
+            accepted_per_second: meters.accepted.per_second(now),
+            completed_per_second: meters.completed.per_second(now),
+            processing_time: meters.processing_time.distribution(),
+            queue_wait: meters.queue_wait.distribution(),
+            accept_time: meters.accept_time.distribution(),
+            commit_time: meters.commit_time.distribution(),
+            commit_orders: meters.commit_orders.distribution(),
+            oldest_waiting_us: shard
+                .oldest_ready()
+                .map(|since| now.micros_since(since).max(0)),
+            shard: self.parts.shard_number,
+            epoch: shard.epoch(),
+            position: shard.position(),
+            is_recovering: self.is_recovering,
+            open_orders_max: self.parts.open_orders_max,
+            refused_overloaded: meters.refused_overloaded,
+        }
+    }
+
+    /// Answers whoever is still in the inbox: nothing of theirs was touched.
+    fn leave(&mut self, backlog: std::vec::IntoIter<Command>) {
+        self.parts.inbox.close();
+        let mut late = Vec::new();
+        self.parts.inbox.take(&mut late, Duration::ZERO);
+        for command in backlog.chain(late) {
+            match command {
+                Command::Submit { reply, .. } => drop(reply.send(Err(SubmitError::Draining))),
+                Command::SubmitBatch { orders, reply, .. } => {
+                    let refused = orders.iter().map(|_| Err(SubmitError::Draining)).collect();
+                    drop(reply.send(refused));
+                }
+                Command::Stats { .. } => {}
+            }
+        }
+    }
+}
+
+/// Each order's way, at debug level. Sequence numbers and statuses only: no personal data.
+fn log_events(commit: &Commit) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    for event in &commit.events {
+        let (kind, status) = (event.kind.name(), event.status.name());
+        let (seq, version, attempt) = (event.seq.0, event.version, event.attempt);
+        tracing::debug!(
+            seq,
+            version,
+            kind,
+            status,
+            attempt,
+            position = commit.position.0,
+            "order"
+        );
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

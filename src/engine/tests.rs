@@ -1,0 +1,120 @@
+//! The engine on a real store in a folder of its own.
+//!
+//! Waits for answers, never for time.
+
+use std::path::Path;
+
+use rand::SeedableRng;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::order::{
+    Currency, Money, NewOrder, Priority, ProcessIndex, Simulate, StatusKind, StepKind,
+};
+use crate::store::sqlite::Sqlite;
+
+fn start(folder: &Path, settings: Settings) -> Engine {
+    let mut process = Process::built_in();
+    let work = Simulate {
+        shortest_us: 0,
+        longest_us: 0,
+        failures_ppm: 0,
+    };
+    process.steps[0].kind = StepKind::Simulate(work);
+    Engine::start(Start {
+        store: Arc::new(Sqlite::open(&folder.join("orders.db"), 2).unwrap()),
+        shard: ShardNumber(0),
+        processes: vec![process],
+        settings,
+        clock: Arc::new(SystemClock),
+        random: StdRng::seed_from_u64(1),
+    })
+    .unwrap()
+}
+
+fn order(id: Option<&str>) -> NewOrder {
+    NewOrder {
+        id: id.map(|id| crate::order::OrderId::parse(id).unwrap()),
+        customer_id: "c".into(),
+        total: Money::new(1, Currency::from_code("EUR").unwrap()).unwrap(),
+        priority: Priority::Medium,
+        process: ProcessIndex(0),
+        payload: r#"{"items":["a"]}"#.into(),
+        start_at: None,
+        expires_at: None,
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_accepted_worked_off_and_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = start(folder.path(), Settings::default());
+    let accepted = engine
+        .handle()
+        .submit(Box::new(order(Some("A-1"))), true)
+        .await
+        .unwrap();
+    assert_eq!(accepted.order.id.as_str(), "A-1");
+    let end = accepted.end.unwrap().await.unwrap();
+    assert_eq!(end.status.kind(), StatusKind::Completed);
+    let twice = engine
+        .handle()
+        .submit(Box::new(order(Some("A-1"))), false)
+        .await;
+    assert_eq!(
+        twice.err(),
+        Some(SubmitError::Exists {
+            id: accepted.order.id.clone()
+        })
+    );
+    engine.handle().drain();
+    engine.join().unwrap();
+
+    let engine = start(folder.path(), Settings::default());
+    let stats = engine.handle().stats().await.unwrap();
+    assert_eq!(
+        (stats.epoch, stats.tally.total(), stats.tally.open()),
+        (2, 1, 0)
+    );
+    assert_eq!(stats.tally.by_status(StatusKind::Completed), 1);
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_item_by_item() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        open_orders_max: 3,
+        ..Settings::default()
+    };
+    let engine = start(folder.path(), settings);
+    let orders = vec![
+        order(Some("a")),
+        order(Some("a")),
+        order(None),
+        order(Some("b")),
+    ];
+    let answers = engine.handle().submit_batch(orders).await.unwrap();
+    let told: Vec<_> = answers
+        .into_iter()
+        .map(|answer| {
+            answer
+                .map(|order| order.seq.0)
+                .map_err(|error| error.to_string())
+        })
+        .collect();
+    let exists = "an order with the id a exists".to_owned();
+    let full = "too many open orders".to_owned();
+    assert_eq!(told, [Ok(1), Err(exists), Ok(3), Err(full)]);
+}
+
+#[tokio::test]
+async fn a_drained_engine_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = start(folder.path(), Settings::default());
+    let handle = engine.handle();
+    handle.drain();
+    engine.join().unwrap();
+    let refused = handle.submit(Box::new(order(None)), false).await.err();
+    assert_eq!(refused, Some(SubmitError::Draining));
+    assert!(!handle.is_accepting());
+}

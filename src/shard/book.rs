@@ -1,0 +1,149 @@
+//! The book of open orders: a slab of compact records, and an index from sequence number to slot.
+//!
+//! 64 bytes for a record and about 10 for the index; what was ordered stays in the store. Nothing
+//! here decides.
+
+use hashbrown::HashTable;
+
+use crate::clock::Timestamp;
+use crate::order::{Position, Priority, ProcessIndex, Seq, Status};
+
+/// What the shard remembers of an open order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub(super) seq: Seq,
+    pub(super) status: Status,
+    /// The journal row with its last event. Equal to that of the commit being built: changed in it.
+    pub(super) position: Position,
+    /// The time of its live timer; a timer with another time is stale.
+    pub(super) due: Timestamp,
+    /// When its first step started, for the measurement; 0 until then, and after a restart.
+    pub(super) started_at: Timestamp,
+    pub(super) version: u32,
+    /// Its place among the changes of the commit being built, if it is one of them.
+    pub(super) change: u32,
+    pub(super) process: ProcessIndex,
+    pub(super) step: u16,
+    /// Attempts of that step that were started.
+    pub(super) attempt: u16,
+    pub(super) priority: Priority,
+}
+
+const _: () = assert!(
+    size_of::<Record>() <= 64,
+    "the book is budgeted at 64 bytes for a record"
+);
+
+/// `Record::change` of an order that is new in the commit being built.
+pub(super) const IS_NEW: u32 = u32::MAX;
+
+/// Place of a record in the slab. Given to another order after this one is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot(u32);
+
+/// All open orders of a shard.
+#[derive(Default)]
+pub(super) struct Book {
+    records: Vec<Record>,
+    free: Vec<u32>,
+    index: HashTable<u32>,
+}
+
+impl Book {
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(super) fn insert(&mut self, record: Record) -> Slot {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.records[slot as usize] = record;
+                slot
+            }
+            None => {
+                self.records.push(record);
+                // `open_orders_max` is checked to be below 2^32 - 1.
+                (self.records.len() - 1) as u32
+            }
+        };
+        let records = &self.records;
+        let hasher = |slot: &u32| hash(records[*slot as usize].seq);
+        self.index.insert_unique(hash(record.seq), slot, hasher);
+        Slot(slot)
+    }
+
+    pub(super) fn find(&self, seq: Seq) -> Option<Slot> {
+        let is_it = |slot: &u32| self.records[*slot as usize].seq == seq;
+        self.index.find(hash(seq), is_it).copied().map(Slot)
+    }
+
+    pub(super) fn at(&self, slot: Slot) -> &Record {
+        &self.records[slot.0 as usize]
+    }
+
+    pub(super) fn at_mut(&mut self, slot: Slot) -> &mut Record {
+        &mut self.records[slot.0 as usize]
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) {
+        let seq = self.at(slot).seq;
+        if let Ok(entry) = self.index.find_entry(hash(seq), |other| *other == slot.0) {
+            entry.remove();
+            self.free.push(slot.0);
+        }
+    }
+}
+
+/// Spreads consecutive numbers over the table: Fibonacci hashing (Knuth, TAOCP 3, 6.4), folded so
+/// that the upper bits, which the table uses too, differ. Nobody outside chooses sequence numbers.
+fn hash(seq: Seq) -> u64 {
+    let spread = (seq.0 as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    spread ^ (spread >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn record(seq: i64) -> Record {
+        Record {
+            seq: Seq(seq),
+            status: Status::Pending {
+                ready_at: Timestamp(0),
+            },
+            position: Position(0),
+            due: Timestamp(0),
+            started_at: Timestamp(0),
+            version: 1,
+            change: IS_NEW,
+            process: ProcessIndex(0),
+            step: 0,
+            attempt: 0,
+            priority: Priority::Medium,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_book_is_a_set_of_sequence_numbers(
+            moves in proptest::collection::vec((0..40_i64, any::<bool>()), 0..200),
+        ) {
+            let (mut book, mut model) = (Book::default(), BTreeSet::new());
+            for (seq, is_insert) in moves {
+                if is_insert && model.insert(seq) {
+                    book.insert(record(seq));
+                } else if !is_insert && model.remove(&seq) {
+                    let slot = book.find(Seq(seq)).unwrap();
+                    book.remove(slot);
+                }
+                prop_assert_eq!(book.len(), model.len());
+            }
+            for seq in 0..40 {
+                let found = book.find(Seq(seq)).map(|slot| book.at(slot).seq);
+                prop_assert_eq!(found, model.get(&seq).map(|seq| Seq(*seq)));
+            }
+        }
+    }
+}

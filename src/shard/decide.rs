@@ -1,0 +1,350 @@
+//! What a shard decides: accept, recover, start, finish, retry, give up, expire.
+//!
+//! Every function here reads the record, chooses a move and makes it. No order is moved anywhere
+//! else.
+
+use super::book::{IS_NEW, Record, Slot};
+use super::ready::{Class, Place};
+use super::timers::TimerKind;
+use super::transition::Move;
+use super::{CHANGES_MAX, Overloaded, Shard};
+use crate::clock::Timestamp;
+use crate::order::OpenOrder;
+use crate::order::{
+    Event, EventKind, NewOrder, Order, OrderId, OrderState, Outcome, Position, Seq, Status,
+    StepKind, Transition,
+};
+
+impl Shard {
+    /// Accepts an order, unless there is no room. It becomes true with the next commit.
+    pub fn submit(&mut self, order: NewOrder, now: Timestamp) -> Result<(), Overloaded> {
+        if self.book.len() as u64 >= self.settings.open_orders_max {
+            return Err(Overloaded);
+        }
+        self.last_seq = self.last_seq.next();
+        self.commit.at = now;
+        let order = self.accepted(order, self.last_seq, now);
+        let state = &order.state;
+        let index = self
+            .processes
+            .find_version(&order.process, order.process_version);
+        let Some((process, _)) = index else {
+            return Err(Overloaded);
+        };
+        self.define(process);
+        self.book.insert(Record {
+            seq: order.seq,
+            status: state.status,
+            position: state.position,
+            due: Timestamp::default(),
+            started_at: Timestamp::default(),
+            version: state.version,
+            change: IS_NEW,
+            process,
+            step: 0,
+            attempt: 0,
+            priority: order.priority,
+        });
+        self.commit
+            .tally
+            .count(state.status.kind(), order.priority, 1);
+        self.commit.events.push(Event {
+            seq: order.seq,
+            version: state.version,
+            kind: EventKind::Accepted,
+            status: state.status.kind(),
+            at: now,
+            previous: Position::default(),
+            step: None,
+            attempt: 0,
+            lease: 0,
+            reason: None,
+        });
+        if let Some(expires_at) = order.expires_at {
+            self.timers.set(expires_at, order.seq, TimerKind::Expiry);
+        }
+        self.fresh.push(order.seq);
+        self.commit.created.push(order);
+        Ok(())
+    }
+
+    fn accepted(&mut self, order: NewOrder, seq: Seq, now: Timestamp) -> Box<Order> {
+        let process = self.processes.at(order.process);
+        let status = match order.start_at {
+            Some(start_at) if start_at > now => Status::Scheduled { start_at },
+            _ => Status::Pending { ready_at: now },
+        };
+        let state = OrderState {
+            status,
+            version: 1,
+            step: process.steps[0].name.clone(),
+            attempt: 0,
+            updated_at: now,
+            reason: None,
+            position: self.commit.position,
+        };
+        Box::new(Order {
+            seq,
+            id: order
+                .id
+                .unwrap_or_else(|| OrderId::generate(now, &mut self.random)),
+            customer_id: order.customer_id,
+            process: process.name.clone(),
+            process_version: process.version,
+            priority: order.priority,
+            total: order.total,
+            payload: order.payload,
+            start_at: order.start_at,
+            expires_at: order.expires_at,
+            created_at: now,
+            state,
+        })
+    }
+
+    /// Takes back an open order from before the start. `false`: its process or step is not known,
+    /// and it stays as it is.
+    ///
+    /// A lease from before the start is worthless; such an order waits for its turn again, and the
+    /// journal says so when it gets it.
+    pub fn recover(&mut self, order: &OpenOrder, now: Timestamp) -> bool {
+        let OpenOrder {
+            seq,
+            priority,
+            state,
+            ..
+        } = order;
+        let known = self
+            .processes
+            .find_version(&order.process, order.process_version);
+        let step = known.and_then(|(_, process)| process.step_index(&state.step));
+        let (Some((process, _)), Some(step)) = (known, step) else {
+            return false;
+        };
+        let is_leased = matches!(state.status, Status::Processing { .. });
+        self.book.insert(Record {
+            seq: *seq,
+            status: state.status,
+            position: state.position,
+            due: Timestamp::default(),
+            started_at: Timestamp::default(),
+            version: state.version,
+            change: IS_NEW,
+            process,
+            step,
+            attempt: state.attempt.saturating_sub(u16::from(is_leased)),
+            priority: *priority,
+        });
+        if let (Status::Scheduled { .. } | Status::Pending { .. }, Some(expires_at)) =
+            (state.status, order.expires_at)
+        {
+            self.timers.set(expires_at, *seq, TimerKind::Expiry);
+        }
+        self.route(*seq, if is_leased { state.updated_at } else { now });
+        true
+    }
+
+    /// Lets everything happen that is due: timers first, then waiting orders in the order of their
+    /// rank, up to [`CHANGES_MAX`] changes.
+    pub fn advance(&mut self, now: Timestamp) {
+        self.commit.at = now;
+        while self.commit.changed.len() < CHANGES_MAX {
+            let Some((due, seq, kind)) = self.timers.pop_due(now) else {
+                break;
+            };
+            self.fire(due, seq, kind, now);
+        }
+        while self.commit.changed.len() < CHANGES_MAX {
+            let Some((place, ready_at, seq)) = self.ready.lease() else {
+                break;
+            };
+            self.start(place, ready_at, seq, now);
+        }
+    }
+
+    fn fire(&mut self, due: Timestamp, seq: Seq, kind: TimerKind, now: Timestamp) {
+        let Some(slot) = self.book.find(seq) else {
+            return;
+        };
+        let record = *self.book.at(slot);
+        match (kind, record.status) {
+            (TimerKind::Expiry, Status::Scheduled { .. } | Status::Pending { .. })
+                if !is_begun(&record) =>
+            {
+                self.make(slot, Move::to(Transition::Expire { at: now }), now);
+            }
+            (TimerKind::Move, _) if record.due != due => {}
+            (TimerKind::Move, Status::Scheduled { .. }) => {
+                self.make(slot, Move::to(Transition::Ready { ready_at: now }), now);
+                self.fresh.push(seq);
+            }
+            (TimerKind::Move, Status::Pending { ready_at }) => {
+                self.ready
+                    .enqueue(place(&record), class(&record), ready_at, seq);
+            }
+            (TimerKind::Move, Status::Processing { .. }) => self.simulated(slot, now),
+            _ => {}
+        }
+    }
+
+    /// Starts an attempt of an order that was leased.
+    fn start(&mut self, place: Place, ready_at: Timestamp, seq: Seq, now: Timestamp) {
+        let slot = self
+            .book
+            .find(seq)
+            .filter(|slot| is_startable(self.book.at(*slot), ready_at));
+        let Some(slot) = slot else {
+            return self.ready.release(place);
+        };
+        if matches!(self.book.at(slot).status, Status::Processing { .. }) {
+            self.make(slot, Move::to(Transition::Requeue { ready_at }), now);
+        }
+        self.last_lease += 1;
+        let record = *self.book.at(slot);
+        let next = Some((record.step, record.attempt.saturating_add(1)));
+        let transition = Transition::Start {
+            lease: self.last_lease,
+        };
+        self.make(
+            slot,
+            Move {
+                next,
+                ..Move::to(transition)
+            },
+            now,
+        );
+        if record.started_at == Timestamp::default() {
+            self.book.at_mut(slot).started_at = now;
+        }
+        self.measured
+            .queue_waits_us
+            .push(now.micros_since(ready_at));
+        let process = self.processes.at(place.process);
+        let StepKind::Simulate(work) = &process.steps[usize::from(place.step)].kind;
+        let duration_us = work.duration_us(&mut self.random);
+        if duration_us == 0 {
+            return self.simulated(slot, now);
+        }
+        let due = now.plus(duration_us);
+        self.book.at_mut(slot).due = due;
+        self.timers.set(due, seq, TimerKind::Move);
+    }
+
+    /// The time of simulated work is over.
+    fn simulated(&mut self, slot: Slot, now: Timestamp) {
+        let place = place(self.book.at(slot));
+        let process = self.processes.at(place.process);
+        let StepKind::Simulate(work) = &process.steps[usize::from(place.step)].kind;
+        let outcome = work.outcome(&mut self.random);
+        self.finish(slot, outcome, now);
+    }
+
+    /// Takes the outcome of the attempt that is running.
+    fn finish(&mut self, slot: Slot, outcome: Outcome, now: Timestamp) {
+        let record = *self.book.at(slot);
+        self.ready.release(place(&record));
+        let process = self.processes.at(record.process);
+        let step = &process.steps[usize::from(record.step)];
+        let is_last = usize::from(record.step) + 1 == process.steps.len();
+        let it = match outcome {
+            Outcome::Complete if is_last => {
+                let started_at = record.started_at;
+                self.measured
+                    .processing_times_us
+                    .push(now.micros_since(started_at));
+                Move::to(Transition::Complete { at: now })
+            }
+            Outcome::Complete => {
+                let next = Some((record.step + 1, 0));
+                Move {
+                    next,
+                    ..Move::to(Transition::Advance { ready_at: now })
+                }
+            }
+            Outcome::Retry { reason } if !step.retry.is_exhausted(record.attempt) => {
+                let ready_at = now.plus(step.retry.wait_us(record.attempt, &mut self.random));
+                let reason = Some(reason);
+                Move {
+                    reason,
+                    ..Move::to(Transition::Retry { ready_at })
+                }
+            }
+            Outcome::Retry { reason } | Outcome::Fail { reason } => Move {
+                reason: Some(reason),
+                ..Move::to(Transition::GiveUp { at: now })
+            },
+            Outcome::Reject { reason } => Move {
+                reason: Some(reason),
+                ..Move::to(Transition::Reject { at: now })
+            },
+        };
+        let goes_on = matches!(
+            it.transition,
+            Transition::Advance { .. } | Transition::Retry { .. }
+        );
+        self.make(slot, it, now);
+        if goes_on {
+            self.fresh.push(record.seq);
+        }
+    }
+
+    /// Sends an order to where its status waits: the queue, a timer, or nowhere.
+    pub(super) fn route(&mut self, seq: Seq, now: Timestamp) {
+        let Some(slot) = self.book.find(seq) else {
+            return;
+        };
+        let record = *self.book.at(slot);
+        let later = match record.status {
+            Status::Scheduled { start_at } => start_at,
+            Status::Pending { ready_at } if ready_at > now => ready_at,
+            Status::Pending { ready_at } => {
+                return self
+                    .ready
+                    .enqueue(place(&record), class(&record), ready_at, seq);
+            }
+            // A lease from before the start.
+            Status::Processing { .. } => {
+                return self.ready.enqueue(place(&record), class(&record), now, seq);
+            }
+            _ => return,
+        };
+        self.book.at_mut(slot).due = later;
+        self.timers.set(later, seq, TimerKind::Move);
+    }
+
+    fn define(&mut self, process: crate::order::ProcessIndex) {
+        let is_defined = &mut self.is_defined[usize::from(process.0)];
+        if !std::mem::replace(is_defined, true) {
+            self.commit
+                .definitions
+                .push(self.processes.at(process).clone());
+        }
+    }
+}
+
+/// Whether an entry of the queue still means this record.
+fn is_startable(record: &Record, queued_at: Timestamp) -> bool {
+    match record.status {
+        Status::Pending { ready_at } => ready_at == queued_at,
+        // Only a lease from before the start is ever in the queue, and only until it starts again.
+        Status::Processing { .. } => record.due == Timestamp::default(),
+        _ => false,
+    }
+}
+
+fn is_begun(record: &Record) -> bool {
+    record.step > 0 || record.attempt > 0
+}
+
+fn place(record: &Record) -> Place {
+    Place {
+        process: record.process,
+        step: record.step,
+    }
+}
+
+fn class(record: &Record) -> Class {
+    Class {
+        priority: record.priority,
+        is_begun: is_begun(record),
+    }
+}

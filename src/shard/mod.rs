@@ -1,0 +1,204 @@
+//! The shard: a pure, single-threaded state machine that owns the open orders and makes every
+//! decision.
+//!
+//! It takes inputs with the time as an argument, and builds the commit that makes its decisions
+//! true. It does no I/O, reads no clock and draws only from the generator it was given, so the same
+//! code runs in production and in tests that play many orders from a seed.
+
+mod book;
+mod decide;
+mod ready;
+mod timers;
+mod transition;
+
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+
+use self::book::Book;
+pub use self::ready::Allowances;
+use self::ready::Ready;
+use self::timers::Timers;
+use crate::clock::Timestamp;
+use crate::order::{Commit, Opening, Order, Position, Processes, Receipt, Seq, ShardNumber, Tally};
+
+/// Most changes of orders that one turn of work adds to a commit.
+pub const CHANGES_MAX: usize = 4_096;
+
+/// What a shard is made with.
+pub struct ShardSettings {
+    /// Its number.
+    pub shard: ShardNumber,
+    /// Most orders that may be open at once, 1 to 1,000,000,000.
+    pub open_orders_max: u64,
+    /// Head starts in the queue.
+    pub allowances: Allowances,
+}
+
+/// No room for another open order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overloaded;
+
+/// Durations that were measured since they were last taken, in microseconds.
+#[derive(Debug, Default)]
+pub struct Measured {
+    /// From ready to leased, of each attempt that started.
+    pub queue_waits_us: Vec<i64>,
+    /// From first start to completion, of each order that completed.
+    pub processing_times_us: Vec<i64>,
+}
+
+/// The open orders of one shard, and every decision about them.
+///
+/// A turn: inputs (`submit`, `recover`), `advance`, then the engine stores `commit()` and reports
+/// with `committed` or `retract`. Nothing that rests on an unflushed decision starts before
+/// `committed`.
+pub struct Shard {
+    settings: ShardSettings,
+    processes: Arc<Processes>,
+    random: StdRng,
+    book: Book,
+    ready: Ready,
+    timers: Timers,
+    last_seq: Seq,
+    last_lease: i64,
+    tally: Tally,
+    /// What the next commit will make true.
+    commit: Commit,
+    /// Orders that go to the queue or to a timer when the commit is durable.
+    fresh: Vec<Seq>,
+    /// By process: whether its definition is stored, or on its way in the commit.
+    is_defined: Vec<bool>,
+    measured: Measured,
+}
+
+impl Shard {
+    /// A shard that was just opened, without its open orders: `recover` brings those.
+    pub fn new(
+        settings: ShardSettings,
+        opening: &Opening,
+        processes: Arc<Processes>,
+        random: StdRng,
+    ) -> Self {
+        let is_stored = |process: &crate::order::Process| {
+            let same = |kept: &crate::order::Process| {
+                kept.name == process.name && kept.version == process.version
+            };
+            opening.definitions.iter().any(same)
+        };
+        Self {
+            is_defined: processes.all().iter().map(is_stored).collect(),
+            ready: Ready::new(processes.all(), settings.allowances),
+            book: Book::default(),
+            timers: Timers::default(),
+            last_seq: opening.last_seq,
+            last_lease: 0,
+            tally: opening.tally,
+            commit: Commit {
+                shard: settings.shard,
+                epoch: opening.epoch,
+                position: opening.position.next(),
+                ..Commit::default()
+            },
+            fresh: Vec::new(),
+            measured: Measured::default(),
+            settings,
+            processes,
+            random,
+        }
+    }
+
+    /// The commit that makes everything decided so far true.
+    pub fn commit(&self) -> &Commit {
+        &self.commit
+    }
+
+    /// The commit is durable: lets what rests on it begin, and hands back the new orders of the
+    /// commit, with `false` for those that collided and are not stored.
+    pub fn committed(&mut self, receipt: &Receipt, now: Timestamp) -> Vec<(Box<Order>, bool)> {
+        let Receipt { collided } = receipt;
+        self.tally.add(&self.commit.tally_change(collided));
+        for at in collided {
+            self.forget(self.commit.created[*at].seq);
+        }
+        let fresh = std::mem::take(&mut self.fresh);
+        fresh.iter().for_each(|seq| self.route(*seq, now));
+        self.fresh = fresh;
+        self.fresh.clear();
+        let created = std::mem::take(&mut self.commit.created);
+        self.commit.position = self.commit.position.next();
+        self.commit.tally = Tally::default();
+        self.commit.changed.clear();
+        self.commit.events.clear();
+        self.commit.definitions.clear();
+        let is_stored = |at: usize| !collided.contains(&at);
+        created
+            .into_iter()
+            .enumerate()
+            .map(|(at, order)| (order, is_stored(at)))
+            .collect()
+    }
+
+    /// The commit is definitely not stored: takes the new orders out of it and forgets them.
+    /// Everything else stays in, to be tried again.
+    pub fn retract(&mut self) {
+        let created = std::mem::take(&mut self.commit.created);
+        for order in &created {
+            self.commit
+                .tally
+                .count(order.state.status.kind(), order.priority, -1);
+            self.forget(order.seq);
+        }
+        let is_created = |seq| {
+            created
+                .binary_search_by_key(&seq, |order| order.seq)
+                .is_ok()
+        };
+        self.commit.events.retain(|event| !is_created(event.seq));
+    }
+
+    /// When the shard wants to be advanced next: `now` if there is work that may start, or the time
+    /// of the next timer. `None`: not before the next input.
+    pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.ready.can_lease() {
+            return Some(now);
+        }
+        self.timers.next_due()
+    }
+
+    /// Orders by status and priority, as of the last durable commit.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// How many orders are open, including those on their way to the store.
+    pub fn open_orders(&self) -> usize {
+        self.book.len()
+    }
+
+    /// Since when the order that has waited longest has been ready. `None`: nobody waits.
+    pub fn oldest_ready(&self) -> Option<Timestamp> {
+        self.ready.oldest()
+    }
+
+    /// Its epoch.
+    pub fn epoch(&self) -> i64 {
+        self.commit.epoch
+    }
+
+    /// The place of its last durable commit.
+    pub fn position(&self) -> Position {
+        Position(self.commit.position.0 - 1)
+    }
+
+    /// What was measured since it was last taken; the caller clears it.
+    pub fn measured(&mut self) -> &mut Measured {
+        &mut self.measured
+    }
+
+    fn forget(&mut self, seq: Seq) {
+        if let Some(slot) = self.book.find(seq) {
+            self.book.remove(slot);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Timers of open orders: a heap of due times, nothing else. No task and no thread per order.
+//!
+//! A timer is never taken out early; whoever is woken by it checks whether it still means anything.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::clock::Timestamp;
+use crate::order::Seq;
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TimerKind {
+    /// The order's next move: its start time, its retry, the end of its simulated work.
+    Move,
+    /// The time after which its first step does not start any more.
+    Expiry,
+}
+
+/// Timers, the earliest first; equal times in the order of the sequence numbers.
+#[derive(Default)]
+pub(super) struct Timers {
+    /// Due time, and sequence number with the kind in its lowest bit: 16 bytes for each order.
+    heap: BinaryHeap<Reverse<(Timestamp, i64)>>,
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, due: Timestamp, seq: Seq, kind: TimerKind) {
+        self.heap.push(Reverse((
+            due,
+            seq.0 << 1 | i64::from(kind == TimerKind::Expiry),
+        )));
+    }
+
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.heap.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// Takes the earliest timer if it is due.
+    pub(super) fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, Seq, TimerKind)> {
+        let is_due = self.next_due().is_some_and(|due| due <= now);
+        let Reverse((due, key)) = if is_due {
+            self.heap.pop()?
+        } else {
+            return None;
+        };
+        let kind = if key & 1 == 1 {
+            TimerKind::Expiry
+        } else {
+            TimerKind::Move
+        };
+        Some((due, Seq(key >> 1), kind))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_come_in_the_order_of_their_times_and_not_before() {
+        let mut timers = Timers::default();
+        timers.set(Timestamp(30), Seq(1), TimerKind::Move);
+        timers.set(Timestamp(10), Seq(3), TimerKind::Expiry);
+        timers.set(Timestamp(10), Seq(2), TimerKind::Move);
+        assert_eq!(timers.next_due(), Some(Timestamp(10)));
+        assert_eq!(timers.pop_due(Timestamp(9)), None);
+        let mut pop = || {
+            timers
+                .pop_due(Timestamp(30))
+                .map(|(_, seq, kind)| (seq.0, kind))
+        };
+        assert_eq!(pop(), Some((2, TimerKind::Move)));
+        assert_eq!(pop(), Some((3, TimerKind::Expiry)));
+        assert_eq!(pop(), Some((1, TimerKind::Move)));
+        assert_eq!(pop(), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! Moving an order: its status, its event, its row in the commit and the counters, all together.
+//!
+//! The only place in the shard where a record's status changes. Whether it should is decided
+//! elsewhere.
+
+use super::Shard;
+use super::book::{IS_NEW, Slot};
+use crate::clock::Timestamp;
+use crate::order::Changed;
+use crate::order::{Event, EventKind, OrderState, Status, Transition};
+
+/// A move, and what goes with it.
+pub(super) struct Move {
+    pub(super) transition: Transition,
+    /// Why, for people.
+    pub(super) reason: Option<Box<str>>,
+    /// The step and attempt the order is at afterwards, if that changes.
+    pub(super) next: Option<(u16, u16)>,
+}
+
+impl Move {
+    pub(super) fn to(transition: Transition) -> Self {
+        Self {
+            transition,
+            reason: None,
+            next: None,
+        }
+    }
+}
+
+impl Shard {
+    /// Makes a move that the caller knows to be legal. An illegal one changes nothing and is
+    /// reported: it would be a mistake in this program.
+    pub(super) fn make(&mut self, slot: Slot, it: Move, now: Timestamp) {
+        let before = self.book.at(slot).status;
+        let status = match before.apply(it.transition) {
+            Ok(status) => status,
+            Err(error) => {
+                debug_assert!(false, "{error}");
+                tracing::error!(seq = self.book.at(slot).seq.0, %error, "refused an illegal move");
+                return;
+            }
+        };
+        self.note(slot, &it, (before, status), now);
+        let record = self.book.at_mut(slot);
+        record.status = status;
+        record.version += 1;
+        if let Some((step, attempt)) = it.next {
+            (record.step, record.attempt) = (step, attempt);
+        }
+        self.write(slot, it.reason, now);
+        if !status.is_open() {
+            self.book.remove(slot);
+        }
+    }
+
+    /// The event and the counters of a move that is about to be made.
+    fn note(&mut self, slot: Slot, it: &Move, (before, after): (Status, Status), now: Timestamp) {
+        let record = self.book.at(slot);
+        let lease = match (before, after) {
+            (Status::Processing { lease }, _) | (_, Status::Processing { lease }) => lease,
+            _ => 0,
+        };
+        let is_start = matches!(after, Status::Processing { .. });
+        let attempt = it
+            .next
+            .filter(|_| is_start)
+            .map_or(record.attempt, |(_, attempt)| attempt);
+        let step = self.processes.at(record.process).steps[usize::from(record.step)]
+            .name
+            .clone();
+        self.commit.events.push(Event {
+            seq: record.seq,
+            version: record.version + 1,
+            kind: EventKind::from(it.transition),
+            status: after.kind(),
+            at: now,
+            previous: record.position,
+            step: (lease != 0).then_some(step),
+            attempt: if lease == 0 { 0 } else { attempt },
+            lease,
+            reason: it.reason.clone(),
+        });
+        self.commit.tally.count(before.kind(), record.priority, -1);
+        self.commit.tally.count(after.kind(), record.priority, 1);
+    }
+
+    /// Puts the latest state of an order into the commit.
+    fn write(&mut self, slot: Slot, reason: Option<Box<str>>, now: Timestamp) {
+        let position = self.commit.position;
+        let record = self.book.at_mut(slot);
+        let is_in_commit = record.position == position && record.change != IS_NEW;
+        record.position = position;
+        let state = OrderState {
+            status: record.status,
+            version: record.version,
+            step: self.processes.at(record.process).steps[usize::from(record.step)]
+                .name
+                .clone(),
+            attempt: record.attempt,
+            updated_at: now,
+            reason,
+            position,
+        };
+        if is_in_commit {
+            self.commit.changed[record.change as usize].state = state;
+        } else {
+            // A commit has far fewer than 2^32 changes: see `CHANGES_MAX`.
+            record.change = self.commit.changed.len() as u32;
+            self.commit.changed.push(Changed {
+                seq: record.seq,
+                state,
+            });
+        }
+    }
+}
