@@ -41,6 +41,14 @@ pub struct Flag {
     pub value: Value,
 }
 
+impl Flag {
+    /// The flag `name`, which sets `key` to `value`.
+    pub fn new(name: &'static str, key: &'static str, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        Self { name, key, value }
+    }
+}
+
 /// How strongly a value was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {

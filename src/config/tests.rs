@@ -31,8 +31,7 @@ impl Given {
     }
 
     fn flag(mut self, name: &'static str, key: &'static str, value: impl Into<Value>) -> Self {
-        let value = value.into();
-        self.sources.flags.push(Flag { name, key, value });
+        self.sources.flags.push(Flag::new(name, key, value));
         self
     }
 
