@@ -88,6 +88,9 @@ pub struct Arguments {
     /// How long a request may wait for its answer
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub timeout: Duration,
+    /// How long requests on their way are waited for when the sending is over
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    pub grace: Duration,
     /// What the run must reach, such as 'p99<15ms' or 'refused<1%'; may be repeated
     #[arg(long, short, value_name = "METRIC<LIMIT")]
     pub threshold: Vec<Threshold>,

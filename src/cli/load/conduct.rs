@@ -22,8 +22,6 @@ use super::source::{Generated, Parcels, Source};
 use super::worker::{self, Phase, Report, Shared};
 use crate::clock;
 
-/// How long requests on their way are waited for when the sending is over.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How often the screen is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
 
@@ -54,6 +52,7 @@ pub struct Run {
     connections: usize,
     threads: usize,
     duration: Option<Duration>,
+    grace: Duration,
 }
 
 impl Run {
@@ -84,6 +83,7 @@ impl Run {
             connections,
             threads: (settings.arguments.threads as usize).min(connections),
             duration: settings.duration,
+            grace: settings.arguments.grace,
         })
     }
 
@@ -221,7 +221,7 @@ impl Run {
             Phase::Over
         };
         self.phase.send_replace(next);
-        sending.then(|| clock::monotonic() + DRAIN_MAX)
+        sending.then(|| clock::monotonic() + self.grace)
     }
 }
 

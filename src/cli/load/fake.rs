@@ -30,8 +30,18 @@ pub enum Fault {
     AnswersTwice,
     /// Every tenth request is cut off without an answer.
     HangsUp,
+    /// Every tenth request is never answered.
+    Silent,
+    /// Whatever is asked once orders have come is cut off.
+    Leaves,
     /// Every order is refused for lack of room.
     Overloaded,
+}
+
+enum Reply {
+    Answer(u16, Value),
+    HangUp,
+    Silence,
 }
 
 #[derive(Default)]
@@ -80,33 +90,42 @@ impl Server {
             return Err("cut off");
         };
         let body = collected.to_bytes();
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let (status, answer) = match path.as_str() {
-            "/v1/stats" => (200, stats(&orders)),
-            "/v1/orders" => {
-                let created = self.create(&mut orders, &body);
-                if self.fault == Fault::HangsUp && orders.count.is_multiple_of(10) {
-                    return Err("hangs up");
-                }
-                created
-            }
-            "/v1/orders/batch" => {
-                let lines = body
-                    .split(|byte| *byte == b'\n')
-                    .filter(|line| !line.is_empty());
-                let results: Vec<_> = lines
-                    .map(|line| match self.create(&mut orders, line) {
-                        (201, order) => json!({"status": 201, "order": order}),
-                        (status, problem) => json!({"status": status, "problem": problem}),
-                    })
-                    .collect();
-                (200, json!({ "results": results }))
-            }
-            path => read(&orders, path.trim_start_matches("/v1/orders/")),
+        let (status, answer) = match self.reply(&path, &body) {
+            Reply::Answer(status, answer) => (status, answer),
+            Reply::HangUp => return Err("hangs up"),
+            Reply::Silence => std::future::pending().await,
         };
         let status = StatusCode::from_u16(status).unwrap();
         let body = Full::new(Bytes::from(answer.to_string()));
         Ok(Response::builder().status(status).body(body).unwrap())
+    }
+
+    fn reply(&self, path: &str, body: &[u8]) -> Reply {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let (status, answer) = match path {
+            "/v1/orders" => self.create(&mut orders, body),
+            "/v1/orders/batch" => (200, self.create_all(&mut orders, body)),
+            _ if self.fault == Fault::Leaves && orders.count > 0 => return Reply::HangUp,
+            "/v1/stats" => (200, stats(&orders)),
+            path => read(&orders, path.trim_start_matches("/v1/orders/")),
+        };
+        let tenth = path == "/v1/orders" && orders.count.is_multiple_of(10);
+        match self.fault {
+            Fault::HangsUp if tenth => Reply::HangUp,
+            Fault::Silent if tenth => Reply::Silence,
+            _ => Reply::Answer(status, answer),
+        }
+    }
+
+    fn create_all(&self, orders: &mut Orders, body: &[u8]) -> Value {
+        let lines = body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        let result = |line| match self.create(orders, line) {
+            (201, order) => json!({"status": 201, "order": order}),
+            (status, problem) => json!({"status": status, "problem": problem}),
+        };
+        json!({ "results": lines.map(result).collect::<Vec<_>>() })
     }
 
     fn create(&self, orders: &mut Orders, body: &[u8]) -> (u16, Value) {
@@ -117,7 +136,10 @@ impl Server {
             return (503, json!({"code": "overloaded", "detail": "full"}));
         }
         let items = order["items"].as_array().cloned().unwrap_or_default();
-        if let Some(place) = items.iter().position(|item| item["quantity"] == 0) {
+        if let Some(place) = items
+            .iter()
+            .position(|item| item["quantity"].as_i64() < Some(1))
+        {
             let pointer = format!("/items/{place}/quantity");
             let field = json!({"pointer": pointer, "code": "out-of-range", "detail": "is 0"});
             return (

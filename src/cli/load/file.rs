@@ -21,7 +21,7 @@ const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be opened.
-    #[error("cannot open {}: {source}", path.display())]
+    #[error("cannot open {}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// It was opened, but a line cannot be read: damaged compression, a line too long.
-    #[error("cannot read {} at line {line}: {source}", path.display())]
+    #[error("cannot read {} at line {line}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -147,7 +147,10 @@ mod tests {
                     found.push((number, String::from_utf8_lossy(line).into_owned()));
                 }
                 Ok(None) => return (found, None),
-                Err(error) => return (found, Some(error.to_string())),
+                Err(error) => {
+                    let text = format!("{:#}", anyhow::Error::new(error));
+                    return (found, Some(text));
+                }
             }
         }
     }
@@ -198,11 +201,7 @@ mod tests {
         let error = Lines::open(Path::new("/nowhere/orders.ndjson"))
             .err()
             .unwrap();
-        assert!(
-            error
-                .to_string()
-                .starts_with("cannot open /nowhere/orders.ndjson: ")
-        );
+        assert_eq!(error.to_string(), "cannot open /nowhere/orders.ndjson");
     }
 
     #[test]

@@ -200,8 +200,10 @@ impl Report {
             problems: Vec::new(),
             exit_code: exit::OK,
         };
-        if let Some(error) = &sent.file_error {
-            report.problems.push(error.to_string());
+        if let Some(error) = sent.file_error {
+            report
+                .problems
+                .push(format!("{:#}", anyhow::Error::new(error)));
         }
         report.judge(&settings.arguments.threshold, settings.arguments.allow_open);
         report

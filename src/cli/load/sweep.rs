@@ -116,8 +116,9 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Asks about all places, over at most so many connections. Runs inside a `LocalSet`.
-    pub async fn run(self, connections: usize, meter: &Meter) {
+    /// Asks about all places, over at most so many connections; `false` if the server went away.
+    /// Runs inside a `LocalSet`.
+    pub async fn run(self, connections: usize, meter: &Meter) -> bool {
         let lanes = connections.min(self.places.len().div_ceil(PIPELINE));
         let shared = Rc::new((self, Cell::new(0)));
         let mut tasks = JoinSet::new();
@@ -125,10 +126,14 @@ impl Sweep {
             let shared = shared.clone();
             tasks.spawn_local(async move { shared.0.lane(&shared.1).await });
         }
+        let mut all_answered = true;
         let mut ticks = tokio::time::interval(SHOW_EVERY);
         loop {
             tokio::select! {
-                joined = tasks.join_next() => if joined.is_none() { return },
+                joined = tasks.join_next() => match joined {
+                    Some(answered) => all_answered &= answered.unwrap_or(false),
+                    None => return all_answered,
+                },
                 _ = ticks.tick() => meter.say(|| shared.0.progress(shared.1.get())),
             }
         }
@@ -143,38 +148,49 @@ impl Sweep {
         format!("verifying: {done} of {all} {what} read back")
     }
 
-    /// One connection: takes the next places until there are none.
-    async fn lane(&self, next: &Cell<usize>) {
+    /// One connection: takes the next places until there are none; `false` if it has given up.
+    async fn lane(&self, next: &Cell<usize>) -> bool {
         let mut connection = None;
         loop {
             let from = next.get();
             let to = (from + PIPELINE).min(self.places.len());
             if from == to {
-                return;
+                return true;
             }
             next.set(to);
-            self.ask(&mut connection, &self.places[from..to]).await;
+            let answered = self.ask(&mut connection, &self.places[from..to]).await;
+            if from + answered < to {
+                // Nobody is there: the places that no connection has taken are given up as well.
+                let rest = next.replace(self.places.len());
+                let mut findings = self.findings.borrow_mut();
+                findings
+                    .unreadable
+                    .extend(&self.places[from + answered..to]);
+                findings.unreadable.extend(&self.places[rest..]);
+                return false;
+            }
         }
     }
 
-    /// Asks about these places until each has its answer or patience is at an end.
-    async fn ask(&self, connection: &mut Option<Connection>, places: &[u32]) {
-        let mut left = places;
+    /// Asks about these places until each has its answer or patience is at an end; how many have.
+    async fn ask(&self, connection: &mut Option<Connection>, places: &[u32]) -> usize {
+        let mut answered = 0;
         let mut pause = PAUSE_MIN;
         let mut give_up = clock::monotonic() + self.patience;
-        while !left.is_empty() {
-            let answered = self.try_to_ask(connection, left).await;
-            left = &left[answered..];
+        while answered < places.len() {
+            let more = self.try_to_ask(connection, &places[answered..]).await;
+            answered += more;
             let now = clock::monotonic();
-            if answered > 0 {
+            if more > 0 {
                 (give_up, pause) = (now + self.patience, PAUSE_MIN);
             } else if now >= give_up {
-                return self.findings.borrow_mut().unreadable.extend(left);
+                break;
             } else {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }
         }
+        answered
     }
 
     /// Sends all the questions, then reads the answers; how many there were.

@@ -121,6 +121,30 @@ async fn a_request_without_an_answer_is_an_error_and_no_acknowledgement() {
 }
 
 #[tokio::test]
+async fn an_answer_that_never_comes_is_given_up_at_the_deadline_or_after_its_time() {
+    let few = "--orders 100 --connections 20";
+    let report = run(
+        Fault::Silent,
+        &format!("{few} --duration 300ms --grace 20ms"),
+    )
+    .await;
+    assert_eq!((report.totals.accepted, report.totals.aborted), (90, 10));
+    assert_eq!((report.totals.failed, report.totals.unanswered), (0, 0));
+    let report = run(Fault::Silent, &format!("{few} --timeout 100ms")).await;
+    assert_eq!((report.totals.accepted, report.totals.unanswered), (90, 10));
+    assert_eq!(report.totals.errors[0].code, "timed out");
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_at_the_end_proves_nothing() {
+    let report = run(Fault::Leaves, "--orders 2000 --verify-timeout 50ms").await;
+    let proof = proof(&report);
+    assert_eq!((proof.found, proof.unreadable), (0, proof.acknowledged));
+    assert!(proof.acknowledged > 0);
+    assert_eq!(report.exit_code, exit::FAILURE);
+}
+
+#[tokio::test]
 async fn a_missed_threshold_has_its_own_exit_code() {
     let arguments = "--orders 50 --threshold accepted==50 --threshold p99<0ms";
     let report = run(Fault::None, arguments).await;
@@ -147,7 +171,7 @@ async fn refusals_are_counted_by_reason_and_shown() {
         "✗ refused<1%",
         "100.00%",
         "503 overloaded",
-        "latency of refused requests",
+        "latency of all other answers",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }

@@ -19,7 +19,7 @@ pub fn render(report: &Report, has_colour: bool) -> String {
     page.thresholds(report);
     page.totals(report);
     page.distribution("latency of accepted requests", &report.latency);
-    page.distribution("latency of refused requests", &report.refused_latency);
+    page.distribution("latency of all other answers", &report.refused_latency);
     if let Some(delay) = &report.send_delay {
         page.distribution("sent later than planned", delay);
     }

@@ -157,9 +157,12 @@ async fn read_back(
         patience: setup.patience,
     };
     let all: Vec<u32> = (0..ids.len() as u32).collect();
-    sweep(Question::Standing, all)
+    if !sweep(Question::Standing, all)
         .run(setup.connections, setup.meter)
-        .await;
+        .await
+    {
+        return;
+    }
     let mut pause = PAUSE_MIN;
     while !findings.borrow().open.is_empty() && clock::monotonic() < give_up {
         tokio::time::sleep(pause).await;
