@@ -26,10 +26,7 @@ pub fn start(settings: &LogSettings, colour: Colour) {
         .with_writer(io::stderr)
         .with_env_filter(filter(&settings.filter));
     let result = match settings.format {
-        LogFormat::Human => builder
-            .with_ansi(colour == Colour::On)
-            .finish()
-            .try_init(),
+        LogFormat::Human => builder.with_ansi(colour == Colour::On).finish().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
     };
     if let Err(error) = result {
@@ -55,6 +52,10 @@ mod tests {
         assert_eq!(hint("info"), Some(LevelFilter::INFO));
         assert_eq!(hint("warn,orderd::http=debug"), Some(LevelFilter::DEBUG));
         assert_eq!(hint("off"), Some(LevelFilter::OFF));
-        assert!(filter("warn,orderd::http=debug").to_string().contains("orderd::http=debug"));
+        assert!(
+            filter("warn,orderd::http=debug")
+                .to_string()
+                .contains("orderd::http=debug")
+        );
     }
 }

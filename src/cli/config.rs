@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{Globals, exit, output};
-use crate::config::setting::{self, SETTINGS};
+use crate::config::setting::SETTINGS;
 use crate::config::{Config, TEMPLATE, duration, masked};
 use crate::order::{Process, Step, StepKind};
 
@@ -159,7 +159,11 @@ fn process_as_toml(config: &Config, process: &Process) -> String {
     for step in &process.steps {
         lines.push(format!("[[process.{name}.step]]"));
         let settings = step_settings(step);
-        lines.extend(settings.iter().map(|(key, value)| format!("{key} = {value}")));
+        lines.extend(
+            settings
+                .iter()
+                .map(|(key, value)| format!("{key} = {value}")),
+        );
     }
     let mark = if is_built_in { "# " } else { "" };
     let lines = lines.iter().map(|line| format!("{mark}{line}\n"));
@@ -188,7 +192,7 @@ fn step_settings(step: &Step) -> Map<String, Value> {
     if step.concurrency != u32::MAX {
         values["concurrency"] = step.concurrency.into();
     }
-    let keys = setting::SETTINGS.iter().map(|setting| setting.key);
+    let keys = SETTINGS.iter().map(|setting| setting.key);
     let keys = keys.filter_map(|key| key.strip_prefix("process.*.step.*."));
     keys.filter_map(|key| Some((key.to_owned(), values.get(key)?.clone())))
         .collect()
@@ -215,7 +219,11 @@ mod tests {
 
     #[test]
     fn what_is_shown_reads_back_as_the_same() {
-        for text in ["", PROCESS, "[server]\nidle_timeout = \"90s\"\n[store]\ndata = \"x\""] {
+        for text in [
+            "",
+            PROCESS,
+            "[server]\nidle_timeout = \"90s\"\n[store]\ndata = \"x\"",
+        ] {
             let config = read(text);
             let shown = as_toml(&config);
             let again = read(&shown);
@@ -235,7 +243,10 @@ mod tests {
         let origin = setting("server.idle_timeout")["origin"].to_string();
         assert!(origin.ends_with("orderd.toml\""), "{origin}");
         assert_eq!(setting("queue.open_orders_max")["origin"], "default");
-        assert_eq!(setting("store.url")["value"], "sqlite:./orderd-data/orders.db");
+        assert_eq!(
+            setting("store.url")["value"],
+            "sqlite:./orderd-data/orders.db"
+        );
         assert_eq!(shown["processes"][0]["steps"][0]["duration"], "1s..10s");
     }
 }

@@ -80,6 +80,11 @@ impl Globals {
         Config::read(&sources).map_err(|error| Failure::new(exit::CONFIGURATION, error.to_string()))
     }
 
+    /// Whether the terminal says that it cannot do more than show letters.
+    pub fn is_dumb_terminal(&self) -> bool {
+        self.sources(Vec::new()).variable("TERM") == Some("dumb")
+    }
+
     fn sources(&self, mut flags: Vec<Flag>) -> Sources {
         if let Some(filter) = &self.log {
             flags.push(Flag::new("--log", "log.filter", filter.as_str()));

@@ -97,6 +97,11 @@ impl Sources {
         }
     }
 
+    /// A variable of the environment; an empty one counts as not set.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        variable(&self.environment, name)
+    }
+
     /// All layers over each other.
     pub(super) fn layered(&self) -> Result<Figment, ConfigError> {
         let mut figment = Figment::new();
@@ -134,7 +139,7 @@ impl Sources {
     /// `ORDERD_PORT` beside a service of this name. An empty variable counts as not set.
     fn variables(&self) -> Vec<Single> {
         let mut layers = Vec::new();
-        if let Some(url) = variable(&self.environment, "DATABASE_URL") {
+        if let Some(url) = self.variable("DATABASE_URL") {
             layers.push(Single::variable("DATABASE_URL", "store.url", url));
         }
         for (name, value) in &self.environment {
@@ -148,7 +153,7 @@ impl Sources {
             let Some(name) = setting.short_variable else {
                 continue;
             };
-            if let Some(value) = variable(&self.environment, name) {
+            if let Some(value) = self.variable(name) {
                 layers.push(Single::variable(name, setting.key, value));
             }
         }

@@ -177,8 +177,20 @@ mod tests {
     #[test]
     fn flags_make_an_order() {
         let words = [
-            "--customer", "ada", "--item", "tea:2:4.50", "--item", "urn:isbn:3:1", "--item", "x:1",
-            "--total", "13.5 EUR", "--priority", "1", "--id", "A-1",
+            "--customer",
+            "ada",
+            "--item",
+            "tea:2:4.50",
+            "--item",
+            "urn:isbn:3:1",
+            "--item",
+            "x:1",
+            "--total",
+            "13.5 EUR",
+            "--priority",
+            "1",
+            "--id",
+            "A-1",
         ];
         let order = composed(&parse(&words).unwrap()).unwrap();
         let expected = json!({

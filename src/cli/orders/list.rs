@@ -109,7 +109,14 @@ fn print(orders: &[Value], has_more: bool) -> anyhow::Result<()> {
     }
     let mut table = table();
     table.set_header([
-        "order", "customer", "items", "total", "priority", "status", "step", "created (UTC)",
+        "order",
+        "customer",
+        "items",
+        "total",
+        "priority",
+        "status",
+        "step",
+        "created (UTC)",
     ]);
     for order in orders {
         table.add_row([

@@ -24,7 +24,12 @@ Examples:
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// Server to ask
-    #[arg(long, global = true, default_value = "http://127.0.0.1:7070", env = "ORDERD_URL")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "http://127.0.0.1:7070",
+        env = "ORDERD_URL"
+    )]
     url: String,
     #[command(subcommand)]
     command: Command,

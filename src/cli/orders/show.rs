@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: &Arguments, client: &mut Client) -> anyhow::R
 
 fn fields(order: &Value) -> Table {
     let mut table = table();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     for (name, key) in FIELDS {
         let value = &order[key];
         let is_idle = key == "attempt" && *value == 0;
@@ -91,7 +91,7 @@ fn items(order: &Value) -> Table {
 /// A table that reads well without a terminal too.
 pub(super) fn table() -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table
 }
 
@@ -117,7 +117,10 @@ pub(super) fn cell(key: &str, value: &Value) -> String {
 /// Minor units as decimals, or as they are if the currency is not known here.
 fn amount(minor: i64, code: &str) -> String {
     let money = Currency::from_code(code).and_then(|currency| Money::new(minor, currency).ok());
-    money.map_or_else(|| format!("{minor} {}", plain(code)), |money| money.to_string())
+    money.map_or_else(
+        || format!("{minor} {}", plain(code)),
+        |money| money.to_string(),
+    )
 }
 
 /// A time to the second, for tables.
@@ -139,7 +142,15 @@ mod tests {
             "total": {"amount": 900, "currency": "EUR"}, "metadata": {"channel": "web"},
         });
         let text = format!("{}\n{}", fields(&order), items(&order));
-        for part in ["A-1", "9.00 EUR", "1 (high)", "channel", "a gift", "4.50 EUR", "tea\u{fffd}"] {
+        for part in [
+            "A-1",
+            "9.00 EUR",
+            "1 (high)",
+            "channel",
+            "a gift",
+            "4.50 EUR",
+            "tea\u{fffd}",
+        ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(!text.contains("attempt"), "{text}");
@@ -147,7 +158,10 @@ mod tests {
 
     #[test]
     fn times_are_cut_to_the_second() {
-        assert_eq!(second(&json!("2026-11-21T03:24:10.123456Z")), "2026-11-21 03:24:10");
+        assert_eq!(
+            second(&json!("2026-11-21T03:24:10.123456Z")),
+            "2026-11-21 03:24:10"
+        );
         assert_eq!(second(&Value::Null), "");
     }
 }
