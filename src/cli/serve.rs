@@ -41,7 +41,7 @@ const AFTER: &str = "\
 SIGTERM or Ctrl-C drains: no new connections, answers for what is in flight, then the end with exit
 code 0. A second one leaves at once; what was answered for is on disk in any case.";
 
-/// Serve: take orders over HTTP, keep them, work them off
+/// Take orders over HTTP, keep them, work them off
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(before_help = EXAMPLES, after_help = AFTER)]
 pub struct Arguments {
