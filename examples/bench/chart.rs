@@ -85,7 +85,7 @@ impl Axes {
         BOTTOM - (BOTTOM - TOP) * part
     }
 
-    /// Distance between marks on the axis of rates: 1, 2 or 5 times a power of ten, at most eight of them.
+    /// Distance between marks on the axis of rates: 1, 2 or 5 times a power of ten, at most eight.
     fn rate_step(&self) -> f64 {
         let rough = self.rate_max / 8.0;
         let power = 10_f64.powf(rough.log10().floor());
@@ -153,7 +153,8 @@ fn draw_axes(svg: &mut String, axes: &Axes) {
         let (y, label) = (axes.y(ms), format!("{ms} ms"));
         let _ = writeln!(
             svg,
-            r##"<path d="M{LEFT} {y:.1}H{RIGHT}" stroke="#d6d3d1"/><text x="{}" y="{:.1}" text-anchor="end">{label}</text>"##,
+            r##"<path d="M{LEFT} {y:.1}H{RIGHT}" stroke="#d6d3d1"/>
+<text x="{}" y="{:.1}" text-anchor="end">{label}</text>"##,
             LEFT - 8.0,
             y + 4.0
         );
@@ -172,7 +173,8 @@ fn draw_axes(svg: &mut String, axes: &Axes) {
         let label = grouped(rate);
         let _ = writeln!(
             svg,
-            r##"<path d="M{x:.1} {BOTTOM}v5" stroke="#78716c"/><text x="{x:.1}" y="{}" text-anchor="middle">{label}</text>"##,
+            r##"<path d="M{x:.1} {BOTTOM}v5" stroke="#78716c"/>
+<text x="{x:.1}" y="{}" text-anchor="middle">{label}</text>"##,
             BOTTOM + 21.0
         );
         rate += step;
@@ -180,7 +182,8 @@ fn draw_axes(svg: &mut String, axes: &Axes) {
     let middle = (LEFT + RIGHT) / 2.0;
     let _ = writeln!(
         svg,
-        r##"<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" stroke="#78716c" fill="none"/><text x="{middle}" y="{}" text-anchor="middle">orders per second</text>"##,
+        r##"<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" stroke="#78716c" fill="none"/>
+<text x="{middle}" y="{}" text-anchor="middle">orders per second</text>"##,
         BOTTOM + 45.0
     );
 }
@@ -193,7 +196,8 @@ fn draw_line(svg: &mut String, axes: &Axes, line: &Line, points: &[(f64, f64)]) 
         .collect();
     let _ = writeln!(
         svg,
-        r##"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{}"/>"##,
+        r##"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2"
+  stroke-dasharray="{}"/>"##,
         places.join(" "),
         line.dashes
     );
@@ -201,7 +205,8 @@ fn draw_line(svg: &mut String, axes: &Axes, line: &Line, points: &[(f64, f64)]) 
         let (x, y, at) = (axes.x(*rate), axes.y(*ms), grouped(*rate));
         let _ = writeln!(
             svg,
-            r##"<circle cx="{x:.1}" cy="{y:.1}" r="3.5" fill="{colour}"><title>{label}: {ms:.2} ms at {at}/s</title></circle>"##
+            r##"<circle cx="{x:.1}" cy="{y:.1}" r="3.5" fill="{colour}">
+<title>{label}: {ms:.2} ms at {at}/s</title></circle>"##
         );
     }
 }
@@ -213,7 +218,8 @@ fn draw_legend(svg: &mut String, line: &Line, index: usize) {
     );
     let _ = writeln!(
         svg,
-        r##"<path d="M{x} {}h26" stroke="{}" stroke-width="2" stroke-dasharray="{}"/><text x="{}" y="{y}">{}</text>"##,
+        r##"<path d="M{x} {}h26" stroke="{}" stroke-width="2" stroke-dasharray="{}"/>
+<text x="{}" y="{y}">{}</text>"##,
         y - 4.0,
         line.colour,
         line.dashes,

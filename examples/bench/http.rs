@@ -1,4 +1,4 @@
-//! The least HTTP client that the benchmark needs beside the load generators: one request, one answer.
+//! The least HTTP client that is needed beside the load generators: one request, one answer.
 //!
 //! Knows bodies with a length only, as both servers send them; never retries.
 

@@ -1,7 +1,8 @@
-//! The benchmark: runs the floor and orderd in turn, measures both, and prints ratios within one run.
+//! The benchmark: runs the floor and orderd in turn, and prints ratios within one run.
 //!
-//! `plan` says what is measured, `stage` starts servers and keeps the record, one file per measurement
-//! does the work, `tables`, `chart` and `page` show it. It judges nothing: goals stand beside figures.
+//! `plan` says what is measured, `stage` starts servers and keeps the record, one file per
+//! measurement does the work, `tables`, `chart` and `page` show it. It judges nothing: goals stand
+//! beside figures.
 //! Normally started by `scripts/bench`, which builds everything it needs.
 
 mod accept;

@@ -1,4 +1,4 @@
-//! A server under measurement: started as a program of its own, watched through `/proc`, and killed.
+//! A server under measurement: a program of its own, watched through `/proc`, and killed.
 //!
 //! It never runs in this program, so that its processor time and memory are its own.
 
@@ -14,7 +14,7 @@ use orderd::clock::monotonic;
 
 use super::http;
 
-/// Ticks per second in `/proc/PID/stat`: the same on every machine, whatever the kernel's own clock.
+/// Ticks per second in `/proc/PID/stat`, whatever the kernel's own clock.
 const TICKS_PER_SECOND: f64 = 100.0;
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -70,12 +70,12 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free port and waits until it takes connections.
     ///
-    /// `folder` gets the configuration and the log; the store is `folder/data`, fresh or from before.
+    /// `folder` gets the configuration and the log; the store is `folder/data`, fresh or not.
     ///
     /// # Errors
     ///
-    /// The program is not there, ends at once, or takes no connections within half a minute; the end
-    /// of its log is in the message.
+    /// The program is not there, ends at once, or takes no connections within half a minute; the
+    /// end of its log is in the message.
     pub fn start(programs: &Programs, side: Side, folder: &Path) -> anyhow::Result<Self> {
         let mut server = Self::spawn(programs, side, folder)?;
         while TcpStream::connect(server.address).is_err() {

@@ -1,4 +1,4 @@
-//! Where blocks are played: programs, folders, progress, and the record that grows with every block.
+//! Where blocks are played: programs, folders, progress, and the record that grows with them.
 //!
 //! It decides the order of the sides; what is done to a server is the business of the measurements.
 

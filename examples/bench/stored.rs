@@ -1,6 +1,6 @@
-//! Accepting with a long history: the same block on an empty store and on one with millions of orders.
+//! Accepting with a long history: the same block on an empty store and on a full one.
 //!
-//! The full store is filled once and copied for each block, so every block begins with the same one.
+//! The full store is filled once and copied for each block: all begin with the same one.
 
 use std::fs;
 use std::path::Path;
@@ -66,8 +66,8 @@ fn fill(stage: &Stage, folder: &Path) -> anyhow::Result<()> {
     server.stop()
 }
 
-/// Copies the files of a folder, and waits until the copies are on the disk: writing them back later
-/// would disturb the block.
+/// Copies the files of a folder, and waits until the copies are on the disk: writing them back
+/// later would disturb the block.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
