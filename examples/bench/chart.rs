@@ -9,11 +9,11 @@ use super::record::Record;
 use super::tables::grouped;
 
 const WIDTH: f64 = 800.0;
-const HEIGHT: f64 = 460.0;
+const HEIGHT: f64 = 480.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 700.0;
-const TOP: f64 = 84.0;
-const BOTTOM: f64 = 400.0;
+const RIGHT: f64 = 770.0;
+const TOP: f64 = 108.0;
+const BOTTOM: f64 = 424.0;
 
 /// One curve.
 struct Line {
@@ -141,8 +141,8 @@ fn open(svg: &mut String, record: &Record) {
 <title>Latency of accepting an order against load</title>
 <rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>
 <text x="{LEFT}" y="32" font-size="18" font-weight="600" fill="#1c1917">Latency against load</text>
-<text x="{LEFT}" y="54">Accepting one durable order per request, open loop, 256 connections. \
-{cpu}, {cores} cores, {date}</text>
+<text x="{LEFT}" y="52">Accepting one durable order per request, open loop, 256 connections</text>
+<text x="{LEFT}" y="70" fill="#78716c">{cpu}, {cores} cores, {date}</text>
 "##
     );
 }
@@ -212,10 +212,7 @@ fn draw_line(svg: &mut String, axes: &Axes, line: &Line, points: &[(f64, f64)]) 
 }
 
 fn draw_legend(svg: &mut String, line: &Line, index: usize) {
-    let (x, y) = (
-        RIGHT - 130.0 * (LINES.len() - index) as f64 + 30.0,
-        TOP - 13.0,
-    );
+    let (x, y) = (LEFT + 130.0 * index as f64, TOP - 14.0);
     let _ = writeln!(
         svg,
         r##"<path d="M{x} {}h26" stroke="{}" stroke-width="2" stroke-dasharray="{}"/>

@@ -2,7 +2,7 @@
 //!
 //! Medians and ratios only; every raw value stays in the record.
 
-use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL};
+use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, ContentArrangement};
 
 use super::latency::{self, PERCENTS};
@@ -85,7 +85,7 @@ pub fn terminal(record: &Record) -> String {
     let mut text = String::new();
     for table in all(record) {
         let mut drawn = draw(&table);
-        drawn.load_style(UTF8_FULL.with_rounded_corners());
+        drawn.load_style(UTF8_FULL_CONDENSED.with_rounded_corners());
         text.push_str(&format!("\n{}\n{drawn}\n", table.title));
     }
     text.push_str(&format!("\n{}\n", remarks(record)));
