@@ -282,7 +282,7 @@ impl Turns {
     }
 
     fn stats(&mut self) -> Stats {
-        let (shard, meters, now) = (&self.parts.shard, &mut self.meters, self.now);
+        let (shard, meters, now) = (&mut self.parts.shard, &mut self.meters, self.now);
         Stats {
             at: now,
             started_at: meters.started_at,
