@@ -24,8 +24,10 @@
 //! store flushes it, and only then the answer leaves. In the next turn it waits in the shard's ready
 //! queue, gets a lease, its step runs, and its outcome goes into the next commit.
 
+pub mod cli;
 pub mod clock;
 pub mod engine;
+pub mod http;
 pub mod order;
 pub mod shard;
 pub mod store;

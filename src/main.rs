@@ -1,4 +1,8 @@
-//! The `orderd` program. It only parses, dispatches and turns the answer into an exit code;
-//! what the commands do is in `orderd::cli`.
+//! The `orderd` program: turns the answer of a command into an exit code.
+//! What the commands do is in `orderd::cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    orderd::cli::main()
+}

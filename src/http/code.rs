@@ -1,0 +1,323 @@
+//! The stable words for what went wrong: one table, from which answers, the pages at `/errors/{code}` and the
+//! OpenAPI document are made.
+//!
+//! A word that was once released never changes its meaning. Only `error` turns one into an answer.
+
+/// A stable word for what went wrong with a request. The table [`CODES`] says what each means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the table below documents each, for clients too"
+)]
+pub enum Code {
+    MalformedJson,
+    TooDeep,
+    BadQuery,
+    BadCursor,
+    BadPrefer,
+    IdempotencyKeyUnsupported,
+    ForeignOrigin,
+    OrderNotFound,
+    RouteNotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    OrderExists,
+    BodyTooLarge,
+    BatchTooLarge,
+    UriTooLong,
+    UnsupportedMediaType,
+    UnsupportedEncoding,
+    InvalidOrder,
+    Internal,
+    Overloaded,
+    Draining,
+    StoreUnavailable,
+    StorageFull,
+    OutcomeUnknown,
+}
+
+/// What a code means.
+#[derive(Debug)]
+pub struct Entry {
+    /// The code.
+    pub code: Code,
+    /// Its stable name.
+    pub name: &'static str,
+    /// The HTTP status it is answered with.
+    pub status: u16,
+    /// A few words for people, the same for every occurrence.
+    pub title: &'static str,
+    /// What is true then, and what to do.
+    pub help: &'static str,
+}
+
+const fn entry(
+    code: Code,
+    name: &'static str,
+    status: u16,
+    title: &'static str,
+    help: &'static str,
+) -> Entry {
+    Entry {
+        code,
+        name,
+        status,
+        title,
+        help,
+    }
+}
+
+/// Every code of a whole answer, in the order of [`Code`].
+pub const CODES: &[Entry] = &[
+    entry(
+        Code::MalformedJson,
+        "malformed-json",
+        400,
+        "The body is not JSON",
+        "The detail names line and column. Nothing is stored.",
+    ),
+    entry(
+        Code::TooDeep,
+        "too-deep",
+        400,
+        "The JSON is nested too deeply",
+        "A body may be nested 32 levels deep; an order needs four. Nothing is stored.",
+    ),
+    entry(
+        Code::BadQuery,
+        "bad-query",
+        400,
+        "A query parameter is unknown or malformed",
+        "The detail names the parameter and what it may be.",
+    ),
+    entry(
+        Code::BadCursor,
+        "bad-cursor",
+        400,
+        "The cursor is not one of ours",
+        "Send `next_cursor` of the page before unchanged, with the same filters, or start again without `after`.",
+    ),
+    entry(
+        Code::BadPrefer,
+        "bad-prefer",
+        400,
+        "The Prefer header is malformed",
+        "Send `Prefer: wait=N` with N from 1 to 60 seconds. Nothing is stored.",
+    ),
+    entry(
+        Code::IdempotencyKeyUnsupported,
+        "idempotency-key-unsupported",
+        400,
+        "Idempotency-Key is not supported",
+        "Send an `order_id` of your own instead: creating the same id again never makes a second order. \
+         Nothing is stored.",
+    ),
+    entry(
+        Code::ForeignOrigin,
+        "foreign-origin",
+        403,
+        "The request comes from a page of another site",
+        "A web page may change something only on the server that it came from. Nothing is stored.",
+    ),
+    entry(
+        Code::OrderNotFound,
+        "order-not-found",
+        404,
+        "There is no such order",
+        "No order has this id. An order that was answered with 201 is always found.",
+    ),
+    entry(
+        Code::RouteNotFound,
+        "route-not-found",
+        404,
+        "There is nothing at this path",
+        "All paths are in `/openapi.json`.",
+    ),
+    entry(
+        Code::MethodNotAllowed,
+        "method-not-allowed",
+        405,
+        "The path does not have this method",
+        "The `Allow` header lists the methods that the path has.",
+    ),
+    entry(
+        Code::RequestTimeout,
+        "request-timeout",
+        408,
+        "The body did not arrive in time",
+        "The whole body must arrive within 30 seconds. Nothing is stored.",
+    ),
+    entry(
+        Code::OrderExists,
+        "order-exists",
+        409,
+        "Another order has this id",
+        "`order_id` and `Location` name the order that has it. Nothing new is stored; after an answer that \
+         was lost this says that the order arrived the first time.",
+    ),
+    entry(
+        Code::BodyTooLarge,
+        "body-too-large",
+        413,
+        "The body is too large",
+        "One order may have 1 MiB, a batch 16 MiB. Nothing is stored.",
+    ),
+    entry(
+        Code::BatchTooLarge,
+        "batch-too-large",
+        413,
+        "The batch has too many orders",
+        "A batch may have 10,000 orders. Nothing is stored.",
+    ),
+    entry(
+        Code::UriTooLong,
+        "uri-too-long",
+        414,
+        "The URL is too long",
+        "Path and query may have 8,192 bytes.",
+    ),
+    entry(
+        Code::UnsupportedMediaType,
+        "unsupported-media-type",
+        415,
+        "The content type is not supported",
+        "Send `Content-Type: application/json`; a batch may also be `application/x-ndjson`. Nothing is stored.",
+    ),
+    entry(
+        Code::UnsupportedEncoding,
+        "unsupported-encoding",
+        415,
+        "Compressed bodies are not supported",
+        "Send the body as it is, without `Content-Encoding`. Nothing is stored.",
+    ),
+    entry(
+        Code::InvalidOrder,
+        "invalid-order",
+        422,
+        "The order is not valid",
+        "`errors` lists each fault with a JSON pointer to the field and a code. Nothing is stored.",
+    ),
+    entry(
+        Code::Internal,
+        "internal",
+        500,
+        "The server made a mistake",
+        "Tell whoever runs the server the `request_id`; the log has the cause. If it was a create, read the \
+         order by its id before sending it again.",
+    ),
+    entry(
+        Code::Overloaded,
+        "overloaded",
+        503,
+        "There is no room for more work",
+        "Too many orders are open, or too many requests wait. Nothing is stored; try again after `Retry-After` \
+         seconds.",
+    ),
+    entry(
+        Code::Draining,
+        "draining",
+        503,
+        "The server is shutting down",
+        "Nothing is stored; try again after `Retry-After` seconds.",
+    ),
+    entry(
+        Code::StoreUnavailable,
+        "store-unavailable",
+        503,
+        "The store cannot be used",
+        "Nothing is stored; try again after `Retry-After` seconds. The log has the cause.",
+    ),
+    entry(
+        Code::StorageFull,
+        "storage-full",
+        503,
+        "There is no room on disk",
+        "Nothing is stored. Whoever runs the server must make room.",
+    ),
+    entry(
+        Code::OutcomeUnknown,
+        "outcome-unknown",
+        503,
+        "It is not known whether the order is stored",
+        "Send the same `order_id` again, or read it: the order exists once or not at all, never twice.",
+    ),
+];
+
+/// Codes of single faults inside `errors`, and what they mean.
+pub const FIELD_CODES: &[(&str, &str)] = &[
+    (
+        "wrong-type",
+        "The field has another JSON type than it must have.",
+    ),
+    (
+        "missing-field",
+        "A field that every order has is not there.",
+    ),
+    (
+        "unknown-field",
+        "There is no such field; perhaps its name is misspelt.",
+    ),
+    ("duplicate-field", "The field is there twice."),
+    (
+        "out-of-range",
+        "The number or time is outside of what is allowed.",
+    ),
+    (
+        "invalid-length",
+        "The text or list is too short or too long.",
+    ),
+    (
+        "invalid-character",
+        "The text has a character that is not allowed.",
+    ),
+    (
+        "invalid-money",
+        "An amount of money is a whole number of minor units: 9999 is 99.99 USD. Never rounded.",
+    ),
+    ("invalid-time", "The time is not RFC 3339 with an offset."),
+    (
+        "unknown-currency",
+        "The currency is not an ISO 4217 code in capitals.",
+    ),
+    ("unknown-process", "The server has no process of this name."),
+    (
+        "sum-mismatch",
+        "All lines are priced, and they do not add up to the total.",
+    ),
+];
+
+impl Code {
+    /// What the code means.
+    pub fn entry(self) -> &'static Entry {
+        &CODES[self as usize]
+    }
+
+    /// Its stable name.
+    pub fn name(self) -> &'static str {
+        self.entry().name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_codes() {
+        for (at, entry) in CODES.iter().enumerate() {
+            assert_eq!(entry.code as usize, at, "{}", entry.name);
+            assert!((400..=599).contains(&entry.status));
+        }
+        assert_eq!(CODES.len(), Code::OutcomeUnknown as usize + 1);
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names = CODES.iter().map(|entry| entry.name);
+        let names: Vec<_> = names
+            .chain(FIELD_CODES.iter().map(|field| field.0))
+            .collect();
+        let unique: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(unique.len(), names.len());
+    }
+}

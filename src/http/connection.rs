@@ -1,0 +1,347 @@
+//! One connection: hyper speaks HTTP on it, and this watches that the client keeps up.
+//!
+//! A watch looks a few times within each time limit and compares; no timer is armed for a request, so the
+//! limits cost nothing while all goes well. A limit may be overrun by a quarter of the shortest one.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::server::{Api, ServerSettings};
+
+/// Most bytes that are read and thrown away from a client that goes on sending after its last answer.
+const LINGER_BYTES_MAX: usize = 64 << 20;
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) http: http1::Builder,
+    pub(super) drain: Drain,
+    pub(super) settings: ServerSettings,
+}
+
+/// Tells connections that the server is shutting down.
+#[derive(Default)]
+pub(super) struct Drain {
+    stage: AtomicU8,
+    changed: Notify,
+}
+
+const DRAINING: u8 = 1;
+const CUT: u8 = 2;
+
+impl Drain {
+    /// No further requests: connections close after the one that is in flight.
+    pub(super) fn begin(&self) {
+        self.stage.store(DRAINING, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// Close now.
+    pub(super) fn cut(&self) {
+        self.stage.store(CUT, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    fn stage(&self) -> u8 {
+        self.stage.load(Ordering::SeqCst)
+    }
+}
+
+/// Serves one connection to its end.
+pub(super) async fn run(stream: TcpStream, api: impl Api, shared: &Shared) {
+    let pulse = Arc::new(Pulse::default());
+    let io = TokioIo::new(Watched {
+        stream,
+        pulse: Arc::clone(&pulse),
+    });
+    let service = Counted {
+        api,
+        pulse: Arc::clone(&pulse),
+    };
+    let mut http = shared.http.serve_connection(io, service);
+    if !drive(&mut http, &pulse, shared).await {
+        return;
+    }
+    // Bytes that nobody reads make the kernel reset the connection, and the client may lose its answer.
+    let mut io = http.into_parts().io.into_inner();
+    if shared.drain.stage() == 0 {
+        let rest = read_to_end(&mut io.stream);
+        // Whatever comes of it, the connection is over.
+        let _ = tokio::time::timeout(shared.settings.linger, rest).await;
+    }
+}
+
+/// Polls the connection until it is done (`true`), or a limit or the shutdown ends it (`false`).
+async fn drive<A: Api>(
+    http: &mut http1::Connection<TokioIo<Watched>, Counted<A>>,
+    pulse: &Pulse,
+    shared: &Shared,
+) -> bool {
+    let mut watch = Watch::new(&shared.settings);
+    let mut tick = pin!(sleep_until(watch.next()));
+    let mut changed = pin!(shared.drain.changed.notified());
+    let (mut is_armed, mut seen_stage) = (false, 0);
+    poll_fn(|context| {
+        loop {
+            if let Poll::Ready(result) = Pin::new(&mut *http).poll(context) {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "a connection ended");
+                }
+                return Poll::Ready(true);
+            }
+            // Both are polled once to leave their waker, which stays that of this task; then a look is enough.
+            if !is_armed {
+                let _ = changed.as_mut().poll(context);
+                let _ = tick.as_mut().poll(context);
+                is_armed = true;
+            }
+            let stage = shared.drain.stage();
+            if stage == CUT {
+                return Poll::Ready(false);
+            }
+            if stage != seen_stage {
+                seen_stage = stage;
+                changed.set(shared.drain.changed.notified());
+                is_armed = false;
+                Pin::new(&mut *http).graceful_shutdown();
+                continue;
+            }
+            if !tick.is_elapsed() {
+                if is_armed {
+                    return Poll::Pending;
+                }
+                continue;
+            }
+            if watch.is_over(pulse) {
+                return Poll::Ready(false);
+            }
+            tick.as_mut().reset(watch.next());
+            is_armed = tick.as_mut().poll(context).is_pending();
+        }
+    })
+    .await
+}
+
+/// Reads and throws away what still comes, up to a bound.
+pub(super) async fn read_to_end(stream: &mut TcpStream) -> io::Result<()> {
+    let mut buffer = [0; 4_096];
+    let mut total = 0;
+    while total < LINGER_BYTES_MAX {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(()),
+            read => total += read,
+        }
+    }
+    Ok(())
+}
+
+/// What the watch sees of a connection. One task writes and reads it; the atomics only make it shareable.
+#[derive(Default)]
+struct Pulse {
+    reads: AtomicU32,
+    writes: AtomicU32,
+    is_write_blocked: AtomicBool,
+    requests: AtomicU32,
+    is_answering: AtomicBool,
+    /// `reads` when the last answer was ready.
+    reads_then: AtomicU32,
+}
+
+fn raise(counter: &AtomicU32) {
+    let next = counter.load(Ordering::Relaxed).wrapping_add(1);
+    counter.store(next, Ordering::Relaxed);
+}
+
+/// What a connection is doing, as far as time limits tell it apart. Equal as long as there is no progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Between two requests.
+    Idle { requests: u32 },
+    /// The head of a request is arriving, or the first is awaited.
+    Head { requests: u32 },
+    /// A handler has the request; it has limits of its own.
+    Answering,
+    /// The client does not read.
+    Blocked { writes: u32 },
+}
+
+impl Pulse {
+    fn phase(&self) -> Phase {
+        let load = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
+        let requests = load(&self.requests);
+        if self.is_write_blocked.load(Ordering::Relaxed) {
+            Phase::Blocked {
+                writes: load(&self.writes),
+            }
+        } else if self.is_answering.load(Ordering::Relaxed) {
+            Phase::Answering
+        } else if requests == 0 || load(&self.reads) != load(&self.reads_then) {
+            Phase::Head { requests }
+        } else {
+            Phase::Idle { requests }
+        }
+    }
+}
+
+struct Watch<'a> {
+    settings: &'a ServerSettings,
+    phase: Phase,
+    since: Instant,
+}
+
+impl<'a> Watch<'a> {
+    fn new(settings: &'a ServerSettings) -> Self {
+        Self {
+            settings,
+            phase: Phase::Head { requests: 0 },
+            since: now(),
+        }
+    }
+
+    /// When to look again.
+    fn next(&self) -> Instant {
+        let limits = self.settings;
+        let shortest = limits.head_timeout.min(limits.idle_timeout);
+        now() + shortest.min(limits.write_timeout) / 4
+    }
+
+    /// Whether the client has been in one phase for longer than it may.
+    fn is_over(&mut self, pulse: &Pulse) -> bool {
+        let (phase, now) = (pulse.phase(), now());
+        if phase != self.phase {
+            self.phase = phase;
+            self.since = now;
+            return false;
+        }
+        let limit = match phase {
+            Phase::Idle { .. } => self.settings.idle_timeout,
+            Phase::Head { .. } => self.settings.head_timeout,
+            Phase::Answering => Duration::MAX,
+            Phase::Blocked { .. } => self.settings.write_timeout,
+        };
+        now.duration_since(self.since) >= limit
+    }
+}
+
+fn now() -> Instant {
+    Instant::from_std(crate::clock::monotonic())
+}
+
+/// A stream that leaves traces in a pulse.
+struct Watched {
+    stream: TcpStream,
+    pulse: Arc<Pulse>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            raise(&self.pulse.reads);
+        }
+        polled
+    }
+}
+
+impl Watched {
+    fn wrote<T>(&self, polled: Poll<T>) -> Poll<T> {
+        let is_blocked = polled.is_pending();
+        self.pulse
+            .is_write_blocked
+            .store(is_blocked, Ordering::Relaxed);
+        if !is_blocked {
+            raise(&self.pulse.writes);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.wrote(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// A service that leaves traces in a pulse.
+struct Counted<A> {
+    api: A,
+    pulse: Arc<Pulse>,
+}
+
+impl<A: Api> hyper::service::Service<Request<Incoming>> for Counted<A> {
+    type Response = A::Response;
+    type Error = A::Error;
+    type Future = CountedAnswer<A::Future>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        raise(&self.pulse.requests);
+        self.pulse.is_answering.store(true, Ordering::Relaxed);
+        CountedAnswer {
+            answer: self.api.call(request),
+            pulse: Arc::clone(&self.pulse),
+        }
+    }
+}
+
+struct CountedAnswer<F> {
+    answer: F,
+    pulse: Arc<Pulse>,
+}
+
+impl<F: Future + Unpin> Future for CountedAnswer<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let polled = Pin::new(&mut self.answer).poll(context);
+        if polled.is_ready() {
+            let reads = self.pulse.reads.load(Ordering::Relaxed);
+            self.pulse.reads_then.store(reads, Ordering::Relaxed);
+            self.pulse.is_answering.store(false, Ordering::Relaxed);
+        }
+        polled
+    }
+}

@@ -1,0 +1,217 @@
+//! The one error of the HTTP floor. It alone turns what went wrong into a status and a problem document.
+//!
+//! Answers are `application/problem+json` (RFC 9457). Nothing internal is told to clients: causes go to the
+//! log, once, here.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::code::Code;
+use super::render;
+use crate::engine::SubmitError;
+use crate::order::{Fault, OrderId};
+use crate::store::StoreError;
+
+/// Most faults that one answer lists; the rest is counted.
+const FAULTS_MAX: usize = 100;
+/// Seconds after which a client may try again when the server has no room.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// Stops a page from being taken for something else by a browser.
+pub(super) const NOSNIFF: (HeaderName, HeaderValue) = (
+    header::X_CONTENT_TYPE_OPTIONS,
+    HeaderValue::from_static("nosniff"),
+);
+
+/// Why a request is refused. Cheap to clone: it travels in the extensions of a response until the request's
+/// id is known.
+#[derive(Clone, Debug)]
+pub struct ApiError(Arc<Problem>);
+
+#[derive(Clone, Debug)]
+struct Problem {
+    code: Code,
+    detail: Cow<'static, str>,
+    faults: Vec<Fault>,
+    holder: Option<OrderId>,
+}
+
+impl ApiError {
+    /// An error with a sentence about this very request.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Problem {
+            code,
+            detail: detail.into(),
+            faults: Vec::new(),
+            holder: None,
+        }))
+    }
+
+    /// The order breaks rules; `faults` is not empty.
+    pub fn invalid_order(faults: Vec<Fault>) -> Self {
+        let detail = match faults.as_slice() {
+            [fault] if fault.pointer.is_empty() => fault.detail.clone(),
+            [fault] => format!("{}: {}", fault.pointer, fault.detail),
+            [first, ..] => {
+                let count = faults.len();
+                format!("{count} faults; first {}: {}", first.pointer, first.detail)
+            }
+            [] => String::new(),
+        };
+        Self(Arc::new(Problem {
+            code: Code::InvalidOrder,
+            detail: detail.into(),
+            faults,
+            holder: None,
+        }))
+    }
+
+    /// No order has this id.
+    pub fn order_not_found() -> Self {
+        Self::new(Code::OrderNotFound, "no order has this id")
+    }
+
+    /// Which code it has.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The status it is answered with.
+    pub fn status(&self) -> u16 {
+        self.0.code.entry().status
+    }
+
+    /// What is wrong, field by field; empty if it is not about fields.
+    pub fn faults(&self) -> &[Fault] {
+        &self.0.faults
+    }
+
+    /// Appends the problem document.
+    pub fn write(&self, out: &mut Vec<u8>, request_id: Option<&str>) {
+        let entry = self.0.code.entry();
+        out.extend_from_slice(b"{\"type\":\"/errors/");
+        out.extend_from_slice(entry.name.as_bytes());
+        out.extend_from_slice(b"\",\"title\":");
+        render::text(out, entry.title);
+        out.extend_from_slice(b",\"status\":");
+        render::number(out, entry.status);
+        out.extend_from_slice(b",\"detail\":");
+        render::text(out, &self.0.detail);
+        out.extend_from_slice(b",\"code\":");
+        render::text(out, entry.name);
+        if let Some(holder) = &self.0.holder {
+            out.extend_from_slice(b",\"order_id\":");
+            render::text(out, holder.as_str());
+        }
+        if !self.0.faults.is_empty() {
+            write_faults(out, &self.0.faults);
+        }
+        if let Some(id) = request_id {
+            out.extend_from_slice(b",\"request_id\":");
+            render::text(out, id);
+        }
+        out.push(b'}');
+    }
+
+    fn headers(&self, headers: &mut HeaderMap) {
+        let json = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, json);
+        headers.insert(NOSNIFF.0, NOSNIFF.1);
+        if matches!(self.status(), 429 | 503) {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        }
+        if let Some(location) = self.0.holder.as_ref().and_then(render::location) {
+            headers.insert(header::LOCATION, location);
+        }
+    }
+
+    /// The finished answer to a request with this id.
+    pub(super) fn answer(&self, request_id: Option<&str>) -> Response {
+        let mut body = Vec::with_capacity(256);
+        self.write(&mut body, request_id);
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.headers(response.headers_mut());
+        response
+    }
+}
+
+fn write_faults(out: &mut Vec<u8>, faults: &[Fault]) {
+    out.extend_from_slice(b",\"errors\":[");
+    for (at, fault) in faults.iter().take(FAULTS_MAX).enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(b"{\"pointer\":");
+        render::text(out, &fault.pointer);
+        out.extend_from_slice(b",\"code\":");
+        render::text(out, fault.code);
+        out.extend_from_slice(b",\"detail\":");
+        render::text(out, &fault.detail);
+        out.push(b'}');
+    }
+    out.push(b']');
+    if faults.len() > FAULTS_MAX {
+        out.extend_from_slice(b",\"errors_left_out\":");
+        render::number(out, faults.len() - FAULTS_MAX);
+    }
+}
+
+/// The answer without a request id, and the error in its extensions: `front` finishes it.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.answer(None);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        let code = match &error {
+            SubmitError::Exists { .. } => Code::OrderExists,
+            SubmitError::Overloaded => Code::Overloaded,
+            SubmitError::Draining => Code::Draining,
+            SubmitError::StoreUnavailable { .. } => Code::StoreUnavailable,
+            SubmitError::StorageFull { .. } => Code::StorageFull,
+            SubmitError::OutcomeUnknown => Code::OutcomeUnknown,
+        };
+        if matches!(code, Code::StoreUnavailable | Code::StorageFull) {
+            // The engine logs the cause; what a store says may name files of the machine.
+            return Self::new(
+                code,
+                "the order is not stored; the server's log has the cause",
+            );
+        }
+        let detail = error.to_string().into();
+        let holder = match error {
+            SubmitError::Exists { id } => Some(id),
+            _ => None,
+        };
+        Self(Arc::new(Problem {
+            code,
+            detail,
+            faults: Vec::new(),
+            holder,
+        }))
+    }
+}
+
+/// An error of a read.
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a read failed");
+        match error {
+            StoreError::BadRow { .. } => Self::new(
+                Code::Internal,
+                "a stored row breaks an invariant; it is shown to nobody",
+            ),
+            _ => Self::new(Code::StoreUnavailable, "the store could not be read"),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Orders: create one, read one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use tokio::sync::oneshot;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::body::{MediaType, ORDER_BYTES_MAX, media_type};
+use super::code::Code;
+use super::error::ApiError;
+use super::{App, prefer, render, wire};
+use crate::order::{Order, OrderId, OrderState};
+
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(create))
+        .routes(routes!(read))
+}
+
+/// The content type of every JSON answer that is not a problem.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Says which preference was honoured.
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// A JSON answer with status 200.
+pub(super) fn json(body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// Take in an order.
+#[utoipa::path(post, path = "/v1/orders", responses((status = 201)))]
+async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    if media_type(&head.headers)? == MediaType::Lines {
+        let detail = "this path takes one order; send lines of orders to /v1/orders/batch";
+        return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+    }
+    let wait = prefer::wait(&head.headers)?;
+    let new = {
+        let body = app.bodies.read(body, ORDER_BYTES_MAX).await?;
+        Box::new(wire::order(&body.bytes, &app.processes)?)
+    };
+    let accepted = app.engine.submit(new, wait.is_some()).await?;
+    let mut order = accepted.order;
+    let waited = match (wait, accepted.end) {
+        (Some(patience), Some(end)) => {
+            order.state = end_or_now(&app, &order, end, patience).await;
+            Some(patience)
+        }
+        _ => None,
+    };
+    Ok(created(&order, waited))
+}
+
+/// The order's end if it comes in time, otherwise its state as it is then.
+async fn end_or_now(
+    app: &App,
+    order: &Order,
+    end: oneshot::Receiver<OrderState>,
+    patience: Duration,
+) -> OrderState {
+    if let Ok(Ok(state)) = tokio::time::timeout(patience, end).await {
+        return state;
+    }
+    // The order is accepted whatever this read says, so the state of its acceptance is a true answer too.
+    match app.store.order(&order.id).await {
+        Ok(Some(now)) => now.state,
+        _ => order.state.clone(),
+    }
+}
+
+/// The answer to a create.
+pub fn created(order: &Order, waited: Option<Duration>) -> Response {
+    let mut body = Vec::with_capacity(render::ORDER_SIZE_HINT + order.payload.len());
+    render::order(&mut body, order);
+    let mut response = json(body);
+    *response.status_mut() = StatusCode::CREATED;
+    let headers = response.headers_mut();
+    if let Some(location) = render::location(&order.id) {
+        headers.insert(header::LOCATION, location);
+    }
+    if let Some(waited) = waited
+        && let Ok(applied) = HeaderValue::try_from(format!("wait={}", waited.as_secs()))
+    {
+        headers.insert(PREFERENCE_APPLIED, applied);
+    }
+    response
+}
+
+/// Read an order.
+#[utoipa::path(get, path = "/v1/orders/{id}", responses((status = 200)))]
+async fn read(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    one(&app, order_id(id)?).await
+}
+
+/// The answer to a read of the order with this id.
+pub(super) async fn one(app: &App, id: OrderId) -> Result<Response, ApiError> {
+    let order = app.store.order(&id).await?;
+    let order = order.ok_or_else(ApiError::order_not_found)?;
+    let mut body = Vec::with_capacity(render::ORDER_SIZE_HINT + order.payload.len());
+    render::order(&mut body, &order);
+    Ok(json(body))
+}
+
+/// The id in a path. No order has an impossible one.
+pub(super) fn order_id(path: Result<Path<String>, PathRejection>) -> Result<OrderId, ApiError> {
+    let id = path.ok().and_then(|Path(id)| OrderId::parse(&id).ok());
+    id.ok_or_else(ApiError::order_not_found)
+}

@@ -1,0 +1,204 @@
+//! Owns the sockets: accepts connections up to a bound, speaks HTTP/1.1 on each, and drains at the end.
+//!
+//! One task for each connection, nothing unbounded. What a connection may take of time is in `connection`.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::connection::{self, Drain};
+
+/// Largest head of a request, in bytes.
+const HEAD_BYTES_MAX: usize = 32 << 10;
+/// Largest buffer of a connection, in bytes: a head, and what is read of a body at once.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
+/// Most headers of a request.
+const HEADERS_MAX: usize = 100;
+/// Most connections that are being told that there is no room, at once.
+const REFUSALS_MAX: usize = 64;
+/// Wait after a failed accept: when file handles have run out, trying again at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\n\
+content-length: 175\r\n\r\n\
+{\"type\":\"/errors/overloaded\",\"title\":\"There is no room for more work\",\"status\":503,\
+\"detail\":\"the server has as many connections as it may have\",\"code\":\"overloaded\"}    ";
+
+/// What connections may take.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Most connections at once; one more is answered 503 and closed.
+    pub connections_max: usize,
+    /// How long the head of a request may take to arrive, the first one counted from the connect.
+    pub head_timeout: Duration,
+    /// How long a connection may wait between two requests.
+    pub idle_timeout: Duration,
+    /// How long a client may leave an answer unread without any progress.
+    pub write_timeout: Duration,
+    /// How long a closed connection is kept so that the client can read its last answer.
+    pub linger: Duration,
+    /// How long requests in flight may take to end at a shutdown.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A service that connections can be served with: `Front`, or a bare router.
+pub trait Api:
+    hyper::service::Service<
+        Request<Incoming>,
+        Response = Response,
+        Error = Infallible,
+        Future: Future + Send + Unpin + 'static,
+    > + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<T> Api for T where
+    T: hyper::service::Service<
+            Request<Incoming>,
+            Response = Response,
+            Error = Infallible,
+            Future: Future + Send + Unpin + 'static,
+        > + Clone
+        + Send
+        + 'static
+{
+}
+
+/// Serves `api` until `shutdown`, then lets requests in flight end, and returns when all connections are
+/// closed or `drain_timeout` is over.
+pub async fn serve(
+    listener: TcpListener,
+    api: impl Api,
+    settings: ServerSettings,
+    shutdown: impl Future<Output = ()>,
+) {
+    let room = Arc::new(Semaphore::new(settings.connections_max));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+    let shared = Arc::new(connection::Shared {
+        http: protocol(),
+        drain: Drain::default(),
+        settings: settings.clone(),
+    });
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            accepted = accept(&listener) => accepted,
+        };
+        if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
+            let (api, shared) = (api.clone(), Arc::clone(&shared));
+            tokio::spawn(async move {
+                connection::run(accepted, api, &shared).await;
+                drop(permit);
+            });
+        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+            tokio::spawn(refuse(accepted, settings.linger, permit));
+        }
+    }
+    drop(listener);
+    let all = u32::try_from(settings.connections_max).unwrap_or(u32::MAX);
+    shared.drain.begin();
+    let drained = tokio::time::timeout(settings.drain_timeout, room.acquire_many(all)).await;
+    if drained.is_err() {
+        let open = settings.connections_max - room.available_permits();
+        tracing::warn!(
+            connections = open,
+            "closing connections that did not end in time"
+        );
+        shared.drain.cut();
+    }
+}
+
+fn protocol() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    // `connection` watches the time itself: hyper's timer would be armed anew for each request.
+    http.header_read_timeout(None)
+        .keep_alive(true)
+        .half_close(true)
+        .max_headers(HEADERS_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX);
+    http
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without it the connection is slower, not wrong.
+                let _ = stream.set_nodelay(true);
+                return stream;
+            }
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(
+        error.kind(),
+        K::ConnectionAborted | K::ConnectionReset | K::ConnectionRefused | K::Interrupted
+    )
+}
+
+/// Tells a client that there is no room.
+async fn refuse(mut stream: TcpStream, linger: Duration, _permit: OwnedSemaphorePermit) {
+    let told = async {
+        stream.write_all(NO_ROOM).await?;
+        stream.shutdown().await?;
+        connection::read_to_end(&mut stream).await
+    };
+    // A client that does not even take the refusal gets none.
+    let _ = tokio::time::timeout(linger, told).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_without_a_request_is_whole() {
+        let text = std::str::from_utf8(NO_ROOM).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("content-length: {}", body.len())),
+            "{}",
+            body.len()
+        );
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(problem["code"], "overloaded");
+    }
+}
