@@ -138,6 +138,11 @@ impl Turns {
         self.parts.shard.next_deadline(self.now)
     }
 
+    /// Whether open orders from before the start are still being loaded.
+    pub fn is_recovering(&self) -> bool {
+        self.is_recovering
+    }
+
     /// How long to wait for input at most.
     fn patience(&self) -> Duration {
         if self.backlog.len() > 0 {
