@@ -6,6 +6,7 @@
 //! Each module stands on a floor and uses only those below it; a test holds them to that.
 //!
 //! - [`clock`] is the only place that reads a clock.
+//! - [`config`] says what may be set, with its default and its check.
 //! - [`order`] says what an order is: [`order::Order`], [`order::Money`], [`order::Process`], and the
 //!   one function that moves an order from status to status, [`order::Status::apply`].
 //! - [`shard`] makes every decision. [`shard::Shard`] is a pure state machine: inputs and the time go
@@ -16,6 +17,8 @@
 //! - [`engine`] runs a shard on one thread, in one loop: drain the inbox, decide, commit once,
 //!   release the answers. While a commit is being flushed the next one fills: group commit that
 //!   clocks itself.
+//! - [`telemetry`] sets up the log.
+//! - [`cli`] holds the commands; `serve` is the only place where everything meets.
 //!
 //! # The way of an order
 //!
@@ -26,8 +29,10 @@
 
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod engine;
 pub mod http;
 pub mod order;
 pub mod shard;
 pub mod store;
+pub mod telemetry;

@@ -1,0 +1,257 @@
+//! `orderd config`: shows the settings in force and where each comes from, checks them, prints a template.
+//! Starts nothing and changes nothing.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Globals, exit, output};
+use crate::config::setting::SETTINGS;
+use crate::config::{Config, TEMPLATE, duration, masked};
+use crate::order::{Process, Step, StepKind};
+
+const EXAMPLES: &str = "\
+Examples:
+  orderd config template > orderd.toml    a file with every setting, to be changed
+  orderd config check                     is it right?
+  orderd config show                      what counts, and where it comes from
+  ORDERD_LISTEN=127.0.0.1:8080 orderd config show --json";
+
+/// Show, check or start a configuration
+#[derive(Clone, Debug, clap::Args)]
+#[command(before_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Command {
+    /// Print the settings in force, and where each comes from
+    Show,
+    /// Check the settings and say whether they are right (exit code 8 if not)
+    Check,
+    /// Print a commented settings file with all defaults
+    Template,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// The configuration is wrong, or stdout cannot be written.
+pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
+    match arguments.command {
+        Command::Template => output::text(TEMPLATE)?,
+        Command::Show if globals.json => {
+            let config = globals.config(Vec::new())?;
+            output::line(&as_json(&config))?;
+        }
+        Command::Show => output::text(&as_toml(&globals.config(Vec::new())?))?,
+        Command::Check => {
+            let config = globals.config(Vec::new())?;
+            let names: Vec<_> = config
+                .processes
+                .iter()
+                .map(|process| &*process.name)
+                .collect();
+            if globals.json {
+                output::line(&json!({ "valid": true, "processes": names }))?;
+            } else {
+                output::line(&format_args!(
+                    "the configuration is valid; processes: {}",
+                    names.join(", ")
+                ))?;
+            }
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// The value of each setting outside the processes, in the order of the template.
+fn values(config: &Config) -> Vec<(&'static str, Value)> {
+    let sections = json!({
+        "server": config.server,
+        "store": config.store,
+        "queue": config.queue,
+        "log": config.log,
+    });
+    let plain = SETTINGS.iter().filter(|setting| !setting.key.contains('*'));
+    plain
+        .filter_map(|setting| {
+            let (section, name) = setting.key.split_once('.')?;
+            let value = match &sections[section][name] {
+                Value::Null if setting.key == "store.url" => config.store.effective_url().into(),
+                value => value.clone(),
+            };
+            let value = match value.as_str() {
+                Some(text) => masked(text).into(),
+                None => value,
+            };
+            Some((setting.key, value))
+        })
+        .collect()
+}
+
+fn as_json(config: &Config) -> Value {
+    let mut settings = Map::new();
+    for (key, value) in values(config) {
+        let origin = config.origin(key).name;
+        settings.insert(key.into(), json!({ "value": value, "origin": origin }));
+    }
+    let processes: Vec<Value> = config
+        .processes
+        .iter()
+        .map(|process| {
+            let origin = config.origin(&format!("process.{}", process.name)).name;
+            let steps: Vec<Value> = process
+                .steps
+                .iter()
+                .map(|step| {
+                    step_settings(step)
+                        .into_iter()
+                        .collect::<Map<_, _>>()
+                        .into()
+                })
+                .collect();
+            json!({
+                "name": process.name,
+                "origin": origin,
+                "version": process.version,
+                "concurrency": process.concurrency,
+                "steps": steps,
+            })
+        })
+        .collect();
+    json!({ "settings": settings, "processes": processes })
+}
+
+/// A file that means the same, with the origin of each value behind it.
+fn as_toml(config: &Config) -> String {
+    let mut text = String::new();
+    let mut section = "";
+    for (key, value) in values(config) {
+        let (own, name) = key.split_once('.').unwrap_or(("", key));
+        if own != section {
+            let gap = if section.is_empty() { "" } else { "\n" };
+            text.push_str(&format!("{gap}[{own}]\n"));
+            section = own;
+        }
+        // In a file the URL would contradict the folder that it follows from.
+        let is_derived = key == "store.url" && config.store.url.is_none();
+        let mark = if is_derived { "# " } else { "" };
+        let line = format!("{mark}{name} = {value}");
+        text.push_str(&format!("{line:<40} # {}\n", config.origin(key).name));
+    }
+    for process in &config.processes {
+        text.push_str(&process_as_toml(config, process));
+    }
+    text
+}
+
+fn process_as_toml(config: &Config, process: &Process) -> String {
+    let name = &process.name;
+    let origin = config.origin(&format!("process.{name}")).name;
+    // What is built in is no setting: a file that holds it would define a version of its own.
+    let is_built_in = process.version == 0;
+    let origin = if is_built_in { "built in" } else { &origin };
+    let head = format!("[process.{name}]");
+    let mut lines = vec![
+        format!("{head:<40} # {origin}"),
+        format!("version = {}", process.version),
+        format!("concurrency = {}", process.concurrency),
+    ];
+    for step in &process.steps {
+        lines.push(format!("[[process.{name}.step]]"));
+        let settings = step_settings(step);
+        lines.extend(
+            settings
+                .iter()
+                .map(|(key, value)| format!("{key} = {value}")),
+        );
+    }
+    let mark = if is_built_in { "# " } else { "" };
+    let lines = lines.iter().map(|line| format!("{mark}{line}\n"));
+    std::iter::once("\n".to_owned()).chain(lines).collect()
+}
+
+/// A step as it would be written, in the order of the template.
+fn step_settings(step: &Step) -> Vec<(String, Value)> {
+    let time = |micros: i64| duration::format(Duration::from_micros(micros.unsigned_abs()));
+    let StepKind::Simulate(simulate) = &step.kind;
+    let (shortest, longest) = (time(simulate.shortest_us), time(simulate.longest_us));
+    let range = if shortest == longest {
+        shortest
+    } else {
+        format!("{shortest}..{longest}")
+    };
+    let mut values = json!({
+        "name": step.name,
+        "kind": "simulate",
+        "duration": range,
+        "failure_rate": f64::from(simulate.failures_ppm) / 1_000_000.0,
+        "attempts": step.retry.attempts_max,
+        "retry_base": time(step.retry.base_us),
+        "retry_cap": time(step.retry.cap_us),
+    });
+    if step.concurrency != u32::MAX {
+        values["concurrency"] = step.concurrency.into();
+    }
+    let keys = SETTINGS.iter().map(|setting| setting.key);
+    let keys = keys.filter_map(|key| key.strip_prefix("process.*.step.*."));
+    keys.filter_map(|key| Some((key.to_owned(), values.get(key)?.clone())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    fn read(text: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orderd.toml");
+        std::fs::write(&path, text).unwrap();
+        let sources = Sources {
+            file: Some(path),
+            ..Sources::default()
+        };
+        Config::read(&sources).unwrap()
+    }
+
+    const PROCESS: &str = "[process.express]\nversion = 2\n[[process.express.step]]\nname = \"pack\"\n\
+        kind = \"simulate\"\nduration = \"250ms\"\nfailure_rate = 0.1\nconcurrency = 3\n";
+
+    #[test]
+    fn what_is_shown_reads_back_as_the_same() {
+        for text in [
+            "",
+            PROCESS,
+            "[server]\nidle_timeout = \"90s\"\n[store]\ndata = \"x\"",
+        ] {
+            let config = read(text);
+            let shown = as_toml(&config);
+            let again = read(&shown);
+            assert_eq!(again.server, config.server, "{shown}");
+            assert_eq!(again.store, config.store, "{shown}");
+            assert_eq!(again.queue, config.queue, "{shown}");
+            assert_eq!(again.processes, config.processes, "{shown}");
+        }
+    }
+
+    #[test]
+    fn each_value_is_shown_with_its_origin() {
+        let config = read("[server]\nidle_timeout = \"90s\"");
+        let shown = as_json(&config);
+        let setting = |key: &str| shown["settings"][key].clone();
+        assert_eq!(setting("server.idle_timeout")["value"], "90s");
+        let origin = setting("server.idle_timeout")["origin"].to_string();
+        assert!(origin.ends_with("orderd.toml\""), "{origin}");
+        assert_eq!(setting("queue.open_orders_max")["origin"], "default");
+        assert_eq!(
+            setting("store.url")["value"],
+            "sqlite:./orderd-data/orders.db"
+        );
+        assert_eq!(shown["processes"][0]["steps"][0]["duration"], "1s..10s");
+    }
+}

@@ -1,0 +1,83 @@
+//! `orderd orders`: creates orders at a server, looks at them, follows them.
+//!
+//! A client of the HTTP API like any other: what these commands can do, curl can. One file per command.
+
+mod create;
+mod list;
+mod show;
+mod watch;
+
+use super::api::{Answer, Api};
+use super::{Globals, output};
+
+const EXAMPLES: &str = "\
+Examples:
+  orderd orders create --customer ada --item tea:2:4.50 --total '9.00 EUR'
+  orderd orders create --file order.json --wait 30
+  orderd orders get A-1001
+  orderd orders list --status dead --limit 20
+  orderd orders list --customer ada --all --json
+  orderd orders watch A-1001";
+
+/// Create orders, look at them, follow them
+#[derive(Clone, Debug, clap::Args)]
+#[command(before_help = EXAMPLES)]
+pub struct Arguments {
+    /// Server to ask
+    #[arg(
+        long,
+        global = true,
+        default_value = "http://127.0.0.1:7070",
+        env = "ORDERD_URL"
+    )]
+    url: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Command {
+    Create(Box<create::Arguments>),
+    Get(show::Arguments),
+    List(list::Arguments),
+    Watch(watch::Arguments),
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Bad usage, no server at the address, or what the server refused.
+pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
+    let mut client = Client {
+        api: Api::new(&arguments.url)?,
+        is_json: globals.json,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match &arguments.command {
+            Command::Create(arguments) => create::run(arguments, &mut client).await,
+            Command::Get(arguments) => show::run(arguments, &mut client).await,
+            Command::List(arguments) => list::run(arguments, &mut client).await,
+            Command::Watch(arguments) => watch::run(arguments, &mut client).await,
+        }
+    })
+}
+
+/// Whom to ask, and how to show the answer.
+struct Client {
+    api: Api,
+    is_json: bool,
+}
+
+impl Client {
+    /// With `--json` the server's answer is printed as it came, problems too.
+    fn accept(&self, answer: Answer) -> anyhow::Result<Answer> {
+        if self.is_json {
+            output::line(&answer.text.trim_end())?;
+        }
+        Ok(answer.success()?)
+    }
+}

@@ -1,0 +1,242 @@
+//! `orderd serve`: the composition root, the only place where everything meets.
+//!
+//! Takes the port, then the store; starts the engine, then HTTP; ends both in the other order. Here
+//! alone chance comes from the system; everything below is handed its generator and its clock.
+
+mod listen;
+mod notice;
+mod signals;
+
+use std::future::Future;
+use std::io::{IsTerminal, stderr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use rand::rngs::{StdRng, SysRng};
+use rand::{Rng, SeedableRng};
+use tokio::net::TcpListener;
+
+use self::notice::{Banner, Notices};
+use self::signals::Signals;
+use super::Globals;
+use super::exit::{self, Failure};
+use crate::clock::{self, Clock, SystemClock};
+use crate::config::{Config, Flag};
+use crate::engine::{self, Engine, StartError};
+use crate::http::{self, App, BodyBudget, Front, Parts};
+use crate::order::ShardNumber;
+use crate::shard::Allowances;
+use crate::store::{self, Store, StoreError};
+use crate::telemetry::{self, Colour};
+
+const EXAMPLES: &str = "\
+Examples:
+  orderd serve
+  orderd serve --listen 127.0.0.1:8080 --data /var/lib/orderd
+  orderd serve --config /etc/orderd.toml --log warn,orderd::http=debug
+  orderd serve --json                     log as JSON";
+
+const AFTER: &str = "\
+SIGTERM or Ctrl-C drains: no new connections, answers for what is in flight, then the end with exit
+code 0. A second one leaves at once; what was answered for is on disk in any case.";
+
+/// Take orders over HTTP, keep them, work them off
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(before_help = EXAMPLES, after_help = AFTER)]
+pub struct Arguments {
+    /// Where to listen [env: ORDERD_LISTEN] [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Folder of the data [env: ORDERD_DATA] [default: ./orderd-data]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "store")]
+    data: Option<PathBuf>,
+    /// Store, if not in the data folder: sqlite:PATH [env: ORDERD_STORE or DATABASE_URL]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Let other machines connect although nobody has to log in
+    #[arg(long)]
+    insecure: bool,
+}
+
+impl Arguments {
+    fn flags(&self, is_json: bool) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        if let Some(address) = &self.listen {
+            flags.push(Flag::new("--listen", "server.listen", address.as_str()));
+        }
+        if let Some(folder) = &self.data {
+            let folder = folder.to_string_lossy().into_owned();
+            flags.push(Flag::new("--data", "store.data", folder));
+        }
+        if let Some(url) = &self.store {
+            flags.push(Flag::new("--store", "store.url", url.as_str()));
+        }
+        if self.insecure {
+            flags.push(Flag::new("--insecure", "server.insecure", true));
+        }
+        if is_json {
+            flags.push(Flag::new("--json", "log.format", "json"));
+        }
+        flags
+    }
+}
+
+/// Serves until a signal, then drains.
+///
+/// # Errors
+///
+/// [`Failure`] with its code: the configuration is wrong, the port or the data folder cannot be
+/// had, the store is of a newer orderd, or the store failed while serving.
+pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
+    let config = globals.config(arguments.flags(globals.json))?;
+    let wants_colour = !globals.no_color && stderr().is_terminal() && !globals.is_dumb_terminal();
+    let colour = if wants_colour {
+        Colour::On
+    } else {
+        Colour::Off
+    };
+    telemetry::start(&config.log, colour);
+    let notices = Notices::new(config.log.format, colour);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let served = runtime.block_on(async {
+        let signals = Signals::install(notices).context("cannot watch for signals")?;
+        let listener = listen::bind(config.server.listen)?;
+        serve(listener, &config, notices, signals.first()).await
+    });
+    // A read that hangs in the system must not hold up the end.
+    runtime.shutdown_background();
+    served.map(|()| exit::OK)
+}
+
+/// Serves on a listener until `shutdown` resolves, then answers what is in flight, lets the engine
+/// finish, and returns when everything that was accepted is on disk.
+///
+/// # Errors
+///
+/// As [`run`], without those of the port.
+pub async fn serve(
+    listener: TcpListener,
+    config: &Config,
+    notices: Notices,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let started = clock::monotonic();
+    let address = listener.local_addr().context("cannot tell the port")?;
+    let store = store::open(&config.store.effective_url(), config.store.readers);
+    let store = store.map_err(|error| failed_start(&error))?;
+    let mut random = StdRng::try_from_rng(&mut SysRng).context("the system gives no randomness")?;
+    let request_id_prefix = random.next_u32();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let engine = start_engine(config, &store, &clock, random)?;
+    let app = App::new(Parts {
+        engine: engine.handle(),
+        store: Arc::clone(&store),
+        processes: engine.processes(),
+        clock,
+        bodies: BodyBudget::new(http::BODY_BUDGET_BYTES, config.server.body_timeout),
+        request_id_prefix,
+    });
+    notices.banner(&Banner {
+        address,
+        config,
+        durability: store.durability(),
+        started_in: started.elapsed(),
+    });
+    let ended = engine.ended();
+    let stop = async {
+        tokio::select! {
+            () = shutdown => notices.draining(config.server.drain_timeout),
+            () = ended => notices.engine_ended(),
+        }
+    };
+    http::serve(
+        listener,
+        Front::new(Arc::new(app)),
+        server_settings(config),
+        stop,
+    )
+    .await;
+    finish(engine, notices).await
+}
+
+fn start_engine(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    random: StdRng,
+) -> Result<Engine, Failure> {
+    let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    let queue = &config.queue;
+    let start = engine::Start {
+        store: Arc::clone(store),
+        shard: ShardNumber::default(),
+        processes: config.processes.clone(),
+        settings: engine::Settings {
+            open_orders_max: queue.open_orders_max,
+            allowances: Allowances {
+                medium_us: micros(queue.allowance_medium),
+                low_us: micros(queue.allowance_low),
+                begun_head_start_us: micros(queue.begun_head_start),
+            },
+        },
+        clock: Arc::clone(clock),
+        random,
+    };
+    Engine::start(start).map_err(|error| match error {
+        StartError::Store(error) => failed_start(&error),
+        StartError::Process(error) => {
+            let key = format!("process.{}", error.name);
+            let origin = config.origin(&key).name;
+            Failure::new(exit::CONFIGURATION, format!("{origin}: {error}"))
+        }
+        StartError::Thread(error) => {
+            Failure::new(exit::FAILURE, format!("cannot start the engine: {error}"))
+        }
+    })
+}
+
+fn server_settings(config: &Config) -> http::ServerSettings {
+    let server = &config.server;
+    http::ServerSettings {
+        connections_max: usize::try_from(server.connections_max).unwrap_or(usize::MAX),
+        head_timeout: server.header_timeout,
+        idle_timeout: server.idle_timeout,
+        drain_timeout: server.drain_timeout,
+        ..http::ServerSettings::default()
+    }
+}
+
+/// Lets the engine finish what is in its inbox and flush.
+async fn finish(engine: Engine, notices: Notices) -> anyhow::Result<()> {
+    engine.handle().drain();
+    let joined = tokio::task::spawn_blocking(move || engine.join()).await;
+    match joined.context("cannot wait for the engine")? {
+        Ok(()) => {
+            notices.drained();
+            Ok(())
+        }
+        Err(error) => {
+            let message = format!(
+                "the store failed, so the server had to end: {error}; every order that was \
+                 answered for \
+                 is safe; look after the disk, then start again"
+            );
+            Err(Failure::new(exit::STORE_FAILED, message).into())
+        }
+    }
+}
+
+/// A store or shard that could not be opened, with the exit code that tells why.
+fn failed_start(error: &StoreError) -> Failure {
+    let code = match error {
+        StoreError::Locked { .. } | StoreError::NotWritable { .. } => exit::UNAVAILABLE,
+        StoreError::Newer { .. } => exit::STORE_NEWER,
+        StoreError::UnknownUrl { .. } => exit::CONFIGURATION,
+        _ => exit::FAILURE,
+    };
+    Failure::new(code, error.to_string())
+}

@@ -1,0 +1,238 @@
+//! What a server says about itself: where it listens, where the data is, what that is worth, that work is
+//! simulated, and how it ends.
+//!
+//! On stderr for people, or as events of a JSON log. Words that cannot be written are lost, no more.
+
+use std::fmt::Write as _;
+use std::io::{Write, stderr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::cli::version::{BUILD, VERSION};
+use crate::config::{Config, LogFormat, duration, masked};
+use crate::order::{Process, StepKind};
+use crate::store::Durability;
+use crate::telemetry::Colour;
+
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+const YELLOW: &str = "\x1b[33m";
+const PLAIN: &str = "\x1b[0m";
+
+/// In which form a server speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Notices {
+    format: LogFormat,
+    colour: Colour,
+}
+
+/// What is said at the start.
+pub struct Banner<'a> {
+    /// Where it really listens.
+    pub address: SocketAddr,
+    /// With what it was started.
+    pub config: &'a Config,
+    /// What the store's answers are worth.
+    pub durability: Durability,
+    /// How long the start took.
+    pub started_in: Duration,
+}
+
+impl Notices {
+    /// Speaks in this form.
+    pub fn new(format: LogFormat, colour: Colour) -> Self {
+        Self { format, colour }
+    }
+
+    /// Introduces a server that is ready.
+    pub fn banner(&self, banner: &Banner<'_>) {
+        match self.format {
+            LogFormat::Human => say(&banner.text(self.colour)),
+            LogFormat::Json => banner.events(),
+        }
+    }
+
+    pub(super) fn draining(&self, patience: Duration) {
+        let patience = duration::format(patience);
+        self.line(&format!(
+            "draining: no new connections; requests in flight have {patience} to end; a second signal \
+             leaves at once"
+        ));
+    }
+
+    pub(super) fn drained(&self) {
+        self.line("drained: every order that was answered for is on disk");
+    }
+
+    pub(super) fn engine_ended(&self) {
+        self.line("the engine ended; closing connections");
+    }
+
+    pub(super) fn leaving(&self) {
+        self.line("leaving at once; every order that was answered for is on disk");
+    }
+
+    fn line(&self, text: &str) {
+        match self.format {
+            LogFormat::Human => say(&format!("{text}\n")),
+            LogFormat::Json => tracing::info!("{text}"),
+        }
+    }
+}
+
+/// Unlike `eprint!`, it does not panic when nobody reads stderr any more.
+fn say(text: &str) {
+    let _ = stderr().write_all(text.as_bytes());
+}
+
+impl Banner<'_> {
+    /// An address that a client on this machine can use.
+    fn url(&self, path: &str) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+        format!("http://{address}{path}")
+    }
+
+    fn events(&self) {
+        for warning in self.warnings() {
+            tracing::warn!("{warning}");
+        }
+        tracing::info!(
+            version = VERSION,
+            api = self.url("/v1/orders"),
+            openapi = self.url("/openapi.json"),
+            metrics = self.url("/metrics"),
+            data = %self.config.store.folder().display(),
+            durability = self.durability.level,
+            durability_detail = self.durability.detail,
+            started_in_ms = u64::try_from(self.started_in.as_millis()).unwrap_or(u64::MAX),
+            "ready"
+        );
+    }
+
+    fn text(&self, colour: Colour) -> String {
+        let style = |code: &'static str| match colour {
+            Colour::On => code,
+            Colour::Off => "",
+        };
+        let (bold, dim, warn, plain) = (style(BOLD), style(DIM), style(YELLOW), style(PLAIN));
+        let store = &self.config.store;
+        let folder = store.folder();
+        let url = masked(&store.effective_url());
+        let Durability { level, detail } = &self.durability;
+        let rows = [
+            ("API", self.url("/v1/orders")),
+            ("OpenAPI", self.url("/openapi.json")),
+            ("Metrics", self.url("/metrics")),
+            ("Data", format!("{} {dim}({url}){plain}", folder.display())),
+            ("Durability", format!("{level} {dim}({detail}){plain}")),
+        ];
+        let mut text = format!("{bold}orderd {VERSION}{plain}\n\n");
+        for (name, value) in rows {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {name:<12}{value}");
+        }
+        text.push('\n');
+        for warning in self.warnings() {
+            let _ = writeln!(text, "  {warn}{warning}{plain}");
+        }
+        let ms = self.started_in.as_millis();
+        let _ = writeln!(
+            text,
+            "\n{bold}Ready{plain} after {ms} ms. Ctrl-C drains and ends."
+        );
+        text
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = Vec::new();
+        let processes = self.config.processes.iter();
+        for process in processes.filter(|process| process.is_simulated()) {
+            warnings.push(format!(
+                "Work is simulated: process {} waits {} per order and does nothing. Change it: orderd \
+                 config template > orderd.toml",
+                process.name,
+                total_time(process)
+            ));
+        }
+        if !self.address.ip().is_loopback() {
+            warnings.push(format!(
+                "Whoever can reach {} can read and create orders: nobody has to log in (--insecure).",
+                self.address
+            ));
+        }
+        if BUILD == "debug" {
+            warnings.push("This is a debug build and slow: cargo run --release.".into());
+        }
+        warnings
+    }
+}
+
+/// How long the steps of a simulated process take together.
+fn total_time(process: &Process) -> String {
+    let ends = process.steps.iter().map(|step| {
+        let StepKind::Simulate(simulate) = &step.kind;
+        (simulate.shortest_us, simulate.longest_us)
+    });
+    let (shortest, longest) = ends.fold((0_i64, 0_i64), |sum, end| {
+        (sum.0.saturating_add(end.0), sum.1.saturating_add(end.1))
+    });
+    let time = |micros: i64| duration::format(Duration::from_micros(micros.unsigned_abs()));
+    if shortest == longest {
+        time(longest)
+    } else {
+        format!("{} to {}", time(shortest), time(longest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    fn banner(config: &Config, address: &str, colour: Colour) -> String {
+        Banner {
+            address: address.parse().unwrap(),
+            config,
+            durability: Durability {
+                level: "disk",
+                detail: "every answer waits".into(),
+            },
+            started_in: Duration::from_millis(12),
+        }
+        .text(colour)
+    }
+
+    #[test]
+    fn it_says_where_it_listens_what_that_is_worth_and_that_work_is_simulated() {
+        let config = Config::read(&Sources::default()).unwrap();
+        let text = banner(&config, "127.0.0.1:7070", Colour::Off);
+        for part in [
+            "http://127.0.0.1:7070/v1/orders",
+            "/openapi.json",
+            "/metrics",
+            "./orderd-data",
+            "disk (every answer waits)",
+            "Work is simulated: process default waits 1s to 10s per order",
+            "orderd config template",
+            "Ready after 12 ms",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert!(
+            !text.contains('\x1b') && !text.contains("--insecure"),
+            "{text}"
+        );
+        assert!(banner(&config, "127.0.0.1:7070", Colour::On).contains(BOLD));
+    }
+
+    #[test]
+    fn it_warns_when_others_can_connect() {
+        let config = Config::read(&Sources::default()).unwrap();
+        let text = banner(&config, "0.0.0.0:80", Colour::Off);
+        assert!(text.contains("http://127.0.0.1:80/"), "{text}");
+        assert!(text.contains("Whoever can reach 0.0.0.0:80"), "{text}");
+    }
+}

@@ -1,0 +1,230 @@
+//! What can be wrong with a configuration: each message names where it was set, the key, the value and
+//! what it must be.
+//!
+//! Never shows the password of a store's URL.
+
+use std::path::PathBuf;
+
+use figment::error::{Actual, Kind};
+use figment::value::Value;
+use thiserror::Error;
+
+use super::setting;
+
+/// Why a configuration is refused. `origin` is the file, the variable or the flag.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {detail}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// The file is not TOML.
+    #[error("{origin} is not valid TOML: {detail}")]
+    Syntax {
+        /// Where.
+        origin: String,
+        /// What the parser said, with line and column.
+        detail: String,
+    },
+    /// There is no such setting.
+    #[error("{origin}: there is no setting {key}{hint}")]
+    Unknown {
+        /// Where.
+        origin: String,
+        /// The key.
+        key: String,
+        /// What was probably meant, or what there is.
+        hint: String,
+    },
+    /// A setting is missing.
+    #[error("{origin}: {key} is missing; it must be {must_be}")]
+    Missing {
+        /// Where.
+        origin: String,
+        /// The key.
+        key: String,
+        /// What it must be.
+        must_be: String,
+    },
+    /// A setting has the wrong type, or lies outside its bounds.
+    #[error("{origin}: {key} is {value}; it must be {must_be}")]
+    Value {
+        /// Where.
+        origin: String,
+        /// The key.
+        key: String,
+        /// The value as it was written.
+        value: String,
+        /// What it must be.
+        must_be: String,
+    },
+    /// Two settings contradict each other, or one asks for what there is not.
+    #[error("{origin}: {key} {detail}")]
+    Refused {
+        /// Where.
+        origin: String,
+        /// The key.
+        key: String,
+        /// Why, and what to do; follows the key in the sentence.
+        detail: String,
+    },
+}
+
+/// A path as people write it: `server.listen`, `process.default, step 2: duration`.
+pub(super) fn readable(path: &[String]) -> String {
+    match path {
+        [process, name, step, number, rest @ ..] if process == "process" && step == "step" => {
+            let number = number.parse::<usize>().map_or(0, |index| index + 1);
+            let rest = rest.join(".");
+            let colon = if rest.is_empty() { "" } else { ": " };
+            format!("process.{name}, step {number}{colon}{rest}")
+        }
+        path => path.join("."),
+    }
+}
+
+/// A value as it was written, shortened.
+pub(super) fn written(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => format!("{:?}", shortened(&masked(text))),
+        Value::Char(_, c) => format!("{:?}", c.to_string()),
+        Value::Bool(_, flag) => flag.to_string(),
+        Value::Num(_, number) => match number.to_actual() {
+            Actual::Unsigned(number) => number.to_string(),
+            Actual::Signed(number) => number.to_string(),
+            Actual::Float(number) => number.to_string(),
+            other => other.to_string(),
+        },
+        Value::Dict(..) => "a table".into(),
+        Value::Array(..) => "a list".into(),
+        Value::Empty(..) => "empty".into(),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 80;
+    if text.chars().count() <= CHARS_MAX {
+        return text.into();
+    }
+    text.chars().take(CHARS_MAX).chain("…".chars()).collect()
+}
+
+/// The text without the password that a URL may hold.
+pub fn masked(text: &str) -> String {
+    let masked = || {
+        let (scheme, rest) = text.split_once("://")?;
+        let (user, host) = rest.rsplit_once('@')?;
+        let (name, _) = user.split_once(':')?;
+        Some(format!("{scheme}://{name}:***@{host}"))
+    };
+    masked().unwrap_or_else(|| text.into())
+}
+
+/// What went wrong while the values were taken apart, in our own words.
+pub(super) fn from_figment(error: &figment::Error, root: &Value, origin: String) -> ConfigError {
+    let path = &error.path;
+    let must_be = |path: &[String]| {
+        setting::find(path).map_or_else(
+            || "a table with settings".into(),
+            |setting| setting.form.description(),
+        )
+    };
+    match &error.kind {
+        Kind::UnknownField(_, known) => ConfigError::Unknown {
+            origin,
+            key: readable(path),
+            hint: hint(path.last().map_or("", String::as_str), known),
+        },
+        Kind::MissingField(field) => {
+            let mut path = path.clone();
+            path.push(field.to_string());
+            ConfigError::Missing {
+                origin,
+                key: readable(&path),
+                must_be: must_be(&path),
+            }
+        }
+        _ => ConfigError::Value {
+            origin,
+            key: readable(path),
+            value: value_at(root, path).map_or_else(|| "not readable".into(), written),
+            must_be: must_be(path),
+        },
+    }
+}
+
+/// The value that a path leads to; numbers in it count the places of a list from 0.
+pub(super) fn value_at<'a>(root: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(root, |value, part| match value {
+        Value::Dict(_, dict) => dict.get(part),
+        Value::Array(_, list) => list.get(part.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// What was probably meant, or else what there is.
+pub(super) fn hint(given: &str, known: &[&str]) -> String {
+    let nearest = known.iter().min_by_key(|name| distance(given, name));
+    match nearest {
+        Some(name) if distance(given, name) <= 1 + given.len() / 4 => {
+            format!("; did you mean {name}?")
+        }
+        _ => format!("; there are {}", known.join(", ")),
+    }
+}
+
+/// How many letters must be put in, left out or changed to get from one word to the other
+/// (V. Levenshtein, 1965).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_slip_is_recognised() {
+        let known = ["listen", "connections_max", "idle_timeout"];
+        assert_eq!(hint("listn", &known), "; did you mean listen?");
+        assert_eq!(
+            hint("connection_max", &known),
+            "; did you mean connections_max?"
+        );
+        assert_eq!(
+            hint("port", &known),
+            "; there are listen, connections_max, idle_timeout"
+        );
+    }
+
+    #[test]
+    fn distances_count_changes() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", "abc"), 0);
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(
+            masked("postgres://me:se@cret@db/x"),
+            "postgres://me:***@db/x"
+        );
+        assert_eq!(masked("sqlite:/data/orders.db"), "sqlite:/data/orders.db");
+    }
+}

@@ -1,0 +1,184 @@
+//! The configuration: what may be set, its default, its check.
+//!
+//! Read once at the start, checked with all relations, then handed down in one plain struct per concern;
+//! nothing below sees the whole. `template.toml` beside this file is the manual.
+
+pub mod duration;
+mod error;
+mod log;
+mod process;
+mod queue;
+mod server;
+pub mod setting;
+mod source;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use figment::Figment;
+use figment::value::{Dict, Value};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+pub use self::error::{ConfigError, masked};
+pub use self::log::{LogFormat, LogSettings};
+pub use self::queue::QueueSettings;
+pub use self::server::ServerSettings;
+pub use self::source::{FILE_NAME, Flag, Layer, Origin, Sources};
+pub use self::store::StoreSettings;
+use crate::order::Process;
+
+/// A commented settings file in which every line that is commented out is a default.
+pub const TEMPLATE: &str = include_str!("template.toml");
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The HTTP server.
+    pub server: ServerSettings,
+    /// The store.
+    pub store: StoreSettings,
+    /// The queue.
+    pub queue: QueueSettings,
+    /// The log.
+    pub log: LogSettings,
+    /// The processes new orders may name, at least one, each with another name.
+    pub processes: Vec<Process>,
+    /// Where the values come from; keys that are not in here have their default.
+    origins: BTreeMap<String, Origin>,
+}
+
+/// The settings as they are written; processes are read on their own.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Written {
+    server: ServerSettings,
+    store: StoreSettings,
+    queue: QueueSettings,
+    log: LogSettings,
+    process: BTreeMap<String, IgnoredAny>,
+}
+
+/// A setting contradicts another one, or what this version can do.
+#[derive(Debug)]
+struct Breach {
+    key: &'static str,
+    /// Follows the key in a sentence.
+    detail: String,
+}
+
+impl Breach {
+    fn new(key: &'static str, detail: String) -> Self {
+        Self { key, detail }
+    }
+}
+
+impl Config {
+    /// Reads and checks all layers. The first thing that is wrong is the error.
+    pub fn read(sources: &Sources) -> Result<Self, ConfigError> {
+        let figment = sources.layered()?;
+        let root: Value = figment
+            .extract::<Dict>()
+            .map(Value::from)
+            .map_err(|error| from_library(&figment, &Value::from(Dict::new()), error))?;
+        let mut written: Written = figment
+            .extract()
+            .map_err(|error| from_library(&figment, &root, error))?;
+        let layer = |key| origin_of(&figment, key).layer;
+        let settled = written
+            .store
+            .settle(layer("store.data"), layer("store.url"));
+        settled.map_err(|breach| refused(&figment, breach))?;
+        check_bounds(&figment, &written)?;
+        let checks = [
+            written.server.check(),
+            written.store.check(),
+            written.queue.check(),
+            written.log.check(),
+        ];
+        for check in checks {
+            check.map_err(|breach| refused(&figment, breach))?;
+        }
+        let processes = process::read(&figment, &root, written.process.into_keys())?;
+        Ok(Self {
+            origins: origins(&figment, &processes),
+            server: written.server,
+            store: written.store,
+            queue: written.queue,
+            log: written.log,
+            processes,
+        })
+    }
+
+    /// Where the value of a key comes from: a section's setting, or `process.NAME`.
+    pub fn origin(&self, key: &str) -> Origin {
+        self.origins
+            .get(key)
+            .cloned()
+            .unwrap_or_else(Origin::default_value)
+    }
+}
+
+fn check_bounds(figment: &Figment, written: &Written) -> Result<(), ConfigError> {
+    let sections = [
+        ("server", serde_json::to_value(&written.server)),
+        ("store", serde_json::to_value(&written.store)),
+        ("queue", serde_json::to_value(&written.queue)),
+        ("log", serde_json::to_value(&written.log)),
+    ];
+    for (section, values) in sections {
+        let values = values.unwrap_or_default();
+        for (name, value) in values.as_object().into_iter().flatten() {
+            let path = [section.to_owned(), name.clone()];
+            let form = setting::find(&path).map(|setting| setting.form);
+            if let Some(form) = form.filter(|form| !form.admits(value)) {
+                let key = path.join(".");
+                return Err(ConfigError::Value {
+                    origin: origin_of(figment, &key).name,
+                    value: value.to_string(),
+                    must_be: form.description(),
+                    key,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn origin_of(figment: &Figment, key: &str) -> Origin {
+    source::origin(figment.find_metadata(key))
+}
+
+fn refused(figment: &Figment, breach: Breach) -> ConfigError {
+    ConfigError::Refused {
+        origin: origin_of(figment, breach.key).name,
+        key: breach.key.into(),
+        detail: breach.detail,
+    }
+}
+
+fn from_library(figment: &Figment, root: &Value, error: figment::Error) -> ConfigError {
+    let origin = source::origin(error.metadata.as_ref());
+    let name = match origin.layer {
+        Layer::Default => origin_of(figment, &error.path.join(".")).name,
+        _ => origin.name,
+    };
+    error::from_figment(&error, root, name)
+}
+
+fn origins(figment: &Figment, processes: &[Process]) -> BTreeMap<String, Origin> {
+    let sections = setting::SETTINGS
+        .iter()
+        .map(|setting| setting.key.to_owned());
+    let processes = processes
+        .iter()
+        .map(|process| format!("process.{}", process.name));
+    sections
+        .chain(processes)
+        .map(|key| (origin_of(figment, &key), key))
+        .filter(|(origin, _)| origin.layer != Layer::Default)
+        .map(|(origin, key)| (key, origin))
+        .collect()
+}

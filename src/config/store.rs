@@ -1,0 +1,93 @@
+//! Settings of the store: where orders are kept.
+//!
+//! Decides which store is meant; it opens nothing.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Breach;
+use super::source::Layer;
+
+/// File name of the database in the data folder.
+const DATABASE: &str = "orders.db";
+
+/// What the store is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    /// The folder of the database `orders.db`, made if it is missing. Default `./orderd-data`.
+    pub data: PathBuf,
+    /// Which store, if it is not the database in the data folder: `sqlite:PATH`.
+    pub url: Option<String>,
+    /// Connections for looking up single orders, 1 to 64. Default 4.
+    pub readers: usize,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            data: "./orderd-data".into(),
+            url: None,
+            readers: 4,
+        }
+    }
+}
+
+impl StoreSettings {
+    /// The URL of the store.
+    pub fn effective_url(&self) -> String {
+        let in_folder = || format!("sqlite:{}", self.data.join(DATABASE).display());
+        self.url.clone().unwrap_or_else(in_folder)
+    }
+
+    /// The folder that holds everything, for people.
+    pub fn folder(&self) -> PathBuf {
+        let path = self
+            .url
+            .as_deref()
+            .and_then(|url| url.strip_prefix("sqlite:"));
+        let parent = path.and_then(|path| Path::new(path).parent());
+        match parent {
+            Some(folder) if folder.as_os_str().is_empty() => ".".into(),
+            Some(folder) => folder.into(),
+            None => self.data.clone(),
+        }
+    }
+
+    /// Between a folder and a URL the one that was asked for more strongly counts: `--data` beats a URL
+    /// from a file. If both were asked for equally, nobody can know which is meant.
+    pub(super) fn settle(&mut self, data: Layer, url: Layer) -> Result<(), Breach> {
+        if self.url.is_none() || data == Layer::Default {
+            return Ok(());
+        }
+        if data > url {
+            self.url = None;
+        } else if data == url {
+            let detail =
+                "is set beside store.data; the URL says where the store is, leave one of them out";
+            return Err(Breach::new("store.url", detail.into()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn check(&self) -> Result<(), Breach> {
+        if self.data.as_os_str().is_empty() {
+            let detail = "is empty; it must be the path of a folder";
+            return Err(Breach::new("store.data", detail.into()));
+        }
+        let Some(url) = &self.url else {
+            return Ok(());
+        };
+        let detail = match url.split_once(':') {
+            Some(("sqlite", "")) => "names no file; write sqlite:PATH".into(),
+            Some(("sqlite", _)) => return Ok(()),
+            Some((scheme @ ("postgres" | "postgresql" | "mysql"), _)) => {
+                format!("names a {scheme} store, which is not built yet; use sqlite:PATH")
+            }
+            Some((scheme, _)) => format!("has the scheme {scheme:?}; use sqlite:PATH"),
+            None => "is not a URL; write sqlite:PATH".into(),
+        };
+        Err(Breach::new("store.url", detail))
+    }
+}
