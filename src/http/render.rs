@@ -320,9 +320,9 @@ mod tests {
 
     #[test]
     fn a_path_holds_any_id() {
-        let location = |id| super::location(&OrderId::parse(id).unwrap()).unwrap();
-        assert_eq!(location("A-1.b_~"), "/v1/orders/A-1.b_~");
-        assert_eq!(location("a/b?c#%"), "/v1/orders/a%2Fb%3Fc%23%25");
+        let path = |id| location(&OrderId::parse(id).unwrap()).unwrap();
+        assert_eq!(path("A-1.b_~"), "/v1/orders/A-1.b_~");
+        assert_eq!(path("a/b?c#%"), "/v1/orders/a%2Fb%3Fc%23%25");
     }
 
     proptest! {

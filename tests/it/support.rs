@@ -108,10 +108,11 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
+        let api = http::Front::new(Arc::clone(&app));
         let shutdown = async move {
             let _ = stopped.await;
+            app.begin_drain();
         };
-        let api = http::Front::new(app);
         let served = tokio::spawn(http::serve(listener, api, setup.server, shutdown));
         Self {
             address,
@@ -125,9 +126,9 @@ impl TestServer {
 
     /// Sends the shutdown, and waits until everything has ended well.
     pub async fn stop(self) {
-        self.handle.drain();
         self.stop.send(()).unwrap();
         within(self.served).await.unwrap();
+        self.handle.drain();
         let engine = self.engine;
         let joined = tokio::task::spawn_blocking(move || engine.join());
         within(joined).await.unwrap().unwrap();
