@@ -1,8 +1,9 @@
-//! The floor of the benchmark: a bare axum server with the same routes, bodies and answers as orderd,
-//! but without engine and store. What orderd loses against it is the price of keeping orders.
+//! The floor of the benchmark: a bare axum server with the same routes, bodies and answers as
+//! orderd, but without engine and store. What orderd loses against it is the price of keeping
+//! orders.
 //!
-//! `cargo run --release --example floor -- --listen 127.0.0.1:7071`. Never for real orders: it keeps
-//! nothing.
+//! `cargo run --release --example floor -- --listen 127.0.0.1:7071`. Never for real orders: it
+//! keeps nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

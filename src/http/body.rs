@@ -65,7 +65,12 @@ impl BodyBudget {
             .map_or(limit, |upper| limit.min(upper as usize));
         let room = if expected > SMALL_BYTES {
             let units = u32::try_from(expected.div_ceil(BUDGET_UNIT)).unwrap_or(u32::MAX);
-            self.room.clone().acquire_many_owned(units).await.ok()
+            let room = self.room.clone().acquire_many_owned(units);
+            let room = within(self.timeout, room).await;
+            // The semaphore is never closed.
+            Some(room.and_then(Result::ok).ok_or_else(|| {
+                ApiError::new(Code::Overloaded, "too many large bodies are being read")
+            })?)
         } else {
             None
         };

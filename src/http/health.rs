@@ -1,4 +1,6 @@
 //! For whoever watches the server: is it alive, does it take orders, which version is it.
+//!
+//! Never touches the store: a slow disk must not get a living server killed.
 
 use std::sync::Arc;
 use std::time::Duration;

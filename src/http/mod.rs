@@ -107,8 +107,8 @@ impl App {
         }
     }
 
-    /// The server begins to shut down: it is not ready any more, and whoever waits for the end of an
-    /// order is answered with its state now.
+    /// The server begins to shut down: it is not ready any more, and whoever waits for the end of
+    /// an order is answered with its state now.
     pub fn begin_drain(&self) {
         self.draining.send_replace(true);
     }

@@ -1,5 +1,5 @@
-//! Tests of what comes in: good orders survive, bad ones get the right code and pointer, and no bytes
-//! make it panic.
+//! Tests of what comes in: good orders survive, bad ones get the right code and pointer, and no
+//! bytes make it panic.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -261,10 +261,8 @@ proptest! {
 
     #[test]
     fn good_orders_survive(
-        customer in "[^\\p{C}]{1,40}",
-        sku in "[^\\p{C}]{1,40}",
-        quantity in 1..1_000_i64,
-        price in 0..1_000_000_i64,
+        (customer, sku) in ("[^\\p{C}]{1,40}", "[^\\p{C}]{1,40}"),
+        (quantity, price) in (1..1_000_i64, 0..1_000_000_i64),
         notes in proptest::option::of("[^\0]{0,40}"),
         id in proptest::option::of("[!-~]{1,64}"),
         priority in proptest::option::of(1..=3_i64),

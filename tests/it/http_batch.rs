@@ -1,4 +1,6 @@
 //! Batches: every order has its own result, and all accepted ones are stored.
+//!
+//! Sent over a real connection, both as an array and as lines.
 
 use orderd::http::schema::BatchResults;
 use serde_json::{Value, json};

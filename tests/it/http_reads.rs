@@ -1,4 +1,6 @@
 //! Reading: lists, histories, the feed, statistics, metrics, health, documents.
+//!
+//! What is read is checked against the documented shapes, with unknown fields denied.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +51,10 @@ async fn lists_are_newest_first_and_filtered() {
         let process = if at % 2 == 0 { "slow" } else { "default" };
         let customer = format!("c&{}", at % 3);
         let fields = json!({
-            "order_id": format!("o{at}"), "process": process, "customer_id": customer, "priority": at % 3 + 1
+            "order_id": format!("o{at}"),
+            "process": process,
+            "customer_id": customer,
+            "priority": at % 3 + 1
         });
         if process == "slow" {
             server.create(&order_with(fields)).await;

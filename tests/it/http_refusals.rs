@@ -1,4 +1,6 @@
 //! Bad requests: each a 4xx with a code and the place of the fault, and nothing is stored.
+//!
+//! Every kind of bad input is here once, through a real connection.
 
 use serde_json::{Value, json};
 
@@ -6,135 +8,122 @@ use crate::support::{TestServer, order, order_with};
 
 const JSON: &str = "Content-Type: application/json";
 
+/// Fields that are put over those of a good order, and the fault they make.
+const BAD_FIELDS: &[(&str, &str, &str)] = &[
+    (r#"{"customer_id":7}"#, "/customer_id", "wrong-type"),
+    (
+        r#"{"customer_id":"a\u0000b"}"#,
+        "/customer_id",
+        "invalid-character",
+    ),
+    (r#"{"order_id":"a\tb"}"#, "/order_id", "invalid-character"),
+    (r#"{"order_id":""}"#, "/order_id", "invalid-length"),
+    (r#"{"colour":"red"}"#, "/colour", "unknown-field"),
+    (r#"{"items":[]}"#, "/items", "invalid-length"),
+    (
+        r#"{"items":[{"sku":"A","quantity":0}]}"#,
+        "/items/0/quantity",
+        "out-of-range",
+    ),
+    (
+        r#"{"items":["x",{"sku":"A","quantity":-5}]}"#,
+        "/items/1/quantity",
+        "out-of-range",
+    ),
+    (
+        r#"{"items":[{"sku":"A","quantity":1,"unit_price":-1}]}"#,
+        "/items/0/unit_price",
+        "out-of-range",
+    ),
+    (
+        r#"{"items":[{"sku":"A","quantity":1,"amount":0.5}]}"#,
+        "/items/0/amount",
+        "invalid-money",
+    ),
+    (
+        r#"{"items":[{"sku":"A","quantity":1,"price":5}]}"#,
+        "/items/0/price",
+        "unknown-field",
+    ),
+    (
+        r#"{"items":[{"sku":"A"}]}"#,
+        "/items/0/quantity",
+        "missing-field",
+    ),
+    (
+        r#"{"total":{"amount":10.001,"currency":"USD"}}"#,
+        "/total/amount",
+        "invalid-money",
+    ),
+    (
+        r#"{"total":{"amount":-1,"currency":"USD"}}"#,
+        "/total/amount",
+        "out-of-range",
+    ),
+    (
+        r#"{"total":{"amount":18446744073709551615,"currency":"USD"}}"#,
+        "/total/amount",
+        "out-of-range",
+    ),
+    (
+        r#"{"total":{"amount":999,"currency":"USD"}}"#,
+        "/total/amount",
+        "sum-mismatch",
+    ),
+    (
+        r#"{"total":{"amount":1000,"currency":"XXX1"}}"#,
+        "/total/currency",
+        "unknown-currency",
+    ),
+    (r#"{"priority":9}"#, "/priority", "out-of-range"),
+    (r#"{"process":"nope"}"#, "/process", "unknown-process"),
+    (r#"{"start_at":"2026-01-01"}"#, "/start_at", "invalid-time"),
+    (
+        r#"{"start_at":"2026-01-02T00:00:00Z","expires_at":"2026-01-01T00:00:00Z"}"#,
+        "/expires_at",
+        "out-of-range",
+    ),
+];
+
+/// Sends an order that has one fault.
+async fn refuse(server: &TestServer, order: &Value, pointer: &str, code: &str) {
+    let reply = server.post("/v1/orders", order.to_string()).await;
+    assert_eq!(
+        (reply.status, &*reply.code()),
+        (422, "invalid-order"),
+        "{order}"
+    );
+    let fault = reply.json()["errors"][0].clone();
+    assert_eq!(fault["pointer"], pointer, "{fault}");
+    assert_eq!(fault["code"], code, "{fault}");
+}
+
 #[tokio::test]
 async fn a_bad_order_is_refused_with_pointer_and_code() {
     let server = TestServer::start().await;
-    let line = |fields: Value| {
-        let mut line = json!({"sku": "A", "quantity": 1});
-        for (key, value) in fields.as_object().unwrap() {
-            line[key] = value.clone();
-        }
-        order_with(json!({"items": ["x", line]}))
-    };
-    let total = |amount: Value, currency: &str| {
-        let total = json!({"amount": amount, "currency": currency});
-        order_with(json!({"total": total}))
-    };
-    let long = "x".repeat(256);
+    for (fields, pointer, code) in BAD_FIELDS {
+        let order = order_with(serde_json::from_str(fields).unwrap());
+        refuse(&server, &order, pointer, code).await;
+    }
+    refuse(&server, &json!([]), "", "wrong-type").await;
+    assert_eq!(server.count().await, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_is_refused() {
+    let server = TestServer::start().await;
+    let long = |length| "x".repeat(length);
     let cases = [
-        (json!([]), "", "wrong-type"),
-        (
-            order_with(json!({"customer_id": 7})),
-            "/customer_id",
-            "wrong-type",
-        ),
-        (
-            order_with(json!({"customer_id": long})),
-            "/customer_id",
-            "invalid-length",
-        ),
-        (
-            order_with(json!({"customer_id": "a\u{0}b"})),
-            "/customer_id",
-            "invalid-character",
-        ),
-        (
-            order_with(json!({"order_id": "a\tb"})),
-            "/order_id",
-            "invalid-character",
-        ),
-        (
-            order_with(json!({"order_id": "x".repeat(65)})),
-            "/order_id",
-            "invalid-length",
-        ),
-        (
-            order_with(json!({"colour": "red"})),
-            "/colour",
-            "unknown-field",
-        ),
-        (order_with(json!({"items": []})), "/items", "invalid-length"),
-        (
-            order_with(json!({"items": vec!["x"; 1_001]})),
-            "/items",
-            "invalid-length",
-        ),
-        (
-            line(json!({"quantity": 0})),
-            "/items/1/quantity",
-            "out-of-range",
-        ),
-        (
-            line(json!({"quantity": -5})),
-            "/items/1/quantity",
-            "out-of-range",
-        ),
-        (
-            line(json!({"unit_price": -1})),
-            "/items/1/unit_price",
-            "out-of-range",
-        ),
-        (
-            line(json!({"unit_price": 0.5})),
-            "/items/1/unit_price",
-            "invalid-money",
-        ),
-        (line(json!({"price": 5})), "/items/1/price", "unknown-field"),
-        (
-            total(json!(10.001), "USD"),
-            "/total/amount",
-            "invalid-money",
-        ),
-        (total(json!(-1), "USD"), "/total/amount", "out-of-range"),
-        (
-            total(json!(u64::MAX), "USD"),
-            "/total/amount",
-            "out-of-range",
-        ),
-        (total(json!(999), "USD"), "/total/amount", "sum-mismatch"),
-        (
-            total(json!(1_000), "XXX1"),
-            "/total/currency",
-            "unknown-currency",
-        ),
-        (
-            order_with(json!({"priority": 9})),
-            "/priority",
-            "out-of-range",
-        ),
-        (
-            order_with(json!({"process": "nope"})),
-            "/process",
-            "unknown-process",
-        ),
-        (
-            order_with(json!({"start_at": "2026-01-01"})),
-            "/start_at",
-            "invalid-time",
-        ),
-        (
-            order_with(
-                json!({"start_at": "2026-01-02T00:00:00Z", "expires_at": "2026-01-01T00:00:00Z"}),
-            ),
-            "/expires_at",
-            "out-of-range",
-        ),
-        (
-            order_with(json!({"metadata": {"a/b": "x".repeat(1_025)}})),
-            "/metadata/a~1b",
-            "invalid-length",
-        ),
+        (json!({"customer_id": long(256)}), "/customer_id"),
+        (json!({"order_id": long(65)}), "/order_id"),
+        (json!({"items": vec!["x"; 1_001]}), "/items"),
+        (json!({"address": long(1_025)}), "/address"),
+        (json!({"notes": long(8_193)}), "/notes"),
+        (json!({"metadata": {"a/b": long(1_025)}}), "/metadata/a~1b"),
     ];
-    for (body, pointer, code) in cases {
-        let reply = server.post("/v1/orders", body.to_string()).await;
-        assert_eq!(
-            (reply.status, &*reply.code()),
-            (422, "invalid-order"),
-            "{body}"
-        );
-        let fault = reply.json()["errors"][0].clone();
-        assert_eq!(fault["pointer"], pointer, "{fault}");
-        assert_eq!(fault["code"], code, "{fault}");
+    for (fields, pointer) in cases {
+        refuse(&server, &order_with(fields), pointer, "invalid-length").await;
     }
     assert_eq!(server.count().await, 0);
     server.stop().await;
@@ -151,129 +140,82 @@ async fn all_faults_are_told_at_once() {
     server.stop().await;
 }
 
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
+const LINES: &str = "Content-Type: application/x-ndjson";
+
+/// Headers of a create that would be good without them, and how it is refused.
+const BAD_HEADERS: &[(&[&str], u16, &str)] = &[
+    (&[FORM], 415, "unsupported-media-type"),
+    (&["Content-Type: text/plain"], 415, "unsupported-media-type"),
+    (&[LINES], 415, "unsupported-media-type"),
+    (
+        &[JSON, "Content-Encoding: gzip"],
+        415,
+        "unsupported-encoding",
+    ),
+    (
+        &[JSON, "Idempotency-Key: 1"],
+        400,
+        "idempotency-key-unsupported",
+    ),
+    (&[JSON, "Prefer: wait=0"], 400, "bad-prefer"),
+    (&[JSON, "Origin: http://evil.test"], 403, "foreign-origin"),
+    (&[JSON, "Origin: null"], 403, "foreign-origin"),
+];
+
+/// Requests without a body, and how they are refused.
+const BAD_REQUESTS: &[(&str, u16, &str)] = &[
+    ("POST /v1/orders", 400, "malformed-json"),
+    ("POST /v1/orders/batch", 400, "malformed-json"),
+    ("GET /v1/orders?limit=0", 400, "bad-query"),
+    ("GET /v1/orders?limit=1&limit=2", 400, "bad-query"),
+    ("GET /v1/orders?colour=red", 400, "bad-query"),
+    ("GET /v1/orders?status=done", 400, "bad-query"),
+    ("GET /v1/orders?created_after=yesterday", 400, "bad-query"),
+    ("GET /v1/orders?after=xyz", 400, "bad-cursor"),
+    ("GET /v1/events?after=xyz", 400, "bad-cursor"),
+    ("GET /v1/stats?x=1", 400, "bad-query"),
+    ("GET /v1/orders/a?x", 400, "bad-query"),
+    ("POST /v1/orders?wait=1", 400, "bad-query"),
+    ("POST /v1/orders/batch?wait=1", 400, "bad-query"),
+    ("GET /v1/orders/nope", 404, "order-not-found"),
+    ("GET /v1/orders/a%20b", 404, "order-not-found"),
+    ("GET /v1/orders/%ff", 404, "order-not-found"),
+    ("GET /v1/orders/batch", 404, "order-not-found"),
+    ("GET /v1/orders/nope/events", 404, "order-not-found"),
+    ("GET /v2/orders", 404, "route-not-found"),
+    ("GET /v1/orders/", 404, "route-not-found"),
+    ("GET /errors/nope", 404, "route-not-found"),
+    ("DELETE /v1/orders", 405, "method-not-allowed"),
+    ("PUT /v1/orders/a", 405, "method-not-allowed"),
+    ("BREW /v1/orders", 405, "method-not-allowed"),
+];
+
 #[tokio::test]
 async fn a_bad_request_is_refused_with_a_code() {
     let server = TestServer::start().await;
     let good = order().to_string();
     let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
-    let form = "Content-Type: application/x-www-form-urlencoded";
-    let cases: Vec<(&str, Vec<&str>, &str, u16, &str)> = vec![
+    let mut cases: Vec<(&str, &[&str], &str, u16, &str)> = vec![
         (
             "POST /v1/orders",
-            vec![JSON],
+            &[JSON],
             "{\"customer_id\":",
             400,
             "malformed-json",
         ),
-        ("POST /v1/orders", vec![JSON], "", 400, "malformed-json"),
-        ("POST /v1/orders", vec![JSON], &deep, 400, "too-deep"),
-        (
-            "POST /v1/orders",
-            vec![form],
-            &good,
-            415,
-            "unsupported-media-type",
-        ),
-        (
-            "POST /v1/orders",
-            vec!["Content-Type: text/plain"],
-            &good,
-            415,
-            "unsupported-media-type",
-        ),
-        (
-            "POST /v1/orders",
-            vec!["Content-Type: application/x-ndjson"],
-            &good,
-            415,
-            "unsupported-media-type",
-        ),
-        (
-            "POST /v1/orders",
-            vec![JSON, "Content-Encoding: gzip"],
-            &good,
-            415,
-            "unsupported-encoding",
-        ),
-        (
-            "POST /v1/orders",
-            vec![JSON, "Idempotency-Key: 1"],
-            &good,
-            400,
-            "idempotency-key-unsupported",
-        ),
-        (
-            "POST /v1/orders",
-            vec![JSON, "Prefer: wait=0"],
-            &good,
-            400,
-            "bad-prefer",
-        ),
-        (
-            "POST /v1/orders",
-            vec![JSON, "Origin: http://evil.test"],
-            &good,
-            403,
-            "foreign-origin",
-        ),
-        (
-            "POST /v1/orders",
-            vec![JSON, "Origin: null"],
-            &good,
-            403,
-            "foreign-origin",
-        ),
-        ("GET /v1/orders?limit=0", vec![], "", 400, "bad-query"),
-        (
-            "GET /v1/orders?limit=1&limit=2",
-            vec![],
-            "",
-            400,
-            "bad-query",
-        ),
-        ("GET /v1/orders?colour=red", vec![], "", 400, "bad-query"),
-        ("GET /v1/orders?status=done", vec![], "", 400, "bad-query"),
-        (
-            "GET /v1/orders?created_after=yesterday",
-            vec![],
-            "",
-            400,
-            "bad-query",
-        ),
-        ("GET /v1/orders?after=xyz", vec![], "", 400, "bad-cursor"),
-        ("GET /v1/events?after=xyz", vec![], "", 400, "bad-cursor"),
-        ("GET /v1/stats?x=1", vec![], "", 400, "bad-query"),
-        ("GET /v1/orders/nope", vec![], "", 404, "order-not-found"),
-        ("GET /v1/orders/a%20b", vec![], "", 404, "order-not-found"),
-        ("GET /v1/orders/%ff", vec![], "", 404, "order-not-found"),
-        ("GET /v1/orders/batch", vec![], "", 404, "order-not-found"),
-        (
-            "GET /v1/orders/nope/events",
-            vec![],
-            "",
-            404,
-            "order-not-found",
-        ),
-        ("GET /v2/orders", vec![], "", 404, "route-not-found"),
-        ("GET /v1/orders/", vec![], "", 404, "route-not-found"),
-        ("GET /errors/nope", vec![], "", 404, "route-not-found"),
-        ("DELETE /v1/orders", vec![], "", 405, "method-not-allowed"),
-        (
-            "PUT /v1/orders/a",
-            vec![JSON],
-            &good,
-            405,
-            "method-not-allowed",
-        ),
-        ("BREW /v1/orders", vec![], "", 405, "method-not-allowed"),
+        ("POST /v1/orders", &[JSON], &deep, 400, "too-deep"),
     ];
+    let bad_headers = BAD_HEADERS.iter();
+    cases.extend(bad_headers.map(|(headers, status, code)| {
+        ("POST /v1/orders", *headers, good.as_str(), *status, *code)
+    }));
+    let bad_requests = BAD_REQUESTS.iter();
+    cases.extend(bad_requests.map(|(start, status, code)| (*start, &[][..], "", *status, *code)));
     for (start, headers, body, status, code) in cases {
-        let reply = server.send(start, &headers, body).await;
-        assert_eq!(
-            (reply.status, &*reply.code()),
-            (status, code),
-            "{start} {headers:?}"
-        );
+        let reply = server.send(start, headers, body).await;
+        let found = (reply.status, reply.code());
+        assert_eq!((found.0, &*found.1), (status, code), "{start} {headers:?}");
         assert_eq!(reply.header("x-content-type-options"), "nosniff");
         if status == 405 {
             assert!(reply.header("allow").contains("GET"), "{reply:?}");

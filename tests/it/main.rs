@@ -1,4 +1,6 @@
 //! Integration tests: a whole server on a free port, with a store in a fresh folder.
+//!
+//! Nothing here sleeps: what must happen is awaited, with a bound on everything.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,7 @@
-//! The OpenAPI document: the committed copy is the served one, and it has every route and every code.
+//! The OpenAPI document: the committed copy is the served one, and it has every route and every
+//! code.
+//!
+//! Only the documented shape is looked at here; that answers have it is tested where they are made.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +24,8 @@ async fn the_committed_document_is_the_served_one() {
     let committed = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         committed == served,
-        "docs/openapi.json is not what the code makes; accept it with ORDERD_ACCEPT=1 cargo test --test it openapi"
+        "docs/openapi.json is not what the code makes; accept it with ORDERD_ACCEPT=1 and \
+         cargo test --test it openapi"
     );
 }
 

@@ -1,4 +1,6 @@
 //! A server for one test, and a client that sends exactly the bytes it is told to.
+//!
+//! Never shared between tests: each has its own port, folder and engine.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
