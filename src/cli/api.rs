@@ -164,7 +164,10 @@ impl Answer {
         let mut message = format!("{what} ({status} {code})");
         for error in self.json["errors"].as_array().into_iter().flatten() {
             let part = |key: &str| plain(error[key].as_str().unwrap_or_default());
-            message.push_str(&format!("\n  {}: {}", part("pointer"), part("detail")));
+            let line = format!("{}: {}", part("pointer"), part("detail"));
+            if line != what {
+                message.push_str(&format!("\n  {line}"));
+            }
         }
         message
     }

@@ -107,7 +107,12 @@ fn as_json(config: &Config) -> Value {
             let steps: Vec<Value> = process
                 .steps
                 .iter()
-                .map(|step| step_settings(step).into())
+                .map(|step| {
+                    step_settings(step)
+                        .into_iter()
+                        .collect::<Map<_, _>>()
+                        .into()
+                })
                 .collect();
             json!({
                 "name": process.name,
@@ -171,7 +176,7 @@ fn process_as_toml(config: &Config, process: &Process) -> String {
 }
 
 /// A step as it would be written, in the order of the template.
-fn step_settings(step: &Step) -> Map<String, Value> {
+fn step_settings(step: &Step) -> Vec<(String, Value)> {
     let time = |micros: i64| duration::format(Duration::from_micros(micros.unsigned_abs()));
     let StepKind::Simulate(simulate) = &step.kind;
     let (shortest, longest) = (time(simulate.shortest_us), time(simulate.longest_us));

@@ -39,12 +39,13 @@ const AFTER: &str = "\
 Settings come from flags, then the environment (ORDERD_...), then orderd.toml, then defaults:
 `orderd config show` prints them with their origin.
 
-Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 server unreachable, 5 conflict, 6 data folder or
-port not available, 7 store of a newer orderd, 8 configuration, 74 store failed, 99 load threshold missed.";
+Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 server unreachable, 5 conflict,
+6 data folder or port not available, 7 store of a newer orderd, 8 configuration,
+74 store failed, 99 load threshold missed.";
 
 /// An order-processing server: takes orders over HTTP, keeps them safe, works them off
 #[derive(Debug, Parser)]
-#[command(name = "orderd", version, before_help = EXAMPLES, after_help = AFTER)]
+#[command(name = "orderd", bin_name = "orderd", version, before_help = EXAMPLES, after_help = AFTER)]
 struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -55,6 +56,7 @@ struct Cli {
 
 /// Flags of all commands.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Options of all commands")]
 pub struct Globals {
     /// Print JSON instead of text for people
     #[arg(long, global = true)]

@@ -20,7 +20,8 @@ use super::error::ApiError;
 pub const ORDER_BYTES_MAX: usize = 1 << 20;
 /// Largest body of a batch, in bytes.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
-/// Bodies up to this many bytes need no room in the budget: connections are bounded, and so are these.
+/// Bodies up to this many bytes need no room in the budget: connections are bounded, and so are
+/// these.
 const SMALL_BYTES: usize = 64 << 10;
 /// Unit of the budget, in bytes.
 const BUDGET_UNIT: usize = 1 << 10;
@@ -39,7 +40,8 @@ pub(super) struct WholeBody {
 }
 
 impl BodyBudget {
-    /// Room for `bytes` in large bodies, at least one batch; each body must arrive within `timeout`.
+    /// Room for `bytes` in large bodies, at least one batch; each body must arrive within
+    /// `timeout`.
     pub fn new(bytes: usize, timeout: Duration) -> Self {
         let units = bytes.max(BATCH_BYTES_MAX) / BUDGET_UNIT;
         Self {
@@ -84,7 +86,8 @@ impl BodyBudget {
     }
 }
 
-/// The body's bytes, without a copy if they came in one piece; `None` if they are more than `limit`.
+/// The body's bytes, without a copy if they came in one piece; `None` if they are more than
+/// `limit`.
 async fn collect(mut body: Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
     let mut first = Bytes::new();
     let mut all: Vec<u8> = Vec::new();

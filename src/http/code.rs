@@ -1,5 +1,5 @@
-//! The stable words for what went wrong: one table, from which answers, the pages at `/errors/{code}` and the
-//! OpenAPI document are made.
+//! The stable words for what went wrong: one table, from which answers, the pages at
+//! `/errors/{code}` and the OpenAPI document are made.
 //!
 //! A word that was once released never changes its meaning. Only `error` turns one into an answer.
 
@@ -95,7 +95,8 @@ pub const CODES: &[Entry] = &[
         "bad-cursor",
         400,
         "The cursor is not one of ours",
-        "Send `next_cursor` of the page before unchanged, with the same filters, or start again without `after`.",
+        "Send `next_cursor` of the page before unchanged, with the same filters, or \
+         start again without `after`.",
     ),
     entry(
         Code::BadPrefer,
@@ -109,8 +110,8 @@ pub const CODES: &[Entry] = &[
         "idempotency-key-unsupported",
         400,
         "Idempotency-Key is not supported",
-        "Send an `order_id` of your own instead: creating the same id again never makes a second order. \
-         Nothing is stored.",
+        "Send an `order_id` of your own instead: creating the same id again never makes a second \
+         order. Nothing is stored.",
     ),
     entry(
         Code::ForeignOrigin,
@@ -152,8 +153,8 @@ pub const CODES: &[Entry] = &[
         "order-exists",
         409,
         "Another order has this id",
-        "`order_id` and `Location` name the order that has it. Nothing new is stored; after an answer that \
-         was lost this says that the order arrived the first time.",
+        "`order_id` and `Location` name the order that has it. Nothing new is stored; after an \
+         answer that was lost this says that the order arrived the first time.",
     ),
     entry(
         Code::BodyTooLarge,
@@ -181,7 +182,8 @@ pub const CODES: &[Entry] = &[
         "unsupported-media-type",
         415,
         "The content type is not supported",
-        "Send `Content-Type: application/json`; a batch may also be `application/x-ndjson`. Nothing is stored.",
+        "Send `Content-Type: application/json`; a batch may also be \
+         `application/x-ndjson`. Nothing is stored.",
     ),
     entry(
         Code::UnsupportedEncoding,
@@ -202,16 +204,16 @@ pub const CODES: &[Entry] = &[
         "internal",
         500,
         "The server made a mistake",
-        "Tell whoever runs the server the `request_id`; the log has the cause. If it was a create, read the \
-         order by its id before sending it again.",
+        "Tell whoever runs the server the `request_id`; the log has the cause. If it was a create, \
+         read the order by its id before sending it again.",
     ),
     entry(
         Code::Overloaded,
         "overloaded",
         503,
         "There is no room for more work",
-        "Too many orders are open, or too many requests wait. Nothing is stored; try again after `Retry-After` \
-         seconds.",
+        "Too many orders are open, or too many requests wait. Nothing is stored; try again after \
+         `Retry-After` seconds.",
     ),
     entry(
         Code::Draining,
@@ -239,7 +241,8 @@ pub const CODES: &[Entry] = &[
         "outcome-unknown",
         503,
         "It is not known whether the order is stored",
-        "Send the same `order_id` again, or read it: the order exists once or not at all, never twice.",
+        "Send the same `order_id` again, or read it: the order exists once or not at \
+         all, never twice.",
     ),
 ];
 

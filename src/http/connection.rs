@@ -1,7 +1,8 @@
 //! One connection: hyper speaks HTTP on it, and this watches that the client keeps up.
 //!
-//! A watch looks a few times within each time limit and compares; no timer is armed for a request, so the
-//! limits cost nothing while all goes well. A limit may be overrun by a quarter of the shortest one.
+//! A watch looks a few times within each time limit and compares; no timer is armed for a request,
+//! so the limits cost nothing while all goes well. A limit may be overrun by a quarter of the
+//! shortest one.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -22,7 +23,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::server::{Api, ServerSettings};
 
-/// Most bytes that are read and thrown away from a client that goes on sending after its last answer.
+/// Most bytes that are read and thrown away from a client that goes on sending after its last
+/// answer.
 const LINGER_BYTES_MAX: usize = 64 << 20;
 
 /// What all connections share.
@@ -75,7 +77,8 @@ pub(super) async fn run(stream: TcpStream, api: impl Api, shared: &Shared) {
     if !drive(&mut http, &pulse, shared).await {
         return;
     }
-    // Bytes that nobody reads make the kernel reset the connection, and the client may lose its answer.
+    // Bytes that nobody reads make the kernel reset the connection, and the client may lose its
+    // answer.
     let mut io = http.into_parts().io.into_inner();
     if shared.drain.stage() == 0 {
         let rest = read_to_end(&mut io.stream);
@@ -102,7 +105,8 @@ async fn drive<A: Api>(
                 }
                 return Poll::Ready(true);
             }
-            // Both are polled once to leave their waker, which stays that of this task; then a look is enough.
+            // Both are polled once to leave their waker, which stays that of this task; then a look
+            // is enough.
             if !is_armed {
                 let _ = changed.as_mut().poll(context);
                 let _ = tick.as_mut().poll(context);
@@ -148,7 +152,8 @@ pub(super) async fn read_to_end(stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// What the watch sees of a connection. One task writes and reads it; the atomics only make it shareable.
+/// What the watch sees of a connection. One task writes and reads it; the atomics only make it
+/// shareable.
 #[derive(Default)]
 struct Pulse {
     reads: AtomicU32,
@@ -165,7 +170,8 @@ fn raise(counter: &AtomicU32) {
     counter.store(next, Ordering::Relaxed);
 }
 
-/// What a connection is doing, as far as time limits tell it apart. Equal as long as there is no progress.
+/// What a connection is doing, as far as time limits tell it apart. Equal as long as there is no
+/// progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Between two requests.

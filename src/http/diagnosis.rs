@@ -1,4 +1,5 @@
-//! What is wrong with a body that could not be read: the slow way, taken only after the fast one failed.
+//! What is wrong with a body that could not be read: the slow way, taken only after the fast one
+//! failed.
 //!
 //! Never decides whether a body is good: whatever it finds, the body stays refused.
 
@@ -24,7 +25,8 @@ pub(super) fn of_order(body: &[u8]) -> ApiError {
     let mut reader = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize::<_, OrderBody<'_>>(&mut reader) {
         Err(error) => of_reader(error.path(), error.inner()),
-        // The whole body is JSON and an order, and yet it was refused: only bytes after it are left.
+        // The whole body is JSON and an order, and yet it was refused: only bytes after it are
+        // left.
         Ok(_) => ApiError::new(Code::MalformedJson, "there is something after the order"),
     }
 }
@@ -161,7 +163,8 @@ fn unknown_field(path: &Path, message: &str) -> String {
     }
 }
 
-/// How many letters must be changed, added or taken away. For short names; long ones are not near anything.
+/// How many letters must be changed, added or taken away. For short names; long ones are not near
+/// anything.
 ///
 /// Source: R. Wagner and M. Fischer, *The String-to-String Correction Problem*, 1974.
 fn distance(left: &str, right: &str) -> usize {

@@ -1,7 +1,8 @@
-//! The one error of the HTTP floor. It alone turns what went wrong into a status and a problem document.
+//! The one error of the HTTP floor. It alone turns what went wrong into a status and a problem
+//! document.
 //!
-//! Answers are `application/problem+json` (RFC 9457). Nothing internal is told to clients: causes go to the
-//! log, once, here.
+//! Answers are `application/problem+json` (RFC 9457). Nothing internal is told to clients: causes
+//! go to the log, once, here.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,8 +28,8 @@ pub(super) const NOSNIFF: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("nosniff"),
 );
 
-/// Why a request is refused. Cheap to clone: it travels in the extensions of a response until the request's
-/// id is known.
+/// Why a request is refused. Cheap to clone: it travels in the extensions of a response until the
+/// request's id is known.
 #[derive(Clone, Debug)]
 pub struct ApiError(Arc<Problem>);
 

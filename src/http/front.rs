@@ -1,7 +1,8 @@
-//! What stands before every route: request ids, the checks that are the same for all, the counters, the log,
-//! and the answer when a handler panics.
+//! What stands before every route: request ids, the checks that are the same for all, the counters,
+//! the log, and the answer when a handler panics.
 //!
-//! One plain future around the router's own: no boxes, no layers, nothing to pay when logging is off.
+//! One plain future around the router's own: no boxes, no layers, nothing to pay when logging is
+//! off.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -25,7 +26,7 @@ use tower::Service;
 use super::App;
 use super::code::Code;
 use super::error::ApiError;
-use super::request_count::{RequestCount, Route};
+use super::request_count::Route;
 use crate::clock;
 
 /// Longest path and query, in bytes.
@@ -44,18 +45,16 @@ pub struct Front {
 }
 
 struct Shared {
-    request_id_prefix: u32,
+    app: Arc<App>,
     last_request: AtomicU64,
-    requests: Arc<RequestCount>,
 }
 
 impl Front {
     /// The API over this app.
     pub fn new(app: Arc<App>) -> Self {
         let shared = Shared {
-            request_id_prefix: app.request_id_prefix,
+            app: Arc::clone(&app),
             last_request: AtomicU64::new(0),
-            requests: Arc::clone(&app.requests),
         };
         Self {
             router: super::router(app),
@@ -75,7 +74,7 @@ impl Shared {
             }
         }
         let number = self.last_request.fetch_add(1, Ordering::Relaxed) + 1;
-        let bits = (u128::from(self.request_id_prefix) << 48) | u128::from(number & MASK_48);
+        let bits = (u128::from(self.app.request_id_prefix) << 48) | u128::from(number & MASK_48);
         let text: Vec<u8> = (0..20)
             .map(|at| b"0123456789abcdef"[(bits >> (76 - 4 * at)) as usize & 15])
             .collect();
@@ -175,7 +174,8 @@ impl Future for Answer {
         let mut response = match &mut self.progress {
             Progress::Refused(error) => error.clone().into_response(),
             Progress::Running(route) => {
-                // A future that has panicked is never polled again, so nobody sees its broken state.
+                // A future that has panicked is never polled again, so nobody sees its broken
+                // state.
                 let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(route).poll(context)));
                 match polled {
                     Ok(polled) => match ready!(polled) {
@@ -192,7 +192,7 @@ impl Future for Answer {
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, self.request_id.clone());
         let status = response.status();
-        self.shared.requests.count(self.route, status.as_u16());
+        self.shared.app.requests.count(self.route, status.as_u16());
         if let Some(log) = &self.log {
             tracing::debug!(
                 request_id = ?self.request_id,

@@ -1,35 +1,53 @@
-//! The native HTTP API: one file per noun, each with its routes first, then its structs, then its handlers.
+//! The native HTTP API: one file per noun, each with its routes first, then its structs, then its
+//! handlers.
 //!
-//! Handlers extract, call once or twice, and answer: writes go to the engine, reads to the store. `wire` is
-//! what comes in, `render` what goes out, `error` alone chooses status codes, `front` stands before every
-//! route, and `server` owns the sockets. Nothing here decides what becomes of an order.
+//! Handlers extract, call once or twice, and answer: writes go to the engine, reads to the store.
+//! `wire` is what comes in, `render` what goes out, `error` alone chooses status codes, `front`
+//! stands before every route, and `server` owns the sockets. Nothing here decides what becomes of
+//! an order.
 
+pub mod batch;
 mod body;
 mod code;
 mod connection;
+mod cursor;
 mod diagnosis;
 mod error;
+mod events;
 mod front;
+mod health;
+mod list;
+mod metrics;
+mod openapi;
 mod orders;
+mod parameters;
 mod prefer;
 pub mod render;
 mod request_count;
+pub mod schema;
 mod server;
+mod stats;
 pub mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::Uri;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use body::{BATCH_BYTES_MAX, BodyBudget, ORDER_BYTES_MAX};
 pub use code::{CODES, Code, Entry, FIELD_CODES};
 pub use error::ApiError;
+pub use events::{Event, EventPage, EventType};
 pub use front::Front;
+pub use health::{Checks, Liveness, Readiness, Version};
+pub use orders::created;
 pub use request_count::{RequestCount, Route};
-pub use server::{ServerSettings, serve};
+pub use server::{Api, ServerSettings, serve};
+pub use stats::StatsView;
 
 use crate::clock::Clock;
 use crate::engine::Handle;
@@ -43,6 +61,18 @@ pub const BODY_BUDGET_BYTES: usize = 256 << 20;
 
 /// What the handlers work with.
 pub struct App {
+    engine: Handle,
+    store: Arc<dyn Store>,
+    processes: Arc<Processes>,
+    clock: Arc<dyn Clock>,
+    bodies: BodyBudget,
+    requests: RequestCount,
+    request_id_prefix: u32,
+    document: OnceLock<Bytes>,
+}
+
+/// What an [`App`] is made of.
+pub struct Parts {
     /// Takes orders.
     pub engine: Handle,
     /// Reads them.
@@ -53,10 +83,31 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Bounds what request bodies take of memory and time.
     pub bodies: BodyBudget,
-    /// Counts answers, for the metrics.
-    pub requests: Arc<RequestCount>,
     /// Random bits from the composition root: the first half of the request ids of this run.
     pub request_id_prefix: u32,
+}
+
+impl App {
+    /// An app of these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            engine: parts.engine,
+            store: parts.store,
+            processes: parts.processes,
+            clock: parts.clock,
+            bodies: parts.bodies,
+            requests: RequestCount::default(),
+            request_id_prefix: parts.request_id_prefix,
+            document: OnceLock::new(),
+        }
+    }
+
+    /// The OpenAPI document as text, made when it is first asked for.
+    fn document(&self) -> Bytes {
+        self.document
+            .get_or_init(|| openapi::text(&openapi()))
+            .clone()
+    }
 }
 
 /// Every route. Requests must come through [`Front`], which gives them ids and finishes errors.
@@ -68,8 +119,21 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
+/// The OpenAPI 3.1 document of every route.
+pub fn openapi() -> OpenApi {
+    openapi::of(routes().into_openapi())
+}
+
 fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().merge(orders::router())
+    OpenApiRouter::with_openapi(openapi::empty())
+        .merge(orders::router())
+        .merge(list::router())
+        .merge(batch::router())
+        .merge(events::router())
+        .merge(stats::router())
+        .merge(health::router())
+        .merge(metrics::router())
+        .merge(openapi::router())
 }
 
 async fn route_not_found(uri: Uri) -> ApiError {

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::body::{MediaType, ORDER_BYTES_MAX, media_type};
 use super::code::Code;
 use super::error::ApiError;
-use super::{App, prefer, render, wire};
+use super::{App, prefer, render, schema, wire};
 use crate::order::{Order, OrderId, OrderState};
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
@@ -36,8 +36,32 @@ pub(super) fn json(body: Vec<u8>) -> Response {
     response
 }
 
-/// Take in an order.
-#[utoipa::path(post, path = "/v1/orders", responses((status = 201)))]
+/// Take in an order
+///
+/// Answered with 201 once the order is on disk. With an `order_id` of the client's own it is safe
+/// to send again: the second answer is 409 `order-exists`, and nothing is doubled.
+#[utoipa::path(
+    post,
+    path = "/v1/orders",
+    tag = "orders",
+    operation_id = "createOrder",
+    params((
+        "Prefer" = Option<String>,
+        Header,
+        description = "`wait=N`: wait up to N seconds, 1 to 60, until the order has ended or is dead.",
+        example = "wait=10"
+    )),
+    request_body(content = schema::NewOrder, description = "The order.", content_type = "application/json"),
+    responses((
+        status = 201,
+        description = "The order is on disk.",
+        body = schema::Order,
+        headers(
+            ("Location" = String, description = "The order's path."),
+            ("Preference-Applied" = String, description = "`wait=N` if the answer waited.")
+        )
+    ))
+)]
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
     if media_type(&head.headers)? == MediaType::Lines {
@@ -71,7 +95,8 @@ async fn end_or_now(
     if let Ok(Ok(state)) = tokio::time::timeout(patience, end).await {
         return state;
     }
-    // The order is accepted whatever this read says, so the state of its acceptance is a true answer too.
+    // The order is accepted whatever this read says, so the state of its acceptance is a true
+    // answer too.
     match app.store.order(&order.id).await {
         Ok(Some(now)) => now.state,
         _ => order.state.clone(),
@@ -96,8 +121,15 @@ pub fn created(order: &Order, waited: Option<Duration>) -> Response {
     response
 }
 
-/// Read an order.
-#[utoipa::path(get, path = "/v1/orders/{id}", responses((status = 200)))]
+/// Read an order
+#[utoipa::path(
+    get,
+    path = "/v1/orders/{id}",
+    tag = "orders",
+    operation_id = "readOrder",
+    params(("id" = String, Path, description = "The order's id.", example = "shop-2026-000017")),
+    responses((status = 200, description = "The order.", body = schema::Order))
+)]
 async fn read(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,

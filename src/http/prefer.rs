@@ -13,7 +13,8 @@ pub const WAIT_SECONDS_MAX: u64 = 60;
 /// The header.
 pub(super) const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// How long to wait; `None` if the client did not ask. Other preferences are ignored, as the RFC wants.
+/// How long to wait; `None` if the client did not ask. Other preferences are ignored, as the RFC
+/// wants.
 pub(super) fn wait(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
     for value in headers.get_all(PREFER) {
         let preferences = value.to_str().unwrap_or_default().split(',');

@@ -1,6 +1,8 @@
-//! Answers as bytes, made by hand: an order is spliced together without a tree of values in between.
+//! Answers as bytes, made by hand: an order is spliced together without a tree of values in
+//! between.
 //!
-//! What a client sent as items, address, notes and metadata is given back as it is kept, without a parse.
+//! What a client sent as items, address, notes and metadata is given back as it is kept, without a
+//! parse.
 
 use std::io::Write;
 
@@ -35,7 +37,8 @@ pub fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends a time as a JSON string, the same as `Timestamp`'s own text: RFC 3339 in UTC, six decimals.
+/// Appends a time as a JSON string, the same as `Timestamp`'s own text: RFC 3339 in UTC, six
+/// decimals.
 pub fn time(out: &mut Vec<u8>, time: Timestamp) {
     if time.0 < 0 || time > Timestamp::MAX {
         // No such time is ever stored; its text may be anything that is not wrong.
@@ -197,4 +200,27 @@ pub fn location(id: &OrderId) -> Option<HeaderValue> {
 /// The upper-case hexadecimal digit of a number below 16.
 fn hex(nibble: u8) -> u8 {
     b"0123456789ABCDEF"[usize::from(nibble & 15)]
+}
+
+/// Appends the start of a page with these entries.
+pub fn page<T>(out: &mut Vec<u8>, entries: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    out.extend_from_slice(b"{\"data\":[");
+    for (at, entry) in entries.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write(out, entry);
+    }
+}
+
+/// Appends the end of a page.
+pub fn page_end(out: &mut Vec<u8>, has_more: bool, next_cursor: Option<&str>) {
+    out.extend_from_slice(b"],\"has_more\":");
+    out.extend_from_slice(if has_more { &b"true"[..] } else { b"false" });
+    out.extend_from_slice(b",\"next_cursor\":");
+    match next_cursor {
+        Some(cursor) => text(out, cursor),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
 }

@@ -1,4 +1,5 @@
-//! How many requests were answered, by route and status class. Counters only: no locks, no labels from outside.
+//! How many requests were answered, by route and status class. Counters only: no locks, no labels
+//! from outside.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

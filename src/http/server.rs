@@ -1,6 +1,8 @@
-//! Owns the sockets: accepts connections up to a bound, speaks HTTP/1.1 on each, and drains at the end.
+//! Owns the sockets: accepts connections up to a bound, speaks HTTP/1.1 on each, and drains at the
+//! end.
 //!
-//! One task for each connection, nothing unbounded. What a connection may take of time is in `connection`.
+//! One task for each connection, nothing unbounded. What a connection may take of time is in
+//! `connection`.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -27,7 +29,8 @@ const BUFFER_BYTES_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = 100;
 /// Most connections that are being told that there is no room, at once.
 const REFUSALS_MAX: usize = 64;
-/// Wait after a failed accept: when file handles have run out, trying again at once would only spin.
+/// Wait after a failed accept: when file handles have run out, trying again at once would only
+/// spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
@@ -91,8 +94,8 @@ impl<T> Api for T where
 {
 }
 
-/// Serves `api` until `shutdown`, then lets requests in flight end, and returns when all connections are
-/// closed or `drain_timeout` is over.
+/// Serves `api` until `shutdown`, then lets requests in flight end, and returns when all
+/// connections are closed or `drain_timeout` is over.
 pub async fn serve(
     listener: TcpListener,
     api: impl Api,

@@ -1,7 +1,8 @@
 //! An order as it comes over the wire, borrowed from the bytes of the body.
 //!
 //! The good way is one pass of the JSON reader straight into these structs. Only if that fails does
-//! `diagnosis` look for what to tell the client. Rules of orders are not checked here: `NewOrder` does that.
+//! `diagnosis` look for what to tell the client. Rules of orders are not checked here: `NewOrder`
+//! does that.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -71,7 +72,8 @@ struct WireLine<'a> {
     amount: Option<Minor>,
 }
 
-/// Reads one order. All that can be wrong with it is in the error, which is always about the client's bytes.
+/// Reads one order. All that can be wrong with it is in the error, which is always about the
+/// client's bytes.
 pub fn order(body: &[u8], processes: &Processes) -> Result<NewOrder, ApiError> {
     let draft: OrderBody<'_> =
         serde_json::from_slice(body).map_err(|_| diagnosis::of_order(body))?;
@@ -175,7 +177,8 @@ impl Visitor<'_> for WholeVisitor {
         i64::try_from(value).map_err(|_| self.coded("out-of-range", value))
     }
 
-    /// A number with a point or an exponent, or an integer that 64 bits do not hold. It is refused, not used.
+    /// A number with a point or an exponent, or an integer that 64 bits do not hold. It is refused,
+    /// not used.
     fn visit_f64<E: Error>(self, value: f64) -> Result<i64, E> {
         let code = if value.abs() >= 9_223_372_036_854_775_808.0 {
             "out-of-range"

@@ -48,18 +48,7 @@ impl Notices {
     pub fn banner(&self, banner: &Banner<'_>) {
         match self.format {
             LogFormat::Human => say(&banner.text(self.colour)),
-            LogFormat::Json => tracing::info!(
-                version = VERSION,
-                api = banner.url("/v1/orders"),
-                openapi = banner.url("/openapi.json"),
-                metrics = banner.url("/metrics"),
-                data = %banner.config.store.folder().display(),
-                durability = banner.durability.level,
-                durability_detail = banner.durability.detail,
-                simulated = ?banner.simulated(),
-                started_in_ms = banner.started_in.as_millis(),
-                "ready"
-            ),
+            LogFormat::Json => banner.events(),
         }
     }
 
@@ -106,11 +95,21 @@ impl Banner<'_> {
         format!("http://{address}{path}")
     }
 
-    /// Names of the processes whose work is simulated.
-    fn simulated(&self) -> Vec<&str> {
-        let processes = self.config.processes.iter();
-        let simulated = processes.filter(|process| process.is_simulated());
-        simulated.map(|process| &*process.name).collect()
+    fn events(&self) {
+        for warning in self.warnings() {
+            tracing::warn!("{warning}");
+        }
+        tracing::info!(
+            version = VERSION,
+            api = self.url("/v1/orders"),
+            openapi = self.url("/openapi.json"),
+            metrics = self.url("/metrics"),
+            data = %self.config.store.folder().display(),
+            durability = self.durability.level,
+            durability_detail = self.durability.detail,
+            started_in_ms = u64::try_from(self.started_in.as_millis()).unwrap_or(u64::MAX),
+            "ready"
+        );
     }
 
     fn text(&self, colour: Colour) -> String {

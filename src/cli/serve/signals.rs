@@ -3,12 +3,18 @@
 
 use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::notice::Notices;
 use crate::cli::exit;
+use crate::clock;
+
+/// Signals this soon after the first are the same one: `timeout` and some supervisors send it to the process
+/// and to its group.
+const ECHO: Duration = Duration::from_millis(100);
 
 /// The signals that end a server.
 pub struct Signals {
@@ -28,7 +34,13 @@ impl Signals {
         tokio::spawn(async move {
             either(&mut terminate, &mut interrupt).await;
             told.send_replace(true);
-            either(&mut terminate, &mut interrupt).await;
+            let first_at = clock::monotonic();
+            loop {
+                either(&mut terminate, &mut interrupt).await;
+                if first_at.elapsed() >= ECHO {
+                    break;
+                }
+            }
             notices.leaving();
             std::process::exit(exit::FAILURE.into());
         });

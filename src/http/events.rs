@@ -1,0 +1,182 @@
+//! Events: the history of one order, and the feed of all.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::Uri;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::ApiError;
+use super::parameters::Parameters;
+use super::{App, cursor, orders, render, schema};
+use crate::store::{EventPlace, EventView};
+
+/// Room that an event's answer needs, in bytes.
+const EVENT_SIZE_HINT: usize = 256;
+
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(feed))
+        .routes(routes!(history))
+}
+
+/// Something that happened to an order.
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// Its place in the feed; unique, and good as a cursor.
+    #[schema(example = "17-3")]
+    pub event_id: String,
+    /// What happened.
+    #[schema(example = "order.accepted")]
+    pub r#type: EventType,
+    /// Whose history.
+    #[schema(example = "019aa3f0-6c3b-7d52-8a55-2f3c1d9e0b7a")]
+    pub order_id: String,
+    /// The order's version after it.
+    #[schema(minimum = 1, example = 1)]
+    pub version: u32,
+    /// Where the order was afterwards.
+    pub status: schema::Status,
+    /// When.
+    #[schema(format = DateTime, example = "2026-11-21T03:24:10.123456Z")]
+    pub at: String,
+    /// The step it is about.
+    pub step: Option<String>,
+    /// The attempt it is about, from 1.
+    pub attempt: Option<u16>,
+    /// Why, for people.
+    pub reason: Option<String>,
+}
+
+/// What can happen to an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+pub enum EventType {
+    /// It was taken in and queued.
+    #[serde(rename = "order.accepted")]
+    Accepted,
+    /// It was taken in and starts later.
+    #[serde(rename = "order.scheduled")]
+    Scheduled,
+    /// Its start time came.
+    #[serde(rename = "order.ready")]
+    Ready,
+    /// An attempt of a step began.
+    #[serde(rename = "order.started")]
+    Started,
+    /// A step is done, the next one is queued.
+    #[serde(rename = "order.step_completed")]
+    StepCompleted,
+    /// An attempt failed and will be made again.
+    #[serde(rename = "order.retried")]
+    Retried,
+    /// The lease was lost or handed back.
+    #[serde(rename = "order.requeued")]
+    Requeued,
+    /// A step waits for an outside event.
+    #[serde(rename = "order.parked")]
+    Parked,
+    /// Attempts are used up.
+    #[serde(rename = "order.dead")]
+    Dead,
+    /// A person let it try again.
+    #[serde(rename = "order.replayed")]
+    Replayed,
+    /// Its steps are being undone.
+    #[serde(rename = "order.compensating")]
+    Compensating,
+    /// All steps are done.
+    #[serde(rename = "order.completed")]
+    Completed,
+    /// It was stopped.
+    #[serde(rename = "order.cancelled")]
+    Cancelled,
+    /// A step refused it.
+    #[serde(rename = "order.rejected")]
+    Rejected,
+    /// It was not begun in time.
+    #[serde(rename = "order.expired")]
+    Expired,
+}
+
+/// A page of events, oldest first.
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventPage {
+    /// The events.
+    pub data: Vec<Event>,
+    /// Whether there are more now.
+    pub has_more: bool,
+    /// Where to go on, now or later; null only if there is no event yet.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
+}
+
+/// Follow all orders
+///
+/// Every event of every order, oldest first, each exactly once. `next_cursor` is there even at the
+/// end of the feed: ask again with it to go on from there.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    tag = "events",
+    operation_id = "listEvents",
+    params(schema::EventParameters),
+    responses((status = 200, description = "A page of events.", body = EventPage))
+)]
+async fn feed(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
+    let (after, limit) = page(&uri)?;
+    let from = after.unwrap_or_default();
+    let events = app.store.events(from, limit + 1).await?;
+    Ok(orders::json(answer(&events, after, limit)))
+}
+
+/// Read an order's history
+///
+/// Everything that happened to the order, oldest first.
+#[utoipa::path(
+    get,
+    path = "/v1/orders/{id}/events",
+    tag = "events",
+    operation_id = "listOrderEvents",
+    params(("id" = String, Path, description = "The order's id."), schema::EventParameters),
+    responses((status = 200, description = "A page of the order's events.", body = EventPage))
+)]
+async fn history(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let id = orders::order_id(id)?;
+    let (after, limit) = page(&uri)?;
+    let mut events = app.store.history(&id).await?;
+    let events = events.as_mut().ok_or_else(ApiError::order_not_found)?;
+    if let Some(after) = after {
+        events.retain(|event| event.place > after);
+    }
+    Ok(orders::json(answer(events, after, limit)))
+}
+
+fn page(uri: &Uri) -> Result<(Option<EventPlace>, usize), ApiError> {
+    let mut parameters = Parameters::of(uri)?;
+    let (after, limit) = (parameters.after()?, parameters.limit()?);
+    parameters.end()?;
+    let after = after.map(|text| cursor::events(&text)).transpose()?;
+    Ok((after, limit))
+}
+
+/// A page of at most `limit` of the events, and where to go on.
+fn answer(events: &[EventView], after: Option<EventPlace>, limit: usize) -> Vec<u8> {
+    let shown = &events[..events.len().min(limit)];
+    let mut out = Vec::with_capacity(64 + shown.len() * EVENT_SIZE_HINT);
+    render::page(&mut out, shown, render::event);
+    let last = shown.last().map(|event| event.place).or(after);
+    let next = last.map(cursor::of_events);
+    render::page_end(&mut out, events.len() > limit, next.as_deref());
+    out
+}

@@ -1,0 +1,155 @@
+//! For whoever watches the server: is it alive, does it take orders, which version is it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+
+/// How long the engine may take to answer a question before it counts as stuck.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(livez))
+        .routes(routes!(readyz))
+        .routes(routes!(healthz))
+        .routes(routes!(version))
+}
+
+/// Whether the process runs.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Liveness {
+    /// Always `ok`.
+    #[schema(example = "ok")]
+    pub status: String,
+}
+
+/// Whether the server takes orders, and why not.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Readiness {
+    /// `ok` if every check is, otherwise `unready`.
+    #[schema(example = "ok")]
+    pub status: String,
+    /// Each check.
+    pub checks: Checks,
+}
+
+/// What readiness depends on; each is `ok` or says what is wrong.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Checks {
+    /// New orders are taken: the server is not shutting down.
+    #[schema(example = "ok")]
+    pub accepting: String,
+    /// The engine answers.
+    #[schema(example = "ok")]
+    pub engine: String,
+}
+
+/// Which orderd this is.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    /// Always `orderd`.
+    #[schema(example = "orderd")]
+    pub name: String,
+    /// Its version.
+    #[schema(example = "0.1.0")]
+    pub version: String,
+}
+
+/// Is the process alive?
+///
+/// Always 200 while the process runs, whatever state it is in.
+#[utoipa::path(
+    get,
+    path = "/livez",
+    tag = "operations",
+    operation_id = "livez",
+    responses((status = 200, description = "The process runs.", body = Liveness))
+)]
+async fn livez() -> Json<Liveness> {
+    Json(Liveness { status: ok() })
+}
+
+/// Are orders taken?
+///
+/// 503 while the server shuts down, or when its engine has ended.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operations",
+    operation_id = "readyz",
+    responses(
+        (status = 200, description = "Orders are taken.", body = Readiness),
+        (status = 503, description = "Orders are not taken.", body = Readiness)
+    )
+)]
+async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {
+    readiness(&app).await
+}
+
+/// Are orders taken? (alias)
+///
+/// The same as `/readyz`.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operations",
+    operation_id = "healthz",
+    responses(
+        (status = 200, description = "Orders are taken.", body = Readiness),
+        (status = 503, description = "Orders are not taken.", body = Readiness)
+    )
+)]
+async fn healthz(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {
+    readiness(&app).await
+}
+
+/// Which orderd is this?
+#[utoipa::path(
+    get,
+    path = "/version",
+    tag = "operations",
+    operation_id = "readVersion",
+    responses((status = 200, description = "Name and version.", body = Version))
+)]
+async fn version() -> Json<Version> {
+    Json(Version {
+        name: "orderd".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+fn ok() -> String {
+    "ok".to_owned()
+}
+
+async fn readiness(app: &App) -> (StatusCode, Json<Readiness>) {
+    let is_accepting = app.engine.is_accepting();
+    let engine = match tokio::time::timeout(ENGINE_PATIENCE, app.engine.stats()).await {
+        Ok(Some(_)) => ok(),
+        // A draining engine answers no questions any more, and that is no fault.
+        Ok(None) if !is_accepting => "draining".to_owned(),
+        Ok(None) => "ended".to_owned(),
+        Err(_) => "does not answer".to_owned(),
+    };
+    let is_ready = is_accepting && engine == "ok";
+    let accepting = if is_accepting { "ok" } else { "draining" }.to_owned();
+    let (code, status) = if is_ready {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unready")
+    };
+    let body = Readiness {
+        status: status.to_owned(),
+        checks: Checks { accepting, engine },
+    };
+    (code, Json(body))
+}

@@ -1,0 +1,221 @@
+//! `GET /metrics`: everything the engine and the HTTP floor count, as Prometheus text (format
+//! 0.0.4).
+//!
+//! Written by hand from one snapshot. The names are a promise: `docs/metrics.md` lists them, and a
+//! test compares.
+
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::error::NOSNIFF;
+use super::request_count::{CLASSES, RequestCount, Route};
+use crate::engine::{BUCKETS_US, Distribution, Stats};
+use crate::order::{Priority, StatusKind};
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+/// Microseconds in a second.
+const MICROS: f64 = 1_000_000.0;
+const WINDOWS: [&str; 3] = ["1s", "1m", "5m"];
+
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(metrics))
+}
+
+/// Read metrics
+///
+/// Prometheus text.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    operation_id = "readMetrics",
+    responses((status = 200, description = "Prometheus text.", body = String, content_type = "text/plain"))
+)]
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let mut page = Page::default();
+    page.one(
+        "build_info",
+        "gauge",
+        "Which orderd this is; always 1.",
+        |page| {
+            let version = ("version", env!("CARGO_PKG_VERSION"));
+            page.sample("build_info", &[version], 1);
+        },
+    );
+    requests(&mut page, &app.requests);
+    page.number("accepting", "gauge", "1 while new orders are taken.", {
+        u8::from(app.engine.is_accepting())
+    });
+    if let Some(stats) = app.engine.stats().await {
+        engine(&mut page, &stats);
+        let age = app.clock.now().micros_since(stats.started_at).max(0) as f64;
+        page.number(
+            "uptime_seconds",
+            "gauge",
+            "Since the engine started.",
+            age / MICROS,
+        );
+    }
+    ([(header::CONTENT_TYPE, TEXT), NOSNIFF], page.0).into_response()
+}
+
+/// Prometheus text in the making.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    /// One metric: what it is, and its samples.
+    fn one(&mut self, name: &str, kind: &str, help: &str, samples: impl FnOnce(&mut Self)) {
+        // Writing to memory does not fail, here and below.
+        let _ = writeln!(
+            self.0,
+            "# HELP orderd_{name} {help}\n# TYPE orderd_{name} {kind}"
+        );
+        samples(self);
+    }
+
+    /// Labels are ours and need no escapes.
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let _ = write!(self.0, "orderd_{name}");
+        for (at, (key, text)) in labels.iter().enumerate() {
+            let open = if at == 0 { '{' } else { ',' };
+            let _ = write!(self.0, "{open}{key}=\"{text}\"");
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{close} {value}");
+    }
+
+    /// A metric with one sample and no labels.
+    fn number(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.one(name, kind, help, |page| page.sample(name, &[], value));
+    }
+
+    /// A histogram; `unit` is how many of the measured units are one of the shown.
+    fn histogram(&mut self, name: &str, help: &str, unit: f64, measured: &Distribution) {
+        self.one(name, "histogram", help, |page| {
+            let bucket = format!("{name}_bucket");
+            for (end, count) in BUCKETS_US.iter().zip(&measured.buckets) {
+                let end = (*end as f64 / unit).to_string();
+                page.sample(&bucket, &[("le", &end)], count);
+            }
+            page.sample(&bucket, &[("le", "+Inf")], measured.count);
+            page.sample(&format!("{name}_sum"), &[], measured.sum as f64 / unit);
+            page.sample(&format!("{name}_count"), &[], measured.count);
+        });
+    }
+}
+
+fn requests(page: &mut Page, requests: &RequestCount) {
+    let (name, help) = (
+        "http_requests_total",
+        "Answered requests by route and status class.",
+    );
+    page.one(name, "counter", help, |page| {
+        for route in Route::ALL {
+            for (class, count) in CLASSES.into_iter().zip(requests.of(route)) {
+                page.sample(name, &[("route", route.name()), ("class", class)], count);
+            }
+        }
+    });
+}
+
+fn engine(page: &mut Page, stats: &Stats) {
+    page.one(
+        "orders",
+        "gauge",
+        "Orders by status and priority.",
+        |page| {
+            for status in StatusKind::ALL {
+                for priority in Priority::ALL {
+                    let number = priority.number().to_string();
+                    let labels = [("status", status.name()), ("priority", number.as_str())];
+                    page.sample("orders", &labels, stats.tally.of(status, priority));
+                }
+            }
+        },
+    );
+    let (name, help) = ("open_orders_max", "Most orders that may be open at once.");
+    page.number(name, "gauge", help, stats.open_orders_max);
+    let (name, help) = (
+        "refused_overloaded_total",
+        "Orders refused because there was no room.",
+    );
+    page.number(name, "counter", help, stats.refused_overloaded);
+    rates(
+        page,
+        "accepted_per_second",
+        "Orders accepted per second.",
+        stats.accepted_per_second,
+    );
+    rates(
+        page,
+        "completed_per_second",
+        "Orders completed per second.",
+        stats.completed_per_second,
+    );
+    times(page, stats);
+    let oldest = stats.oldest_waiting_us.unwrap_or(0) as f64 / MICROS;
+    let (name, help) = (
+        "oldest_waiting_seconds",
+        "How long the longest waiting order has been ready.",
+    );
+    page.number(name, "gauge", help, oldest);
+    let number = stats.shard.0.to_string();
+    let shard = [("shard", number.as_str())];
+    page.one("shard_epoch", "gauge", "Rises with each start.", |page| {
+        page.sample("shard_epoch", &shard, stats.epoch);
+    });
+    page.one("shard_position", "gauge", "The last commit.", |page| {
+        page.sample("shard_position", &shard, stats.position.0);
+    });
+    let (name, help) = (
+        "recovering",
+        "1 while open orders from before the start are being loaded.",
+    );
+    page.number(name, "gauge", help, u8::from(stats.is_recovering));
+}
+
+fn rates(page: &mut Page, name: &str, help: &str, rates: [f64; 3]) {
+    page.one(name, "gauge", help, |page| {
+        for (window, rate) in WINDOWS.into_iter().zip(rates) {
+            page.sample(name, &[("window", window)], rate);
+        }
+    });
+}
+
+fn times(page: &mut Page, stats: &Stats) {
+    let times = [
+        (
+            "accept_seconds",
+            "From arrival in the inbox to the answer.",
+            &stats.accept_time,
+        ),
+        (
+            "commit_seconds",
+            "How long commits took.",
+            &stats.commit_time,
+        ),
+        (
+            "queue_wait_seconds",
+            "From ready to started, of attempts.",
+            &stats.queue_wait,
+        ),
+        (
+            "processing_seconds",
+            "From first start to completion.",
+            &stats.processing_time,
+        ),
+    ];
+    for (name, help, measured) in times {
+        page.histogram(name, help, MICROS, measured);
+    }
+    let help = "How many orders commits touched.";
+    page.histogram("commit_orders", help, 1.0, &stats.commit_orders);
+}

@@ -1,0 +1,203 @@
+//! `GET /v1/stats`: the engine's picture of itself, for people and dashboards.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::Uri;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::code::Code;
+use super::error::ApiError;
+use super::parameters::Parameters;
+use crate::engine::{Distribution, Stats};
+use crate::order::{Priority, StatusKind};
+
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(stats))
+}
+
+/// Microseconds in a millisecond.
+const MICROS_PER_MILLI: f64 = 1_000.0;
+
+/// The state of the whole server.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StatsView {
+    /// How many orders there are.
+    pub orders: OrderCounts,
+    /// How fast orders move.
+    pub rates: Rates,
+    /// From first start to completion, of orders completed since the server started.
+    pub processing_time_ms: Spread,
+    /// From ready to started, of attempts since the server started.
+    pub queue_wait_ms: Spread,
+    /// How long the longest waiting order has been ready; null if none waits.
+    #[schema(required)]
+    pub oldest_waiting_ms: Option<u64>,
+    /// Since the server started.
+    pub uptime_seconds: u64,
+    /// The shard.
+    pub shard: ShardView,
+    /// How safe an answered order is.
+    pub durability: DurabilityView,
+}
+
+/// How many orders there are.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OrderCounts {
+    /// By status, all ten of them.
+    pub by_status: BTreeMap<String, i64>,
+    /// Open orders by priority.
+    pub by_priority: BTreeMap<String, i64>,
+    /// Orders that have not ended.
+    pub open: i64,
+    /// All orders ever accepted.
+    pub total: i64,
+}
+
+/// How fast orders move.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Rates {
+    /// Accepted.
+    pub accepted_per_second: Windows,
+    /// Completed.
+    pub completed_per_second: Windows,
+}
+
+/// A rate over the last second, minute and five minutes.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Windows {
+    /// Over the last second.
+    #[serde(rename = "1s")]
+    pub second: f64,
+    /// Over the last minute.
+    #[serde(rename = "1m")]
+    pub minute: f64,
+    /// Over the last five minutes.
+    #[serde(rename = "5m")]
+    pub five_minutes: f64,
+}
+
+/// How a time is spread, in milliseconds.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Spread {
+    /// How many were measured.
+    pub count: u64,
+    /// Mean.
+    pub average: f64,
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+/// The shard.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ShardView {
+    /// Its number.
+    pub number: u16,
+    /// Rises with each start.
+    pub epoch: i64,
+    /// Its last commit.
+    pub position: i64,
+    /// Whether open orders from before the start are still being loaded.
+    pub recovering: bool,
+}
+
+/// How safe an answered order is.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DurabilityView {
+    /// `disk`: survives power loss of the machine.
+    pub level: String,
+    /// The settings that this follows from.
+    pub detail: String,
+}
+
+/// Read statistics
+///
+/// One consistent picture between two turns of the engine.
+#[utoipa::path(
+    get,
+    path = "/v1/stats",
+    tag = "operations",
+    operation_id = "readStats",
+    responses((status = 200, description = "The state of the whole server.", body = StatsView))
+)]
+async fn stats(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<StatsView>, ApiError> {
+    Parameters::of(&uri)?.end()?;
+    let ended = || ApiError::new(Code::Draining, "the engine has ended");
+    let stats = app.engine.stats().await.ok_or_else(ended)?;
+    Ok(Json(view(&app, &stats)))
+}
+
+fn view(app: &App, stats: &Stats) -> StatsView {
+    let durability = app.store.durability();
+    let age = app.clock.now().max(stats.at);
+    StatsView {
+        orders: counts(stats),
+        rates: Rates {
+            accepted_per_second: windows(stats.accepted_per_second),
+            completed_per_second: windows(stats.completed_per_second),
+        },
+        processing_time_ms: spread(&stats.processing_time),
+        queue_wait_ms: spread(&stats.queue_wait),
+        oldest_waiting_ms: stats
+            .oldest_waiting_us
+            .map(|us| us.max(0).unsigned_abs() / 1_000),
+        uptime_seconds: age.micros_since(stats.started_at).max(0).unsigned_abs() / 1_000_000,
+        shard: ShardView {
+            number: stats.shard.0,
+            epoch: stats.epoch,
+            position: stats.position.0,
+            recovering: stats.is_recovering,
+        },
+        durability: DurabilityView {
+            level: durability.level.to_owned(),
+            detail: durability.detail,
+        },
+    }
+}
+
+fn counts(stats: &Stats) -> OrderCounts {
+    let tally = &stats.tally;
+    let by_status =
+        StatusKind::ALL.map(|status| (status.name().to_owned(), tally.by_status(status)));
+    let by_priority = Priority::ALL.map(|priority| {
+        let open = tally.open_by_priority(priority);
+        (priority.number().to_string(), open)
+    });
+    OrderCounts {
+        total: by_status.iter().map(|(_, count)| count).sum(),
+        by_status: by_status.into(),
+        by_priority: by_priority.into(),
+        open: tally.open(),
+    }
+}
+
+fn windows([second, minute, five_minutes]: [f64; 3]) -> Windows {
+    let [second, minute, five_minutes] =
+        [second, minute, five_minutes].map(|rate| (rate * 1_000.0).round() / 1_000.0);
+    Windows {
+        second,
+        minute,
+        five_minutes,
+    }
+}
+
+fn spread(measured: &Distribution) -> Spread {
+    let millis = |micros: u64| micros as f64 / MICROS_PER_MILLI;
+    Spread {
+        count: measured.count,
+        average: measured.average().round() / MICROS_PER_MILLI,
+        p50: millis(measured.p50),
+        p95: millis(measured.p95),
+        p99: millis(measured.p99),
+    }
+}
