@@ -48,7 +48,8 @@ const fn forged(
 const JOURNAL: [Damage; 5] = [
     plain(
         "UPDATE journal SET entries = replace(entries, '\"completed\"', '\"rejected\"')
-          WHERE position = (SELECT max(position) FROM journal WHERE entries LIKE '%\"completed\"%')",
+          WHERE position = (
+           SELECT max(position) FROM journal WHERE entries LIKE '%\"completed\"%')",
         Check::HashChain,
         ("journal", "*"),
         "does not follow",
@@ -198,7 +199,8 @@ const REST: [Damage; 8] = [
         "UPDATE journal SET entries = json_set(entries, '$[#]', json((
            SELECT e.value FROM json_each(entries) e
             WHERE e.value ->> 2 = 'completed' LIMIT 1)))
-          WHERE position = (SELECT max(position) FROM journal WHERE entries LIKE '%\"completed\"%')",
+          WHERE position = (
+           SELECT max(position) FROM journal WHERE entries LIKE '%\"completed\"%')",
         Check::EndedOnce,
         ("journal", "*"),
         "completed after it ended as completed",
@@ -212,7 +214,8 @@ const LEASES: [Damage; 2] = [
            SELECT json_group_array(CASE WHEN e.value ->> 2 = 'completed'
                     THEN json_set(e.value, '$[8]', 1) ELSE json(e.value) END)
              FROM json_each(entries) e)
-          WHERE position = (SELECT max(position) FROM journal WHERE entries LIKE '%\"completed\"%')",
+          WHERE position = (
+           SELECT max(position) FROM journal WHERE entries LIKE '%\"completed\"%')",
         Check::Leases,
         ("journal", "*"),
         "completed under lease 1, it has",
@@ -222,7 +225,8 @@ const LEASES: [Damage; 2] = [
            SELECT json_group_array(CASE WHEN e.value ->> 2 = 'started'
                     THEN json_set(e.value, '$[8]', 2) ELSE json(e.value) END)
              FROM json_each(entries) e)
-          WHERE position = (SELECT max(position) FROM journal WHERE entries LIKE '%\"completed\"%')",
+          WHERE position = (
+           SELECT max(position) FROM journal WHERE entries LIKE '%\"completed\"%')",
         Check::Leases,
         ("journal", "*"),
         "lease 2 is given after",
