@@ -132,7 +132,7 @@ fn ok() -> String {
 }
 
 async fn readiness(app: &App) -> (StatusCode, Json<Readiness>) {
-    let is_accepting = app.engine.is_accepting();
+    let is_accepting = app.is_accepting();
     let engine = match tokio::time::timeout(ENGINE_PATIENCE, app.engine.stats()).await {
         Ok(Some(_)) => ok(),
         // A draining engine answers no questions any more, and that is no fault.

@@ -51,7 +51,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     );
     requests(&mut page, &app.requests);
     page.number("accepting", "gauge", "1 while new orders are taken.", {
-        u8::from(app.engine.is_accepting())
+        u8::from(app.is_accepting())
     });
     if let Some(stats) = app.engine.stats().await {
         engine(&mut page, &stats);

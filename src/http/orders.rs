@@ -92,8 +92,13 @@ async fn end_or_now(
     end: oneshot::Receiver<OrderState>,
     patience: Duration,
 ) -> OrderState {
-    if let Ok(Ok(state)) = tokio::time::timeout(patience, end).await {
-        return state;
+    let mut draining = app.draining.subscribe();
+    tokio::select! {
+        biased;
+        Ok(state) = end => return state,
+        () = tokio::time::sleep(patience) => {}
+        _ = draining.wait_for(|is_draining| *is_draining) => {}
+        else => {}
     }
     // The order is accepted whatever this read says, so the state of its acceptance is a true
     // answer too.
