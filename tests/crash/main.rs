@@ -3,6 +3,12 @@
 //!
 //! `ORDERD_CRASH_CYCLES=n` makes n cycles; `scripts/crash` runs a campaign in release mode.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure is how a test tells"
+)]
+
 mod campaign;
 mod http;
 mod ledger;
