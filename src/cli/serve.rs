@@ -24,7 +24,7 @@ use super::exit::{self, Failure};
 use crate::clock::{self, Clock, SystemClock};
 use crate::config::{Config, Flag};
 use crate::engine::{self, Engine, StartError};
-use crate::http::{self, App, BodyBudget, Front, RequestCount};
+use crate::http::{self, App, BodyBudget, Front, Parts};
 use crate::order::ShardNumber;
 use crate::shard::Allowances;
 use crate::store::{self, Store, StoreError};
@@ -86,8 +86,8 @@ impl Arguments {
 ///
 /// # Errors
 ///
-/// [`Failure`] with its code: the configuration is wrong, the port or the data folder cannot be had, the
-/// store is of a newer orderd, or the store failed while serving.
+/// [`Failure`] with its code: the configuration is wrong, the port or the data folder cannot be
+/// had, the store is of a newer orderd, or the store failed while serving.
 pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
     let config = globals.config(arguments.flags(globals.json))?;
     let wants_colour = !globals.no_color && stderr().is_terminal() && !globals.is_dumb_terminal();
@@ -112,8 +112,8 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
     served.map(|()| exit::OK)
 }
 
-/// Serves on a listener until `shutdown` resolves, then answers what is in flight, lets the engine finish,
-/// and returns when everything that was accepted is on disk.
+/// Serves on a listener until `shutdown` resolves, then answers what is in flight, lets the engine
+/// finish, and returns when everything that was accepted is on disk.
 ///
 /// # Errors
 ///
@@ -132,15 +132,14 @@ pub async fn serve(
     let request_id_prefix = random.next_u32();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let engine = start_engine(config, &store, &clock, random)?;
-    let app = App {
+    let app = App::new(Parts {
         engine: engine.handle(),
         store: Arc::clone(&store),
         processes: engine.processes(),
         clock,
         bodies: BodyBudget::new(http::BODY_BUDGET_BYTES, config.server.body_timeout),
-        requests: Arc::new(RequestCount::default()),
         request_id_prefix,
-    };
+    });
     notices.banner(&Banner {
         address,
         config,
@@ -222,7 +221,8 @@ async fn finish(engine: Engine, notices: Notices) -> anyhow::Result<()> {
         }
         Err(error) => {
             let message = format!(
-                "the store failed, so the server had to end: {error}; every order that was answered for \
+                "the store failed, so the server had to end: {error}; every order that was \
+                 answered for \
                  is safe; look after the disk, then start again"
             );
             Err(Failure::new(exit::STORE_FAILED, message).into())
