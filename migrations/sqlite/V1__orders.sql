@@ -67,7 +67,7 @@ CREATE TABLE orders (
   -- processing: number of the lease; with the epoch of its journal row it is the fence.
   lease           INTEGER CHECK ((lease IS NOT NULL) = (status = 3)),
   -- compensating: the final status it is on its way to.
-  target          INTEGER CHECK ((target IS NOT NULL) = (status = 6)),
+  target          INTEGER CHECK ((target IS NOT NULL) = (status = 6) AND target IN (8, 9, 10)),
   -- final: when it ended.
   ended_at        INTEGER CHECK ((ended_at IS NOT NULL) = (status >= 7)),
   -- Why it is where it is, for people.

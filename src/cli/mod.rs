@@ -12,6 +12,7 @@ pub mod output;
 pub mod response;
 pub mod seed;
 pub mod serve;
+pub mod verify;
 pub mod version;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ Examples:
   orderd orders create --customer ada --item tea:2:4.50 --total '9.00 EUR'
   orderd orders watch ORDER_ID        follow one until it has ended
   orderd load --connections 64        how much does it take?
+  orderd verify                       prove that what is stored is whole
   orderd config template > orderd.toml";
 
 const AFTER: &str = "\
@@ -102,6 +104,7 @@ enum Command {
     Orders(orders::Arguments),
     Seed(seed::Arguments),
     Load(Box<load::Arguments>),
+    Verify(verify::Arguments),
     Config(config::Arguments),
     Completions(completions::Arguments),
     /// Print which orderd this is
@@ -129,6 +132,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Orders(arguments)) => orders::run(arguments, globals),
         Some(Command::Seed(arguments)) => seed::run(arguments),
         Some(Command::Load(arguments)) => load::run(arguments),
+        Some(Command::Verify(arguments)) => verify::run(arguments, globals),
         Some(Command::Config(arguments)) => config::run(arguments, globals),
         Some(Command::Completions(arguments)) => completions::run(arguments, Cli::command()),
         Some(Command::Version) => version::run(globals.json),

@@ -24,6 +24,8 @@ use tokio::sync::watch;
 pub use handle::{Accepted, Handle, SubmitError};
 pub use inbox::Answer;
 use inbox::Inbox;
+use recovery::{Pages, Reader};
+pub use run::Turns;
 pub use stats::{BUCKETS_US, Distribution, Stats};
 
 use crate::clock::Clock;
@@ -92,27 +94,11 @@ impl Engine {
     /// Opens the shard, so that whoever had it before is fenced, and starts working. New orders are
     /// taken at once; open orders from before are loaded meanwhile.
     pub fn start(start: Start) -> Result<Self, StartError> {
-        let opening = start.store.open_shard(start.shard)?;
-        let processes = Processes::new(start.processes, opening.definitions.clone())?;
-        let processes = Arc::new(processes);
-        let settings = ShardSettings {
-            shard: start.shard,
-            open_orders_max: start.settings.open_orders_max,
-            allowances: start.settings.allowances,
-        };
-        let shard = Shard::new(settings, &opening, Arc::clone(&processes), start.random);
-        let inbox = Arc::new(Inbox::default());
-        let pages = recovery::start(Arc::clone(&start.store), start.shard, opening.last_seq)
-            .map_err(StartError::Thread)?;
-        let turns = run::Turns::new(run::Parts {
-            store: start.store,
-            clock: start.clock,
-            shard,
-            shard_number: start.shard,
-            open_orders_max: start.settings.open_orders_max,
-            inbox: Arc::clone(&inbox),
-            pages,
-        });
+        let Opened {
+            handle,
+            processes,
+            turns,
+        } = open(start, |reader| Pages::ahead(reader))?;
         let (alive, ended) = watch::channel(());
         let thread = std::thread::Builder::new()
             .name("engine".into())
@@ -123,11 +109,19 @@ impl Engine {
             });
         let thread = thread.map_err(StartError::Thread)?;
         Ok(Self {
-            handle: Handle::new(inbox),
+            handle,
             processes,
             ended,
             thread,
         })
+    }
+
+    /// The same engine without its thread, for a simulation: whoever has the `Turns` decides when
+    /// each turn is taken. A turn brings back at most `page` open orders from before the start.
+    pub fn by_hand(start: Start, page: usize) -> Result<(Handle, Turns), StartError> {
+        let pages = |reader: Reader| Ok(Pages::AsAsked(reader.in_pages_of(page)));
+        let opened = open(start, pages)?;
+        Ok((opened.handle, opened.turns))
     }
 
     /// For sending commands.
@@ -153,4 +147,43 @@ impl Engine {
         };
         self.thread.join().map_err(panicked)?
     }
+}
+
+/// An engine that is ready for its first turn.
+struct Opened {
+    handle: Handle,
+    processes: Arc<Processes>,
+    turns: Turns,
+}
+
+fn open(
+    start: Start,
+    pages: impl FnOnce(Reader) -> std::io::Result<Pages>,
+) -> Result<Opened, StartError> {
+    let opening = start.store.open_shard(start.shard)?;
+    let processes = Processes::new(start.processes, opening.definitions.clone())?;
+    let processes = Arc::new(processes);
+    let settings = ShardSettings {
+        shard: start.shard,
+        open_orders_max: start.settings.open_orders_max,
+        allowances: start.settings.allowances,
+    };
+    let shard = Shard::new(settings, &opening, Arc::clone(&processes), start.random);
+    let inbox = Arc::new(Inbox::default());
+    let reader = Reader::new(Arc::clone(&start.store), start.shard, opening.last_seq);
+    let turns = Turns::new(run::Parts {
+        store: start.store,
+        clock: start.clock,
+        shard,
+        shard_number: start.shard,
+        open_orders_max: start.settings.open_orders_max,
+        inbox: Arc::clone(&inbox),
+        pages: pages(reader).map_err(StartError::Thread)?,
+    });
+    let handle = Handle::new(inbox);
+    Ok(Opened {
+        handle,
+        processes,
+        turns,
+    })
 }

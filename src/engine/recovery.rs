@@ -2,10 +2,10 @@
 //! taken.
 //!
 //! Reads on a thread of its own; the engine takes one page in a turn, so that answers do not wait
-//! for it.
+//! for it. An engine that is driven by hand reads a page in each turn instead.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 use crate::order::{OpenOrder, Seq, ShardNumber};
 use crate::store::{Store, StoreError};
@@ -15,32 +15,86 @@ const PAGE: usize = 4_096;
 /// Pages that wait to be taken.
 const PAGES_MAX: usize = 2;
 
-/// A page of open orders, or why there is none.
-pub(super) type Pages = Receiver<Result<Vec<OpenOrder>, StoreError>>;
+type Page = Result<Vec<OpenOrder>, StoreError>;
 
-/// Reads all open orders of the shard up to `last`, in the background. The channel ends after the
-/// last page, or after an error.
-pub(super) fn start(
-    store: Arc<dyn Store>,
-    shard: ShardNumber,
-    last: Seq,
-) -> std::io::Result<Pages> {
-    let (sender, pages) = sync_channel(PAGES_MAX);
-    let read = move || {
-        let mut after = Seq(shard.base());
-        loop {
-            let page = store.open_orders(after, last, PAGE);
-            let next = page.as_ref().ok().filter(|page| page.len() == PAGE);
-            let next = next.and_then(|page| page.last()).map(|order| order.seq);
-            let is_taken = sender.send(page).is_ok();
-            match next {
-                Some(seq) if is_taken => after = seq,
-                _ => break,
-            }
+/// Where pages come from.
+pub(super) enum Pages {
+    /// A thread that reads ahead.
+    Ahead(Receiver<Page>),
+    /// The store, when they are asked for.
+    AsAsked(Reader),
+}
+
+/// What became of asking for a page.
+pub(super) enum Taken {
+    /// Here it is.
+    Page(Page),
+    /// None is there yet.
+    NotYet,
+    /// The last one was taken.
+    End,
+}
+
+impl Pages {
+    /// Reads ahead in the background.
+    pub(super) fn ahead(mut reader: Reader) -> std::io::Result<Self> {
+        let (sender, pages) = sync_channel(PAGES_MAX);
+        let read = move || while reader.next().is_some_and(|page| sender.send(page).is_ok()) {};
+        std::thread::Builder::new()
+            .name("recovery".into())
+            .spawn(read)?;
+        Ok(Self::Ahead(pages))
+    }
+
+    /// The next page, if it is there. Waits only if it is read as asked.
+    pub(super) fn take(&mut self) -> Taken {
+        match self {
+            Self::Ahead(pages) => match pages.try_recv() {
+                Ok(page) => Taken::Page(page),
+                Err(TryRecvError::Empty) => Taken::NotYet,
+                Err(TryRecvError::Disconnected) => Taken::End,
+            },
+            Self::AsAsked(reader) => reader.next().map_or(Taken::End, Taken::Page),
         }
-    };
-    std::thread::Builder::new()
-        .name("recovery".into())
-        .spawn(read)?;
-    Ok(pages)
+    }
+}
+
+/// Reads all open orders of a shard up to a sequence number; ends after the last page, or after an
+/// error.
+pub(super) struct Reader {
+    store: Arc<dyn Store>,
+    page: usize,
+    after: Seq,
+    last: Seq,
+    is_done: bool,
+}
+
+impl Reader {
+    pub(super) fn new(store: Arc<dyn Store>, shard: ShardNumber, last: Seq) -> Self {
+        Self {
+            store,
+            page: PAGE,
+            after: Seq(shard.base()),
+            last,
+            is_done: false,
+        }
+    }
+
+    /// The same with so many orders on a page.
+    pub(super) fn in_pages_of(self, page: usize) -> Self {
+        Self { page, ..self }
+    }
+
+    fn next(&mut self) -> Option<Page> {
+        if self.is_done {
+            return None;
+        }
+        let page = self.store.open_orders(self.after, self.last, self.page);
+        let full = page.as_ref().ok().filter(|page| page.len() == self.page);
+        match full.and_then(|page| page.last()) {
+            Some(order) => self.after = order.seq,
+            None => self.is_done = true,
+        }
+        Some(page)
+    }
 }

@@ -3,17 +3,17 @@
 //! Runs on one thread until it is drained, fenced, or the fate of a commit is unknown. It never
 //! goes on after an unknown fate: what is on disk then decides, at the next start.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 use super::inbox::{Command, Inbox};
 use super::meter::{Rate, Spread};
-use super::recovery::Pages;
+use super::recovery::{Pages, Taken};
 use super::replies::Replies;
 use super::{Stats, SubmitError};
 use crate::clock::{self, Clock, Timestamp};
-use crate::order::{Commit, NewOrder, Receipt, ShardNumber, StatusKind};
+use crate::order::{Commit, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind};
 use crate::shard::{Overloaded, Shard};
 use crate::store::{Store, StoreError};
 
@@ -37,9 +37,11 @@ pub(super) struct Parts {
     pub(super) pages: Pages,
 }
 
-/// The engine's thread.
-pub(super) struct Turns {
+/// An engine turn by turn: what its thread runs, and what a simulation drives by hand.
+pub struct Turns {
     parts: Parts,
+    /// Commands that were taken and wait for room in a commit.
+    backlog: std::vec::IntoIter<Command>,
     replies: Replies,
     meters: Meters,
     /// Never goes back, whatever the wall clock does.
@@ -79,6 +81,7 @@ impl Turns {
         let replies = Replies::default();
         Self {
             parts,
+            backlog: Vec::new().into_iter(),
             replies,
             meters,
             now,
@@ -90,39 +93,61 @@ impl Turns {
 
     /// Runs until drained (`Ok`), or until the store ends it.
     pub(super) fn run(mut self) -> Result<(), StoreError> {
-        let mut arrived = Vec::new();
-        let mut backlog = Vec::new().into_iter();
-        let end = loop {
-            let patience = if backlog.len() > 0 {
-                Duration::ZERO
-            } else {
-                self.patience()
-            };
-            let mut is_open = true;
-            if backlog.len() == 0 {
-                is_open = self.parts.inbox.take(&mut arrived, patience);
-                backlog = std::mem::take(&mut arrived).into_iter();
+        loop {
+            let patience = self.patience();
+            if self.turn(patience)?.is_break() {
+                return Ok(());
             }
-            self.now = self.now.max(self.parts.clock.now());
-            self.recover();
-            self.decide(&mut backlog);
+        }
+    }
+
+    /// One turn, waiting at most `patience` for input: drain, decide, commit, release. `Break` once
+    /// everything is drained; after that, or after an error, there must be no other.
+    pub fn turn(&mut self, patience: Duration) -> Result<ControlFlow<()>, StoreError> {
+        let mut is_open = true;
+        if self.backlog.len() == 0 {
+            let mut arrived = Vec::new();
+            is_open = self.parts.inbox.take(&mut arrived, patience);
+            self.backlog = arrived.into_iter();
+        }
+        self.now = self.now.max(self.parts.clock.now());
+        let turned = self.recover().and_then(|()| {
+            self.decide();
             if is_open {
                 self.parts.shard.advance(self.now);
             }
-            if let Err(error) = self.commit() {
-                break Err(error);
-            }
-            self.parts.store.tidy_up();
-            if !is_open && backlog.len() == 0 {
-                break Ok(());
-            }
-        };
-        self.leave(backlog);
-        end
+            self.commit()
+        });
+        if let Err(error) = turned {
+            self.leave();
+            return Err(error);
+        }
+        self.parts.store.tidy_up();
+        if !is_open && self.backlog.len() == 0 {
+            self.leave();
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// When the next turn is due if nothing arrives; `None`: not before something does.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        if self.is_recovering || self.was_refused || self.backlog.len() > 0 {
+            return Some(self.now);
+        }
+        self.parts.shard.next_deadline(self.now)
+    }
+
+    /// Whether open orders from before the start are still being loaded.
+    pub fn is_recovering(&self) -> bool {
+        self.is_recovering
     }
 
     /// How long to wait for input at most.
     fn patience(&self) -> Duration {
+        if self.backlog.len() > 0 {
+            return Duration::ZERO;
+        }
         if self.was_refused {
             return REFUSED_PATIENCE;
         }
@@ -140,37 +165,43 @@ impl Turns {
         })
     }
 
-    /// Takes one page of open orders from before the start.
-    fn recover(&mut self) {
+    /// Takes one page of open orders from before the start. A page that cannot be read ends the
+    /// engine: going on without those orders would forget them.
+    fn recover(&mut self) -> Result<(), StoreError> {
         if !self.is_recovering {
-            return;
+            return Ok(());
         }
-        match self.parts.pages.try_recv() {
-            Ok(Ok(page)) => {
-                for order in &page {
-                    if !self.parts.shard.recover(order, self.now) {
-                        let (process, version) = (&order.process, order.process_version);
-                        tracing::error!(
-                            seq = order.seq.0, %process, version, step = %order.state.step,
-                            "an open order pins a process that is not known; it stays as it is"
-                        );
-                    }
-                }
+        match self.parts.pages.take() {
+            Taken::Page(page) => {
+                let page = page.inspect_err(|error| {
+                    tracing::error!(%error, "open orders cannot be loaded; the engine stops");
+                })?;
+                page.iter().for_each(|order| self.take_back(order));
             }
-            Ok(Err(error)) => tracing::error!(%error, "open orders could not all be loaded"),
-            Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => {
+            Taken::NotYet => {}
+            Taken::End => {
                 self.is_recovering = false;
                 let open_orders = self.parts.shard.open_orders();
                 tracing::debug!(open_orders, "open orders from before the start are loaded");
             }
         }
+        Ok(())
+    }
+
+    fn take_back(&mut self, order: &OpenOrder) {
+        if !self.parts.shard.recover(order, self.now) {
+            let (process, version) = (&order.process, order.process_version);
+            tracing::error!(
+                seq = order.seq.0, %process, version, step = %order.state.step,
+                "an open order pins a process that is not known; it stays as it is"
+            );
+        }
     }
 
     /// Lets the shard decide about what has arrived, until the commit is large enough.
-    fn decide(&mut self, backlog: &mut std::vec::IntoIter<Command>) {
+    fn decide(&mut self) {
         while self.parts.shard.commit().created.len() < CREATED_MAX {
-            match backlog.next() {
+            match self.backlog.next() {
                 None => break,
                 Some(Command::Stats { reply }) => drop(reply.send(self.stats())),
                 Some(Command::Submit {
@@ -214,6 +245,7 @@ impl Turns {
         if self.parts.shard.commit().is_empty() {
             // Batches of refused items wait for nothing.
             self.replies.release(Vec::new(), |_| {});
+            self.was_refused = false;
             return Ok(());
         }
         let began_at = clock::monotonic();
@@ -282,7 +314,7 @@ impl Turns {
     }
 
     fn stats(&mut self) -> Stats {
-        let (shard, meters, now) = (&self.parts.shard, &mut self.meters, self.now);
+        let (shard, meters, now) = (&mut self.parts.shard, &mut self.meters, self.now);
         Stats {
             at: now,
             started_at: meters.started_at,
@@ -307,11 +339,11 @@ impl Turns {
     }
 
     /// Answers whoever is still in the inbox: nothing of theirs was touched.
-    fn leave(&mut self, backlog: std::vec::IntoIter<Command>) {
+    fn leave(&mut self) {
         self.parts.inbox.close();
         let mut late = Vec::new();
         self.parts.inbox.take(&mut late, Duration::ZERO);
-        for command in backlog.chain(late) {
+        for command in self.backlog.by_ref().chain(late) {
             match command {
                 Command::Submit { reply, .. } => drop(reply.send(Err(SubmitError::Draining))),
                 Command::SubmitBatch { orders, reply, .. } => {

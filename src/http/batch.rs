@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use super::body::{BATCH_BYTES_MAX, MediaType, media_type};
 use super::code::Code;
 use super::error::ApiError;
+use super::parameters::Parameters;
 use super::wire::{CODED, OrderBody};
 use super::{App, diagnosis, orders, render, schema, wire};
 use crate::engine;
@@ -56,10 +57,15 @@ pub type Read = Result<NewOrder, ApiError>;
             (String = "application/x-ndjson")
         )
     ),
-    responses((status = 200, description = "What became of each order.", body = schema::BatchResults))
+    responses((
+        status = 200,
+        description = "What became of each order.",
+        body = schema::BatchResults
+    ))
 )]
 async fn create_batch(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
+    Parameters::none(&head.uri)?;
     let media_type = media_type(&head.headers)?;
     let body = app.bodies.read(body, BATCH_BYTES_MAX).await?;
     let read = if body.bytes.len() > INLINE_BYTES_MAX {

@@ -65,7 +65,12 @@ impl BodyBudget {
             .map_or(limit, |upper| limit.min(upper as usize));
         let room = if expected > SMALL_BYTES {
             let units = u32::try_from(expected.div_ceil(BUDGET_UNIT)).unwrap_or(u32::MAX);
-            self.room.clone().acquire_many_owned(units).await.ok()
+            let room = self.room.clone().acquire_many_owned(units);
+            let room = within(self.timeout, room).await;
+            // The semaphore is never closed.
+            Some(room.and_then(Result::ok).ok_or_else(|| {
+                ApiError::new(Code::Overloaded, "too many large bodies are being read")
+            })?)
         } else {
             None
         };
@@ -156,5 +161,101 @@ pub(super) fn media_type(headers: &HeaderMap) -> Result<MediaType, ApiError> {
     } else {
         let detail = "the body must be JSON; with curl add -H 'Content-Type: application/json'";
         Err(ApiError::new(Code::UnsupportedMediaType, detail))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io;
+    use std::pin::Pin;
+    use std::task::Context;
+
+    use axum::http::HeaderValue;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_millis(50);
+
+    /// A body that comes in pieces, does not say how long it is, and perhaps never ends.
+    struct Pieces {
+        left: VecDeque<&'static str>,
+        ends: bool,
+    }
+
+    impl HttpBody for Pieces {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+            match self.left.pop_front() {
+                Some(piece) => Poll::Ready(Some(Ok(Frame::data(Bytes::from(piece))))),
+                None if self.ends => Poll::Ready(None),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    fn pieces(left: &[&'static str], ends: bool) -> Body {
+        let left = left.iter().copied().collect();
+        Body::new(Pieces { left, ends })
+    }
+
+    async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Code> {
+        let read = BodyBudget::new(0, TIMEOUT).read(body, limit).await;
+        read.map(|body| body.bytes.to_vec())
+            .map_err(|error| error.code())
+    }
+
+    #[tokio::test]
+    async fn a_body_may_have_exactly_the_limit() {
+        let too_large = Err(Code::BodyTooLarge);
+        assert_eq!(read(Body::from("12345"), 5).await.unwrap(), b"12345");
+        assert_eq!(read(Body::from("123456"), 5).await, too_large);
+        assert_eq!(read(Body::empty(), 5).await.unwrap(), b"");
+        let body = pieces(&["12", "", "345"], true);
+        assert_eq!(read(body, 5).await.unwrap(), b"12345");
+        let body = pieces(&["12", "345", "6"], true);
+        assert_eq!(read(body, 5).await, too_large);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_given_up() {
+        for begun in [&[][..], &["12"]] {
+            let body = pieces(begun, false);
+            assert_eq!(read(body, 5).await, Err(Code::RequestTimeout));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_body_waits_for_room_but_not_for_ever() {
+        let bodies = BodyBudget::new(0, TIMEOUT);
+        let large = || Body::from(vec![b' '; BATCH_BYTES_MAX]);
+        let first = bodies.read(large(), BATCH_BYTES_MAX).await.ok().unwrap();
+        let second = bodies.read(large(), BATCH_BYTES_MAX).await;
+        assert_eq!(second.err().unwrap().code(), Code::Overloaded);
+        let small = bodies.read(Body::from("x"), 5).await;
+        assert!(small.is_ok());
+        drop(first);
+        assert!(bodies.read(large(), BATCH_BYTES_MAX).await.is_ok());
+    }
+
+    #[test]
+    fn the_media_type_is_read_leniently() {
+        let read = |value: &'static str| {
+            let value = (header::CONTENT_TYPE, HeaderValue::from_static(value));
+            media_type(&HeaderMap::from_iter([value])).map_err(|error| error.code())
+        };
+        assert_eq!(
+            read("Application/JSON ; charset=utf-8"),
+            Ok(MediaType::Json)
+        );
+        assert_eq!(read("application/x-ndjson"), Ok(MediaType::Lines));
+        assert_eq!(read(""), Err(Code::UnsupportedMediaType));
+        assert_eq!(read("text/json"), Err(Code::UnsupportedMediaType));
     }
 }

@@ -323,4 +323,20 @@ mod tests {
         let unique: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(unique.len(), names.len());
     }
+
+    #[test]
+    fn the_documented_codes_are_these() {
+        let document = include_str!("../../docs/errors.md");
+        let rows = document.lines().filter_map(|line| line.strip_prefix("| `"));
+        let documented: Vec<_> = rows.filter_map(|row| row.split('`').next()).collect();
+        let names = CODES.iter().map(|entry| entry.name);
+        let coded: Vec<_> = names
+            .chain(FIELD_CODES.iter().map(|field| field.0))
+            .collect();
+        assert_eq!(documented, coded);
+        for entry in CODES {
+            let row = format!("| `{}` | {} | {} |", entry.name, entry.status, entry.title);
+            assert!(document.contains(&row), "{row}");
+        }
+    }
 }

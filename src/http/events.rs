@@ -1,4 +1,6 @@
 //! Events: the history of one order, and the feed of all.
+//!
+//! Reads only, from the journal; pages are bounded, and a cursor says where the next one begins.
 
 use std::sync::Arc;
 

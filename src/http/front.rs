@@ -26,7 +26,7 @@ use tower::Service;
 use super::App;
 use super::code::Code;
 use super::error::ApiError;
-use super::request_count::Route;
+use super::request_count::{RequestCount, Route};
 use crate::clock;
 
 /// Longest path and query, in bytes.
@@ -45,7 +45,8 @@ pub struct Front {
 }
 
 struct Shared {
-    app: Arc<App>,
+    request_id_prefix: u32,
+    requests: Arc<RequestCount>,
     last_request: AtomicU64,
 }
 
@@ -53,7 +54,8 @@ impl Front {
     /// The API over this app.
     pub fn new(app: Arc<App>) -> Self {
         let shared = Shared {
-            app: Arc::clone(&app),
+            request_id_prefix: app.request_id_prefix,
+            requests: Arc::clone(&app.requests),
             last_request: AtomicU64::new(0),
         };
         Self {
@@ -74,7 +76,7 @@ impl Shared {
             }
         }
         let number = self.last_request.fetch_add(1, Ordering::Relaxed) + 1;
-        let bits = (u128::from(self.app.request_id_prefix) << 48) | u128::from(number & MASK_48);
+        let bits = (u128::from(self.request_id_prefix) << 48) | u128::from(number & MASK_48);
         let text: Vec<u8> = (0..20)
             .map(|at| b"0123456789abcdef"[(bits >> (76 - 4 * at)) as usize & 15])
             .collect();
@@ -134,8 +136,8 @@ impl hyper::service::Service<Request<Incoming>> for Front {
         let request_id = self.shared.request_id(request.headers());
         let refused = refusal(method, uri, request.headers());
         let progress = match refused {
-            Some(error) => Progress::Refused(error),
-            None => Progress::Running(self.router.clone().call(request)),
+            Some(error) => Err(error),
+            None => Ok(self.router.clone().call(request)),
         };
         Answer {
             progress,
@@ -156,10 +158,8 @@ pub struct Answer {
     shared: Arc<Shared>,
 }
 
-enum Progress {
-    Refused(ApiError),
-    Running(RouteFuture<Infallible>),
-}
+/// The route at work, or why no route gets the request.
+type Progress = Result<RouteFuture<Infallible>, ApiError>;
 
 struct Log {
     started: Instant,
@@ -172,8 +172,8 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut response = match &mut self.progress {
-            Progress::Refused(error) => error.clone().into_response(),
-            Progress::Running(route) => {
+            Err(error) => error.clone().into_response(),
+            Ok(route) => {
                 // A future that has panicked is never polled again, so nobody sees its broken
                 // state.
                 let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(route).poll(context)));
@@ -192,7 +192,7 @@ impl Future for Answer {
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, self.request_id.clone());
         let status = response.status();
-        self.shared.app.requests.count(self.route, status.as_u16());
+        self.shared.requests.count(self.route, status.as_u16());
         if let Some(log) = &self.log {
             tracing::debug!(
                 request_id = ?self.request_id,
@@ -231,5 +231,56 @@ impl Answer {
         );
         let detail = "the server made a mistake; its log has the cause";
         ApiError::new(Code::Internal, detail).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_counted() {
+        async fn broken() -> &'static str {
+            panic!("broken")
+        }
+        let shared = Arc::new(Shared {
+            request_id_prefix: 1,
+            requests: Arc::default(),
+            last_request: AtomicU64::new(0),
+        });
+        let mut router: Router = Router::new().route("/", get(broken));
+        let answer = Answer {
+            progress: Ok(router.call(Request::new(Body::empty()))),
+            request_id: shared.request_id(&HeaderMap::new()),
+            route: Route::Other,
+            log: None,
+            shared: Arc::clone(&shared),
+        };
+        let response = answer.await.unwrap();
+        assert_eq!(response.status().as_u16(), 500);
+        assert_eq!(response.headers()[X_REQUEST_ID], "00000001000000000001");
+        let body = axum::body::to_bytes(response.into_body(), 4_096)
+            .await
+            .unwrap();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["code"], "internal");
+        assert_eq!(problem["request_id"], "00000001000000000001");
+        assert_eq!(shared.requests.of(Route::Other), [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn only_the_own_host_is_not_foreign() {
+        let foreign = |origin, host: Option<&'static str>| {
+            let host = host.map(HeaderValue::from_static);
+            is_foreign(&HeaderValue::from_static(origin), host.as_ref())
+        };
+        assert!(!foreign("http://localhost:7070", Some("localhost:7070")));
+        assert!(!foreign("https://Orders.example", Some("orders.example")));
+        assert!(foreign("http://localhost:8080", Some("localhost:7070")));
+        assert!(foreign("null", Some("localhost:7070")));
+        assert!(foreign("http://localhost:7070", None));
     }
 }

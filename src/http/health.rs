@@ -1,4 +1,6 @@
 //! For whoever watches the server: is it alive, does it take orders, which version is it.
+//!
+//! Never touches the store: a slow disk must not get a living server killed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,7 +134,7 @@ fn ok() -> String {
 }
 
 async fn readiness(app: &App) -> (StatusCode, Json<Readiness>) {
-    let is_accepting = app.engine.is_accepting();
+    let is_accepting = app.is_accepting();
     let engine = match tokio::time::timeout(ENGINE_PATIENCE, app.engine.stats()).await {
         Ok(Some(_)) => ok(),
         // A draining engine answers no questions any more, and that is no fault.

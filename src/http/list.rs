@@ -1,4 +1,6 @@
 //! Lists of orders: filters, pages, cursors.
+//!
+//! One request looks at a bounded number of orders, and never counts them all.
 
 use std::sync::Arc;
 

@@ -36,28 +36,36 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     path = "/metrics",
     tag = "operations",
     operation_id = "readMetrics",
-    responses((status = 200, description = "Prometheus text.", body = String, content_type = "text/plain"))
+    responses((
+        status = 200,
+        description = "Prometheus text.",
+        body = String,
+        content_type = "text/plain"
+    ))
 )]
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut page = Page::default();
     page.one(
-        "build_info",
+        "orderd_build_info",
         "gauge",
         "Which orderd this is; always 1.",
         |page| {
             let version = ("version", env!("CARGO_PKG_VERSION"));
-            page.sample("build_info", &[version], 1);
+            page.sample("orderd_build_info", &[version], 1);
         },
     );
     requests(&mut page, &app.requests);
-    page.number("accepting", "gauge", "1 while new orders are taken.", {
-        u8::from(app.engine.is_accepting())
-    });
+    page.number(
+        "orderd_accepting",
+        "gauge",
+        "1 while new orders are taken.",
+        u8::from(app.is_accepting()),
+    );
     if let Some(stats) = app.engine.stats().await {
         engine(&mut page, &stats);
         let age = app.clock.now().micros_since(stats.started_at).max(0) as f64;
         page.number(
-            "uptime_seconds",
+            "orderd_uptime_seconds",
             "gauge",
             "Since the engine started.",
             age / MICROS,
@@ -74,16 +82,13 @@ impl Page {
     /// One metric: what it is, and its samples.
     fn one(&mut self, name: &str, kind: &str, help: &str, samples: impl FnOnce(&mut Self)) {
         // Writing to memory does not fail, here and below.
-        let _ = writeln!(
-            self.0,
-            "# HELP orderd_{name} {help}\n# TYPE orderd_{name} {kind}"
-        );
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
         samples(self);
     }
 
     /// Labels are ours and need no escapes.
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        let _ = write!(self.0, "orderd_{name}");
+        let _ = self.0.write_str(name);
         for (at, (key, text)) in labels.iter().enumerate() {
             let open = if at == 0 { '{' } else { ',' };
             let _ = write!(self.0, "{open}{key}=\"{text}\"");
@@ -114,7 +119,7 @@ impl Page {
 
 fn requests(page: &mut Page, requests: &RequestCount) {
     let (name, help) = (
-        "http_requests_total",
+        "orderd_http_requests_total",
         "Answered requests by route and status class.",
     );
     page.one(name, "counter", help, |page| {
@@ -128,7 +133,7 @@ fn requests(page: &mut Page, requests: &RequestCount) {
 
 fn engine(page: &mut Page, stats: &Stats) {
     page.one(
-        "orders",
+        "orderd_orders",
         "gauge",
         "Orders by status and priority.",
         |page| {
@@ -136,47 +141,60 @@ fn engine(page: &mut Page, stats: &Stats) {
                 for priority in Priority::ALL {
                     let number = priority.number().to_string();
                     let labels = [("status", status.name()), ("priority", number.as_str())];
-                    page.sample("orders", &labels, stats.tally.of(status, priority));
+                    page.sample("orderd_orders", &labels, stats.tally.of(status, priority));
                 }
             }
         },
     );
-    let (name, help) = ("open_orders_max", "Most orders that may be open at once.");
+    let (name, help) = (
+        "orderd_open_orders_max",
+        "Most orders that may be open at once.",
+    );
     page.number(name, "gauge", help, stats.open_orders_max);
     let (name, help) = (
-        "refused_overloaded_total",
+        "orderd_refused_overloaded_total",
         "Orders refused because there was no room.",
     );
     page.number(name, "counter", help, stats.refused_overloaded);
     rates(
         page,
-        "accepted_per_second",
+        "orderd_accepted_per_second",
         "Orders accepted per second.",
         stats.accepted_per_second,
     );
     rates(
         page,
-        "completed_per_second",
+        "orderd_completed_per_second",
         "Orders completed per second.",
         stats.completed_per_second,
     );
     times(page, stats);
     let oldest = stats.oldest_waiting_us.unwrap_or(0) as f64 / MICROS;
     let (name, help) = (
-        "oldest_waiting_seconds",
+        "orderd_oldest_waiting_seconds",
         "How long the longest waiting order has been ready.",
     );
     page.number(name, "gauge", help, oldest);
     let number = stats.shard.0.to_string();
     let shard = [("shard", number.as_str())];
-    page.one("shard_epoch", "gauge", "Rises with each start.", |page| {
-        page.sample("shard_epoch", &shard, stats.epoch);
-    });
-    page.one("shard_position", "gauge", "The last commit.", |page| {
-        page.sample("shard_position", &shard, stats.position.0);
-    });
+    page.one(
+        "orderd_shard_epoch",
+        "gauge",
+        "Rises with each start.",
+        |page| {
+            page.sample("orderd_shard_epoch", &shard, stats.epoch);
+        },
+    );
+    page.one(
+        "orderd_shard_position",
+        "gauge",
+        "The last commit.",
+        |page| {
+            page.sample("orderd_shard_position", &shard, stats.position.0);
+        },
+    );
     let (name, help) = (
-        "recovering",
+        "orderd_recovering",
         "1 while open orders from before the start are being loaded.",
     );
     page.number(name, "gauge", help, u8::from(stats.is_recovering));
@@ -193,22 +211,22 @@ fn rates(page: &mut Page, name: &str, help: &str, rates: [f64; 3]) {
 fn times(page: &mut Page, stats: &Stats) {
     let times = [
         (
-            "accept_seconds",
+            "orderd_accept_seconds",
             "From arrival in the inbox to the answer.",
             &stats.accept_time,
         ),
         (
-            "commit_seconds",
+            "orderd_commit_seconds",
             "How long commits took.",
             &stats.commit_time,
         ),
         (
-            "queue_wait_seconds",
+            "orderd_queue_wait_seconds",
             "From ready to started, of attempts.",
             &stats.queue_wait,
         ),
         (
-            "processing_seconds",
+            "orderd_processing_seconds",
             "From first start to completion.",
             &stats.processing_time,
         ),
@@ -217,5 +235,5 @@ fn times(page: &mut Page, stats: &Stats) {
         page.histogram(name, help, MICROS, measured);
     }
     let help = "How many orders commits touched.";
-    page.histogram("commit_orders", help, 1.0, &stats.commit_orders);
+    page.histogram("orderd_commit_orders", help, 1.0, &stats.commit_orders);
 }

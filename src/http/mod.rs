@@ -28,6 +28,8 @@ pub mod schema;
 mod server;
 mod stats;
 pub mod wire;
+#[cfg(test)]
+mod wire_tests;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -35,6 +37,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::Uri;
+use tokio::sync::watch;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -66,9 +69,10 @@ pub struct App {
     processes: Arc<Processes>,
     clock: Arc<dyn Clock>,
     bodies: BodyBudget,
-    requests: RequestCount,
+    requests: Arc<RequestCount>,
     request_id_prefix: u32,
     document: OnceLock<Bytes>,
+    draining: watch::Sender<bool>,
 }
 
 /// What an [`App`] is made of.
@@ -96,10 +100,21 @@ impl App {
             processes: parts.processes,
             clock: parts.clock,
             bodies: parts.bodies,
-            requests: RequestCount::default(),
+            requests: Arc::default(),
             request_id_prefix: parts.request_id_prefix,
             document: OnceLock::new(),
+            draining: watch::Sender::new(false),
         }
+    }
+
+    /// The server begins to shut down: it is not ready any more, and whoever waits for the end of
+    /// an order is answered with its state now.
+    pub fn begin_drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    fn is_accepting(&self) -> bool {
+        !*self.draining.borrow() && self.engine.is_accepting()
     }
 
     /// The OpenAPI document as text, made when it is first asked for.

@@ -28,15 +28,16 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
 }
 
 /// What every operation may be answered with.
-const EVERYWHERE: &[Code] = &[Code::BadQuery, Code::UriTooLong, Code::Internal];
+const EVERYWHERE: &[Code] = &[Code::UriTooLong, Code::Internal];
 /// What every path may be answered with, whatever the method.
 const EVERY_PATH: &[Code] = &[Code::RouteNotFound, Code::MethodNotAllowed];
 /// What operations that read the store may be answered with.
-const READS: &[Code] = &[Code::StoreUnavailable];
+const READS: &[Code] = &[Code::BadQuery, Code::StoreUnavailable];
 /// What operations with a body may be answered with.
 const WRITES: &[Code] = &[
     Code::MalformedJson,
     Code::TooDeep,
+    Code::BadQuery,
     Code::IdempotencyKeyUnsupported,
     Code::ForeignOrigin,
     Code::RequestTimeout,
@@ -68,7 +69,7 @@ const OPERATIONS: &[(&str, &[&[Code]])] = &[
         "listOrderEvents",
         &[READS, &[Code::BadCursor, Code::OrderNotFound]],
     ),
-    ("readStats", &[&[Code::Draining]]),
+    ("readStats", &[&[Code::BadQuery, Code::Draining]]),
 ];
 
 /// The document of all routes.
@@ -118,9 +119,10 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 fn description() -> String {
     let mut text = String::from(
         "Takes orders, keeps them safe, and works them off in priority order.\n\n\
-         An order that was answered with 201 is on disk. Money is whole minor units. Times are RFC 3339 \
-         in UTC. Every answer has an `X-Request-Id`; a request may bring its own. `HEAD` works wherever \
-         `GET` does.\n\n## Problems\n\nA refusal is `application/problem+json` with a stable `code`:\n\n\
+         An order that was answered with 201 is on disk. Money is whole minor units. Times are \
+         RFC 3339 in UTC. Every answer has an `X-Request-Id`; a request may bring its own. `HEAD` \
+         works wherever `GET` does.\n\n## Problems\n\nA refusal is `application/problem+json` with \
+         a stable `code`:\n\n\
          | code | status | meaning |\n|---|---|---|\n",
     );
     for entry in CODES {
@@ -204,7 +206,11 @@ fn describe_request_id(responses: &mut Responses) {
     path = "/openapi.json",
     tag = "operations",
     operation_id = "readOpenApi",
-    responses((status = 200, description = "The OpenAPI 3.1 document.", content_type = "application/json"))
+    responses((
+        status = 200,
+        description = "The OpenAPI 3.1 document.",
+        content_type = "application/json"
+    ))
 )]
 async fn document(State(app): State<Arc<App>>) -> Response {
     let json = HeaderValue::from_static("application/json");
@@ -224,7 +230,12 @@ pub(super) fn text(document: &OpenApi) -> Bytes {
     tag = "operations",
     operation_id = "readErrorCode",
     params(("code" = String, Path, description = "A code, such as `invalid-order`.")),
-    responses((status = 200, description = "What the code means.", body = String, content_type = "text/plain"))
+    responses((
+        status = 200,
+        description = "What the code means.",
+        body = String,
+        content_type = "text/plain"
+    ))
 )]
 async fn about_code(code: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
     let wanted = code.map(|Path(code)| code).unwrap_or_default();

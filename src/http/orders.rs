@@ -1,4 +1,7 @@
 //! Orders: create one, read one.
+//!
+//! A create is answered after the flush and never before. Nothing is checked here that `wire` and
+//! the domain have checked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use tokio::sync::oneshot;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,6 +18,7 @@ use utoipa_axum::routes;
 use super::body::{MediaType, ORDER_BYTES_MAX, media_type};
 use super::code::Code;
 use super::error::ApiError;
+use super::parameters::Parameters;
 use super::{App, prefer, render, schema, wire};
 use crate::order::{Order, OrderId, OrderState};
 
@@ -48,10 +52,14 @@ pub(super) fn json(body: Vec<u8>) -> Response {
     params((
         "Prefer" = Option<String>,
         Header,
-        description = "`wait=N`: wait up to N seconds, 1 to 60, until the order has ended or is dead.",
+        description = "`wait=N`: wait up to N seconds, 1 to 60, for the order to end or be dead.",
         example = "wait=10"
     )),
-    request_body(content = schema::NewOrder, description = "The order.", content_type = "application/json"),
+    request_body(
+        content = schema::NewOrder,
+        description = "The order.",
+        content_type = "application/json"
+    ),
     responses((
         status = 201,
         description = "The order is on disk.",
@@ -64,6 +72,7 @@ pub(super) fn json(body: Vec<u8>) -> Response {
 )]
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
+    Parameters::none(&head.uri)?;
     if media_type(&head.headers)? == MediaType::Lines {
         let detail = "this path takes one order; send lines of orders to /v1/orders/batch";
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
@@ -92,8 +101,13 @@ async fn end_or_now(
     end: oneshot::Receiver<OrderState>,
     patience: Duration,
 ) -> OrderState {
-    if let Ok(Ok(state)) = tokio::time::timeout(patience, end).await {
-        return state;
+    let mut draining = app.draining.subscribe();
+    tokio::select! {
+        biased;
+        Ok(state) = end => return state,
+        () = tokio::time::sleep(patience) => {}
+        _ = draining.wait_for(|is_draining| *is_draining) => {}
+        else => {}
     }
     // The order is accepted whatever this read says, so the state of its acceptance is a true
     // answer too.
@@ -133,7 +147,9 @@ pub fn created(order: &Order, waited: Option<Duration>) -> Response {
 async fn read(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,
+    uri: Uri,
 ) -> Result<Response, ApiError> {
+    Parameters::none(&uri)?;
     one(&app, order_id(id)?).await
 }
 

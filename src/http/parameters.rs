@@ -1,4 +1,6 @@
 //! Query parameters: each is known, there at most once, and well formed, or the answer names it.
+//!
+//! Nothing is ignored in silence: a misspelt filter must not list everything.
 
 use axum::extract::Query;
 use axum::http::Uri;
@@ -26,6 +28,14 @@ impl Parameters {
                 asked: Vec::new(),
             }),
             Err(_) => Err(ApiError::new(Code::BadQuery, "the query cannot be decoded")),
+        }
+    }
+
+    /// Refuses every parameter: for paths that have none.
+    pub(super) fn none(uri: &Uri) -> Result<(), ApiError> {
+        match uri.query() {
+            None | Some("") => Ok(()),
+            Some(_) => Self::of(uri)?.end(),
         }
     }
 

@@ -1,4 +1,6 @@
 //! `Prefer: wait=N` (RFC 7240): how long a client is willing to wait for an order's end.
+//!
+//! Only reads the header; the waiting itself is in `orders`.
 
 use std::time::Duration;
 

@@ -13,7 +13,10 @@ use utoipa::{IntoParams, ToSchema};
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "customer_id": "c-1042",
-    "items": [{"sku": "MUG-BLUE", "quantity": 2, "unit_price": 1250}, {"sku": "POSTER", "quantity": 1, "amount": 999}],
+    "items": [
+        {"sku": "MUG-BLUE", "quantity": 2, "unit_price": 1250},
+        {"sku": "POSTER", "quantity": 1, "amount": 999}
+    ],
     "total": {"amount": 3499, "currency": "USD"},
     "priority": 1,
     "address": "12 Example Street, Springfield",

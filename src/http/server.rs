@@ -35,9 +35,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\n\
-content-length: 175\r\n\r\n\
+content-length: 164\r\n\r\n\
 {\"type\":\"/errors/overloaded\",\"title\":\"There is no room for more work\",\"status\":503,\
-\"detail\":\"the server has as many connections as it may have\",\"code\":\"overloaded\"}    ";
+\"detail\":\"the server has as many connections as it may have\",\"code\":\"overloaded\"}";
 
 /// What connections may take.
 #[derive(Clone, Debug)]

@@ -1,4 +1,6 @@
 //! `GET /v1/stats`: the engine's picture of itself, for people and dashboards.
+//!
+//! Renames and scales what the engine measured; counts nothing of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -131,7 +133,7 @@ pub struct DurabilityView {
     responses((status = 200, description = "The state of the whole server.", body = StatsView))
 )]
 async fn stats(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<StatsView>, ApiError> {
-    Parameters::of(&uri)?.end()?;
+    Parameters::none(&uri)?;
     let ended = || ApiError::new(Code::Draining, "the engine has ended");
     let stats = app.engine.stats().await.ok_or_else(ended)?;
     Ok(Json(view(&app, &stats)))

@@ -62,7 +62,12 @@ impl Commit {
         &'a self,
         collided: &'a [usize],
     ) -> impl Iterator<Item = &'a Event> {
-        let is_left_out = |seq| collided.iter().any(|at| self.created[*at].seq == seq);
+        // Both the indexes and the orders they point to ascend.
+        let is_left_out = |seq| {
+            collided
+                .binary_search_by_key(&seq, |at| self.created[*at].seq)
+                .is_ok()
+        };
         self.events
             .iter()
             .filter(move |event| collided.is_empty() || !is_left_out(event.seq))

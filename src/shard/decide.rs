@@ -60,9 +60,6 @@ impl Shard {
             lease: 0,
             reason: None,
         });
-        if let Some(expires_at) = order.expires_at {
-            self.timers.set(expires_at, order.seq, TimerKind::Expiry);
-        }
         self.fresh.push(order.seq);
         self.commit.created.push(order);
         Ok(())
@@ -131,7 +128,7 @@ impl Shard {
             change: IS_NEW,
             process,
             step,
-            attempt: state.attempt.saturating_sub(u16::from(is_leased)),
+            attempt: state.attempt,
             priority: *priority,
         });
         if let (Status::Scheduled { .. } | Status::Pending { .. }, Some(expires_at)) =
@@ -195,8 +192,12 @@ impl Shard {
         let Some(slot) = slot else {
             return self.ready.release(place);
         };
-        if matches!(self.book.at(slot).status, Status::Processing { .. }) {
-            self.make(slot, Move::to(Transition::Requeue { ready_at }), now);
+        let record = *self.book.at(slot);
+        if matches!(record.status, Status::Processing { .. }) {
+            // The attempt that lost its lease does not count.
+            let next = Some((record.step, record.attempt.saturating_sub(1)));
+            let requeue = Move::to(Transition::Requeue { ready_at });
+            self.make(slot, Move { next, ..requeue }, now);
         }
         self.last_lease += 1;
         let record = *self.book.at(slot);
@@ -322,7 +323,7 @@ impl Shard {
 }
 
 /// Whether an entry of the queue still means this record.
-fn is_startable(record: &Record, queued_at: Timestamp) -> bool {
+pub(super) fn is_startable(record: &Record, queued_at: Timestamp) -> bool {
     match record.status {
         Status::Pending { ready_at } => ready_at == queued_at,
         // Only a lease from before the start is ever in the queue, and only until it starts again.

@@ -18,7 +18,7 @@ use rand::rngs::StdRng;
 use self::book::Book;
 pub use self::ready::Allowances;
 use self::ready::Ready;
-use self::timers::Timers;
+use self::timers::{TimerKind, Timers};
 use crate::clock::Timestamp;
 use crate::order::{Commit, Opening, Order, Position, Processes, Receipt, Seq, ShardNumber, Tally};
 
@@ -126,12 +126,18 @@ impl Shard {
         self.fresh = fresh;
         self.fresh.clear();
         let created = std::mem::take(&mut self.commit.created);
+        // Not before they are durable: an order that is not there cannot expire.
+        for order in &created {
+            if let Some(expires_at) = order.expires_at {
+                self.timers.set(expires_at, order.seq, TimerKind::Expiry);
+            }
+        }
         self.commit.position = self.commit.position.next();
         self.commit.tally = Tally::default();
         self.commit.changed.clear();
         self.commit.events.clear();
         self.commit.definitions.clear();
-        let is_stored = |at: usize| !collided.contains(&at);
+        let is_stored = |at: usize| collided.binary_search(&at).is_err();
         created
             .into_iter()
             .enumerate()
@@ -155,6 +161,7 @@ impl Shard {
                 .is_ok()
         };
         self.commit.events.retain(|event| !is_created(event.seq));
+        self.fresh.retain(|seq| !is_created(*seq));
     }
 
     /// When the shard wants to be advanced next: `now` if there is work that may start, or the time
@@ -177,8 +184,13 @@ impl Shard {
     }
 
     /// Since when the order that has waited longest has been ready. `None`: nobody waits.
-    pub fn oldest_ready(&self) -> Option<Timestamp> {
-        self.ready.oldest()
+    pub fn oldest_ready(&mut self) -> Option<Timestamp> {
+        let book = &self.book;
+        let waits = |ready_at, seq| {
+            book.find(seq)
+                .is_some_and(|slot| decide::is_startable(book.at(slot), ready_at))
+        };
+        self.ready.oldest(waits)
     }
 
     /// Its epoch.

@@ -162,13 +162,23 @@ impl Ready {
         self.waiting > 0 && self.next().is_some()
     }
 
-    /// Since when the order that has waited longest has been ready.
-    pub(super) fn oldest(&self) -> Option<Timestamp> {
-        let steps = self.processes.iter().flat_map(|process| &process.steps);
-        let heads = steps
-            .flat_map(|step| &step.classes)
-            .filter_map(BinaryHeap::peek);
-        heads.map(|Reverse((ready_at, _))| *ready_at).min()
+    /// Since when the order that has waited longest has been ready, of those that still wait.
+    ///
+    /// Whoever ended while it waited is taken out on the way.
+    pub(super) fn oldest(&mut self, waits: impl Fn(Timestamp, Seq) -> bool) -> Option<Timestamp> {
+        let steps = self.processes.iter_mut().flat_map(|it| &mut it.steps);
+        let mut oldest: Option<Timestamp> = None;
+        for class in steps.flat_map(|step| &mut step.classes) {
+            while let Some(Reverse((ready_at, seq))) = class.peek().copied() {
+                if waits(ready_at, seq) {
+                    oldest = Some(oldest.map_or(ready_at, |other| other.min(ready_at)));
+                    break;
+                }
+                class.pop();
+                self.waiting -= 1;
+            }
+        }
+        oldest
     }
 
     fn step(&mut self, place: Place) -> &mut StepQueue {

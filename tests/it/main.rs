@@ -1,7 +1,21 @@
-//! Tests of the whole program from outside, in one binary so that linking is paid once.
-//! Each test has a folder and a port of its own; none waits for time to pass.
+//! Integration tests: a whole server on a free port, with a store in a fresh folder.
+//!
+//! Nothing here sleeps: what must happen is awaited, with a bound on everything.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure is how a test tells"
+)]
 
 mod cli_commands;
 mod cli_orders;
 mod cli_serve;
 mod cli_support;
+mod http_batch;
+mod http_connections;
+mod http_create;
+mod http_reads;
+mod http_refusals;
+mod openapi;
+mod support;

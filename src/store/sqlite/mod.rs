@@ -132,9 +132,9 @@ impl Snapshot {
         read::tally(&self.0, shard)
     }
 
-    /// The counters, counted again from the orders.
-    pub fn recount(&self, shard: ShardNumber) -> Result<crate::order::Tally, StoreError> {
-        read::recount(&self.0, shard)
+    /// Every process that an order pins.
+    pub fn definitions(&self) -> Result<Vec<crate::order::Process>, StoreError> {
+        read::definitions(&self.0)
     }
 
     /// Journal rows after a position, ascending.

@@ -189,13 +189,6 @@ pub(super) fn tally(connection: &Connection, shard: ShardNumber) -> Read<Tally> 
     count(connection, sql, params![shard.0])
 }
 
-/// The counters, counted again from the orders.
-pub(super) fn recount(connection: &Connection, shard: ShardNumber) -> Read<Tally> {
-    let sql = "SELECT status, priority, count(*) FROM orders WHERE seq BETWEEN ?1 AND ?2
-                GROUP BY status, priority";
-    count(connection, sql, params![shard.base(), shard.last()])
-}
-
 fn count(connection: &Connection, sql: &str, shard: &[&dyn rusqlite::ToSql]) -> Read<Tally> {
     let mut statement = connection.prepare(sql).map_err(unreadable)?;
     let rows = statement.query(shard).map_err(unreadable)?;

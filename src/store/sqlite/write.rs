@@ -130,6 +130,7 @@ fn write(
     commit: &Commit,
     before: &[u8; 32],
 ) -> Result<(Receipt, [u8; 32]), StoreError> {
+    check_fence(connection, commit)?;
     define_processes(connection, commit).map_err(row::refused)?;
     let collided = insert_orders(connection, commit).map_err(row::refused)?;
     update_orders(connection, commit).map_err(row::refused)?;
@@ -272,7 +273,21 @@ fn append_journal(
     Ok(hash)
 }
 
-/// Moves the shard's head, if this commit follows it under the shard's epoch.
+/// Refuses a commit of an epoch that is over, or one that does not follow the head, before anything
+/// in it can be refused for another reason.
+fn check_fence(connection: &Connection, commit: &Commit) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM shards WHERE shard = ?1 AND epoch = ?2 AND position = ?3 - 1";
+    let mut statement = connection.prepare_cached(sql).map_err(row::refused)?;
+    let (shard, epoch, position) = (commit.shard.0, commit.epoch, commit.position.0);
+    let is_current = statement.exists(params![shard, epoch, position]);
+    if is_current.map_err(row::refused)? {
+        Ok(())
+    } else {
+        Err(StoreError::Fenced)
+    }
+}
+
+/// Moves the shard's head.
 fn advance_head(
     connection: &Connection,
     commit: &Commit,
@@ -280,18 +295,15 @@ fn advance_head(
 ) -> Result<(), StoreError> {
     let mut advance = connection
         .prepare_cached(
-            "UPDATE shards SET position = ?3, hash = ?4, last_seq = max(last_seq, ?5)
-              WHERE shard = ?1 AND epoch = ?2 AND position = ?3 - 1",
+            "UPDATE shards SET position = ?2, hash = ?3, last_seq = max(last_seq, ?4)
+              WHERE shard = ?1",
         )
         .map_err(row::refused)?;
     let last_seq = commit
         .created
         .last()
         .map_or(Seq::default(), |created| created.seq);
-    let (shard, epoch, position) = (commit.shard.0, commit.epoch, commit.position.0);
-    let moved = advance.execute(params![shard, epoch, position, hash, last_seq.0]);
-    match moved.map_err(row::refused)? {
-        0 => Err(StoreError::Fenced),
-        _ => Ok(()),
-    }
+    let (shard, position) = (commit.shard.0, commit.position.0);
+    let moved = advance.execute(params![shard, position, hash, last_seq.0]);
+    moved.map(drop).map_err(row::refused)
 }

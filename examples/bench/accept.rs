@@ -1,0 +1,193 @@
+//! Accepting in the closed loop: single orders, single orders that are worked off, batches.
+//!
+//! After each block orderd is killed and started again, and must still have every order that it
+//! acknowledged: a figure of a server that forgets is void.
+
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use orderd::clock::monotonic;
+
+use super::http;
+use super::record::Block;
+use super::server::{Server, Side, Work};
+use super::stage::{Stage, interleaved};
+use super::wrk::Requests;
+
+/// How long a server may take to work off, or to load, what was accepted in a block.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A block to be played.
+struct Turn {
+    measure: &'static str,
+    name: &'static str,
+    round: u32,
+    side: Side,
+    requests: Requests,
+}
+
+/// One order per request, against the floor; orders are accepted only.
+///
+/// # Errors
+///
+/// A server or `wrk` failed, or an acknowledged order is missing.
+pub fn single(stage: &mut Stage) -> anyhow::Result<()> {
+    let folder = stage.fresh()?;
+    let requests = Requests::single(folder.path())?;
+    for (round, side) in interleaved(stage.plan.rounds, &[Side::Floor, Side::Orderd(Work::Hour)]) {
+        let name = side.name();
+        let requests = requests.clone();
+        let measure = "accept";
+        play(
+            stage,
+            Turn {
+                measure,
+                name,
+                round,
+                side,
+                requests,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// A hundred orders per request, against the floor and against single orders in the same round.
+///
+/// # Errors
+///
+/// As [`single`].
+pub fn batch(stage: &mut Stage) -> anyhow::Result<()> {
+    let folder = stage.fresh()?;
+    let single = Requests::single(folder.path())?;
+    let batch = Requests::batch(folder.path())?;
+    let hour = Side::Orderd(Work::Hour);
+    let sides = [("floor", Side::Floor), ("orderd", hour), ("single", hour)];
+    for (round, (name, side)) in interleaved(stage.plan.rounds, &sides) {
+        let requests = if name == "single" { &single } else { &batch };
+        let requests = requests.clone();
+        let measure = "batch";
+        play(
+            stage,
+            Turn {
+                measure,
+                name,
+                round,
+                side,
+                requests,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// One order per request, done as soon as it begins; the block ends when nothing is open any more.
+///
+/// # Errors
+///
+/// As [`single`]; or orders stay open.
+pub fn completed(stage: &mut Stage) -> anyhow::Result<()> {
+    let folder = stage.fresh()?;
+    let requests = Requests::single(folder.path())?;
+    let sides = [Side::Floor, Side::Orderd(Work::Instant)];
+    for (round, side) in interleaved(stage.plan.rounds, &sides) {
+        let requests = requests.clone();
+        let (measure, name) = ("completed", side.name());
+        let turn = Turn {
+            measure,
+            name,
+            round,
+            side,
+            requests,
+        };
+        match side {
+            Side::Floor => play(stage, turn)?,
+            Side::Orderd(_) => play_to_the_end(stage, turn)?,
+        }
+    }
+    Ok(())
+}
+
+fn play(stage: &mut Stage, turn: Turn) -> anyhow::Result<()> {
+    stage.announce(format!("{} {} {}", turn.measure, turn.name, turn.round));
+    let folder = stage.fresh()?;
+    let server = Server::start(&stage.programs, turn.side, folder.path())?;
+    let requests = &turn.requests;
+    let before = requests.send(server.address, stage.plan.warm_up_seconds)?;
+    let window = stage.open_window(&server)?;
+    let report = requests.send(server.address, stage.plan.seconds)?;
+    let orders = report.requests * u64::from(requests.orders);
+    let mut figures = window.close(&server, orders as f64)?;
+    figures.extend(report.figures(requests.orders));
+    let acknowledged = orders + before.requests * u64::from(requests.orders);
+    if turn.side != Side::Floor {
+        prove(stage, server, &turn, folder.path(), acknowledged)?;
+    }
+    stage.keep(turn.into_block(figures))
+}
+
+/// Kills the server, starts it on the same store, and counts.
+fn prove(
+    stage: &Stage,
+    server: Server,
+    turn: &Turn,
+    folder: &std::path::Path,
+    acknowledged: u64,
+) -> anyhow::Result<()> {
+    server.crash()?;
+    let mut again = Server::start(&stage.programs, turn.side, folder)?;
+    again.wait_until(PATIENCE, |stats| !stats.recovering)?;
+    let found = http::stats(again.address)?.total;
+    if found < acknowledged {
+        bail!("{acknowledged} orders were acknowledged, {found} are there after kill -9");
+    }
+    Ok(())
+}
+
+fn play_to_the_end(stage: &mut Stage, turn: Turn) -> anyhow::Result<()> {
+    stage.announce(format!("{} {} {}", turn.measure, turn.name, turn.round));
+    let folder = stage.fresh()?;
+    let mut server = Server::start(&stage.programs, turn.side, folder.path())?;
+    turn.requests
+        .send(server.address, stage.plan.warm_up_seconds)?;
+    server.wait_until(PATIENCE, |stats| stats.open == 0)?;
+    let before = http::stats(server.address)?.completed;
+    let window = stage.open_window(&server)?;
+    let began_at = monotonic();
+    let report = turn.requests.send(server.address, stage.plan.seconds)?;
+    let sent_after = began_at.elapsed();
+    server.wait_until(PATIENCE, |stats| stats.open == 0)?;
+    let took = began_at.elapsed();
+    let completed = http::stats(server.address)?.completed - before;
+    ensure!(
+        completed >= report.requests,
+        "only {completed} of {} ended",
+        report.requests
+    );
+    let mut figures = window.close(&server, completed as f64)?;
+    figures.extend(report.figures(1));
+    let accepted = report.requests_per_second();
+    figures.insert("accepted_per_second".to_owned(), accepted);
+    figures.insert(
+        "per_second".to_owned(),
+        completed as f64 / took.as_secs_f64(),
+    );
+    figures.insert(
+        "drain_seconds".to_owned(),
+        (took - sent_after).as_secs_f64(),
+    );
+    let acknowledged = before + report.requests;
+    prove(stage, server, &turn, folder.path(), acknowledged)?;
+    stage.keep(turn.into_block(figures))
+}
+
+impl Turn {
+    fn into_block(self, figures: super::stage::Figures) -> Block {
+        Block {
+            measure: self.measure.to_owned(),
+            side: self.name.to_owned(),
+            round: self.round,
+            figures,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! A server under measurement: a program of its own, watched through `/proc`, and killed.
+//!
+//! It never runs in this program, so that its processor time and memory are its own.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use orderd::clock::monotonic;
+
+use super::http;
+
+/// Ticks per second in `/proc/PID/stat`, whatever the kernel's own clock.
+const TICKS_PER_SECOND: f64 = 100.0;
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(1);
+
+/// What orderd does with the orders it accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// One order is worked on for an hour, the others wait: accepting is all that happens.
+    Hour,
+    /// Each order is done as soon as it begins.
+    Instant,
+}
+
+/// What runs: one of the things compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The same HTTP, without engine and store.
+    Floor,
+    /// The whole server.
+    Orderd(Work),
+}
+
+impl Side {
+    /// The name in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Orderd(_) => "orderd",
+        }
+    }
+}
+
+/// The programs that the benchmark starts.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The server and load generator.
+    pub orderd: PathBuf,
+    /// The floor.
+    pub floor: PathBuf,
+}
+
+/// A server that runs; it is killed when this is dropped.
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// When it was started.
+    pub started_at: Instant,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts a server on a free port and waits until it takes connections.
+    ///
+    /// `folder` gets the configuration and the log; the store is `folder/data`, fresh or not.
+    ///
+    /// # Errors
+    ///
+    /// The program is not there, ends at once, or takes no connections within half a minute; the
+    /// end of its log is in the message.
+    pub fn start(programs: &Programs, side: Side, folder: &Path) -> anyhow::Result<Self> {
+        let mut server = Self::spawn(programs, side, folder)?;
+        while TcpStream::connect(server.address).is_err() {
+            server.must_be_alive()?;
+            if server.started_at.elapsed() > START_PATIENCE {
+                bail!(
+                    "{} takes no connections; {}",
+                    side.name(),
+                    server.last_words()
+                );
+            }
+            sleep(POLL);
+        }
+        Ok(server)
+    }
+
+    /// Starts a server and does not wait.
+    ///
+    /// # Errors
+    ///
+    /// The program is not there.
+    pub fn spawn(programs: &Programs, side: Side, folder: &Path) -> anyhow::Result<Self> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let listen = address.to_string();
+        let mut command = match side {
+            Side::Floor => Command::new(&programs.floor),
+            Side::Orderd(work) => {
+                let settings = folder.join("orderd.toml");
+                fs::write(&settings, configuration(work))?;
+                let mut command = Command::new(&programs.orderd);
+                command.arg("serve").arg("--data").arg(folder.join("data"));
+                command.arg("--config").arg(settings);
+                command
+            }
+        };
+        let log = folder.join("server.log");
+        let sink = fs::File::create(&log)?;
+        command
+            .args(["--listen", &listen])
+            .env_clear()
+            .current_dir(folder);
+        command
+            .stdin(Stdio::null())
+            .stdout(sink.try_clone()?)
+            .stderr(sink);
+        let started_at = monotonic();
+        let child = command.spawn();
+        let child = child.with_context(|| format!("cannot start {}", side.name()))?;
+        Ok(Self {
+            child,
+            address,
+            started_at,
+            log,
+        })
+    }
+
+    /// # Errors
+    ///
+    /// The program has ended.
+    pub fn must_be_alive(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("the server ended ({status}); {}", self.last_words()),
+            None => Ok(()),
+        }
+    }
+
+    /// Seconds of processor time that it has used so far, in user and kernel mode.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let ticks = parse_ticks(&stat).context("cannot read the processor time")?;
+        Ok(ticks as f64 / TICKS_PER_SECOND)
+    }
+
+    /// Bytes of memory that it holds now (`VmRSS`).
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn memory_bytes(&self) -> anyhow::Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let kilobytes = parse_memory(&status).context("cannot read the memory")?;
+        Ok(kilobytes as f64 * 1_024.0)
+    }
+
+    /// Waits until the statistics satisfy `is_so`, and answers the time since the start.
+    ///
+    /// # Errors
+    ///
+    /// The server ended, or it is not so within `patience`.
+    pub fn wait_until(
+        &mut self,
+        patience: Duration,
+        is_so: impl Fn(&http::Stats) -> bool,
+    ) -> anyhow::Result<Duration> {
+        let began_at = monotonic();
+        loop {
+            let last = http::stats(self.address);
+            if last.as_ref().is_ok_and(&is_so) {
+                return Ok(self.started_at.elapsed());
+            }
+            self.must_be_alive()?;
+            if began_at.elapsed() > patience {
+                bail!("waited {patience:?} in vain; the last statistics: {last:?}");
+            }
+            sleep(5 * POLL);
+        }
+    }
+
+    /// Ends it like a power cut would, as far as a program can: `SIGKILL`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be killed.
+    pub fn crash(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// It does not end within a minute, or not with success.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        let id = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status()?;
+        let began_at = monotonic();
+        while began_at.elapsed() < STOP_PATIENCE {
+            if let Some(status) = self.child.try_wait()? {
+                return match status.success() {
+                    true => Ok(()),
+                    false => bail!("the server ended with {status}; {}", self.last_words()),
+                };
+            }
+            sleep(10 * POLL);
+        }
+        bail!("the server does not end; {}", self.last_words())
+    }
+
+    /// The end of the log.
+    pub fn last_words(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(5)..];
+        format!("the end of its log: {:?}", last.join(" | "))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The two kinds of work have two versions: a store knows which process its orders began with.
+fn configuration(work: Work) -> String {
+    let (version, step) = match work {
+        Work::Instant => (1, "duration = \"0s\"\n"),
+        Work::Hour => (2, "duration = \"1h\"\nconcurrency = 1\n"),
+    };
+    format!(
+        "[queue]\nopen_orders_max = 100000000\n\n[log]\nfilter = \"warn\"\n\n\
+         [process.default]\nversion = {version}\n\n\
+         [[process.default.step]]\nname = \"work\"\nkind = \"simulate\"\n{step}"
+    )
+}
+
+/// User and kernel time; the name of the program, in parentheses, may hold blanks.
+fn parse_ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut times = fields.split(' ').skip(11);
+    let user: u64 = times.next()?.parse().ok()?;
+    let kernel: u64 = times.next()?.parse().ok()?;
+    Some(user + kernel)
+}
+
+fn parse_memory(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_found_behind_any_name() {
+        let stat = "42 (a ) b) S 1 42 42 0 -1 4194560 10 0 0 0 250 125 7 8 20 0 4 0";
+        assert_eq!(parse_ticks(stat), Some(375));
+        assert_eq!(parse_ticks("42 (a) S 1"), None);
+    }
+
+    #[test]
+    fn memory_is_the_resident_set() {
+        let status = "Name:\torderd\nVmHWM:\t  900 kB\nVmRSS:\t  123 kB\n";
+        assert_eq!(parse_memory(status), Some(123));
+    }
+
+    #[test]
+    fn the_two_kinds_of_work_have_two_versions() {
+        assert!(configuration(Work::Instant).contains("version = 1\n"));
+        let hour = configuration(Work::Hour);
+        assert!(hour.contains("version = 2\n") && hour.contains("concurrency = 1\n"));
+    }
+}

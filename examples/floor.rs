@@ -1,0 +1,162 @@
+//! The floor of the benchmark: a bare axum server with the same routes, bodies and answers as
+//! orderd, but without engine and store. What orderd loses against it is the price of keeping
+//! orders.
+//!
+//! `cargo run --release --example floor -- --listen 127.0.0.1:7071`. Never for real orders: it
+//! keeps nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper_util::service::TowerToHyperService;
+use mimalloc::MiMalloc;
+use orderd::clock::Timestamp;
+use orderd::http::{self, ApiError, Code, ServerSettings, batch, wire};
+use orderd::order::{
+    NewOrder, Order, OrderId, OrderState, Position, Process, Processes, Seq, Status,
+};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// 2026-11-21T03:24:10.123456Z: every order is from then.
+const THEN: Timestamp = Timestamp(1_795_231_450_123_456);
+
+/// The order that every read answers.
+const SENT: &[u8] = br#"{"customer_id":"c-1042","items":[{"sku":"MUG-BLUE","quantity":2}],
+"total":{"amount":2500,"currency":"USD"}}"#;
+
+struct Floor {
+    processes: Processes,
+    orders: AtomicU64,
+    requests: AtomicU64,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let mut address = "127.0.0.1:7071".to_owned();
+    while let Some(argument) = arguments.next() {
+        match (argument.as_str(), arguments.next()) {
+            ("--listen", Some(value)) => address = value,
+            _ => return Err("usage: floor [--listen ADDRESS]".into()),
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(&address))
+}
+
+async fn serve(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let floor = Arc::new(Floor {
+        processes: Processes::new(vec![Process::built_in()], Vec::new())?,
+        orders: AtomicU64::new(0),
+        requests: AtomicU64::new(0),
+    });
+    let router: Router = Router::new()
+        .route("/v1/orders", post(create))
+        .route("/v1/orders/batch", post(create_batch))
+        .route("/v1/orders/{id}", get(read))
+        .route("/livez", get(livez))
+        .route("/readyz", get(livez))
+        .layer(DefaultBodyLimit::max(http::BATCH_BYTES_MAX))
+        .with_state(floor);
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    let api = TowerToHyperService::new(router);
+    let stop = async {
+        // Without a signal to wait for it runs until it is killed.
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    http::serve(listener, api, ServerSettings::default(), stop).await;
+    Ok(())
+}
+
+impl Floor {
+    /// What the shard would have made of it.
+    fn accept(&self, new: NewOrder) -> Result<Order, ApiError> {
+        let number = self.orders.fetch_add(1, Ordering::Relaxed);
+        let made_up = || OrderId::parse(&format!("019aa3f0-6c3b-7d52-8a55-{number:012x}"));
+        let process = self.processes.at(new.process);
+        let id = new.id.map_or_else(made_up, Ok);
+        Ok(Order {
+            seq: Seq(1),
+            id: id.map_err(|error| ApiError::new(Code::Internal, error.to_string()))?,
+            customer_id: new.customer_id,
+            process: Arc::clone(&process.name),
+            process_version: process.version,
+            priority: new.priority,
+            total: new.total,
+            payload: new.payload,
+            start_at: new.start_at,
+            expires_at: new.expires_at,
+            created_at: THEN,
+            state: OrderState {
+                status: Status::Pending { ready_at: THEN },
+                version: 1,
+                step: Arc::clone(&process.steps[0].name),
+                attempt: 0,
+                updated_at: THEN,
+                reason: None,
+                position: Position(1),
+            },
+        })
+    }
+
+    fn finish(&self, mut response: Response) -> Response {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let id = format!("00000000{number:012x}");
+        if let Ok(id) = HeaderValue::try_from(id) {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        response
+    }
+}
+
+async fn create(State(floor): State<Arc<Floor>>, body: Bytes) -> Result<Response, ApiError> {
+    let order = floor.accept(wire::order(&body, &floor.processes)?)?;
+    Ok(floor.finish(http::created(&order, None)))
+}
+
+async fn create_batch(
+    State(floor): State<Arc<Floor>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let is_lines = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value == "application/x-ndjson");
+    let read = if is_lines {
+        batch::lines(&body, &floor.processes)?
+    } else {
+        batch::array(&body, &floor.processes)?
+    };
+    let (mut answers, mut refused) = (Vec::with_capacity(read.len()), Vec::new());
+    for (at, order) in read.into_iter().enumerate() {
+        match order {
+            Ok(order) => answers.push(Ok(Box::new(floor.accept(order)?))),
+            Err(error) => refused.push((at, error)),
+        }
+    }
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    let response = (json, batch::results(&answers, &refused)).into_response();
+    Ok(floor.finish(response))
+}
+
+async fn read(State(floor): State<Arc<Floor>>) -> Result<Response, ApiError> {
+    let order = floor.accept(wire::order(SENT, &floor.processes)?)?;
+    let mut body = Vec::with_capacity(http::render::ORDER_SIZE_HINT);
+    http::render::order(&mut body, &order);
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    Ok(floor.finish((json, body).into_response()))
+}
+
+async fn livez() -> &'static str {
+    "ok"
+}

@@ -1,0 +1,343 @@
+//! The proof itself: follows the journal row by row, then compares each order with its history.
+//!
+//! Pure: rows and orders go in, findings come out. Memory is that of [`Tracks`], whatever the
+//! length of the journal.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::de::IgnoredAny;
+
+use super::chain::Chain;
+use super::findings::{Check, Findings};
+use super::tracks::{Track, Tracks};
+use crate::order::{
+    Event, EventKind, Order, Position, Process, Seq, ShardNumber, Status, StatusKind, Tally,
+};
+use crate::store::{JournalRow, ShardHead, journal};
+
+/// What has been read so far.
+#[derive(Default)]
+pub struct Histories {
+    chains: BTreeMap<ShardNumber, Chain>,
+    tracks: Tracks,
+    defined: BTreeSet<(Arc<str>, u32)>,
+    /// Everything that was found.
+    pub findings: Findings,
+}
+
+impl Histories {
+    /// Learns the processes that are defined.
+    pub fn define(&mut self, processes: &[Process]) {
+        let all = processes.iter();
+        self.defined
+            .extend(all.map(|process| (process.name.clone(), process.version)));
+    }
+
+    /// Follows one row of the journal. Rows come in the order of their positions.
+    pub fn row(&mut self, row: &JournalRow) {
+        let shard = Seq(row.position.0).shard();
+        let chain = self
+            .chains
+            .entry(shard)
+            .or_insert_with(|| Chain::new(shard));
+        chain.follow(row, &mut self.findings);
+        match journal::decode(row) {
+            Ok(events) => events.iter().for_each(|event| self.event(row, event)),
+            Err(error) => {
+                self.findings
+                    .add(Check::Events, "journal", row.position.0, error.detail);
+            }
+        }
+    }
+
+    fn event(&mut self, row: &JournalRow, event: &Event) {
+        let shard = Seq(row.position.0).shard();
+        let chain = self
+            .chains
+            .entry(shard)
+            .or_insert_with(|| Chain::new(shard));
+        let findings = &mut self.findings;
+        findings.examine(&[
+            Check::Events,
+            Check::Versions,
+            Check::Pointers,
+            Check::AcceptedOnce,
+            Check::EndedOnce,
+        ]);
+        let place = self.tracks.place(event.seq);
+        let at = Place { row, event };
+        at.check_order(place.as_ref(), findings);
+        at.check_lease(place.as_ref(), chain, findings);
+        let lease = place.map_or(0, |track| track.lease);
+        *place = Some(Track {
+            at: event.at,
+            position: row.position,
+            lease: if event.kind == EventKind::Started {
+                event.lease
+            } else {
+                lease
+            },
+            version: event.version,
+            status: event.status,
+            is_seen: false,
+        });
+        chain.last_seq = chain.last_seq.max(event.seq);
+    }
+
+    /// Compares an order with its history.
+    pub fn order(&mut self, order: &Order) {
+        let (seq, state) = (order.seq, &order.state);
+        let findings = &mut self.findings;
+        findings.examine(&[
+            Check::Histories,
+            Check::LastEvents,
+            Check::Processes,
+            Check::Contents,
+        ]);
+        let shard = seq.shard();
+        let chain = self
+            .chains
+            .entry(shard)
+            .or_insert_with(|| Chain::new(shard));
+        chain.tally.count(state.status.kind(), order.priority, 1);
+        chain.last_seq = chain.last_seq.max(seq);
+        let is_defined = (order.process.clone(), order.process_version);
+        if !self.defined.contains(&is_defined) {
+            let what = format!(
+                "process {} version {} is not defined",
+                order.process, order.process_version
+            );
+            findings.add(Check::Processes, "orders", seq.0, what);
+        }
+        if let Err(error) = serde_json::from_str::<Object<'_>>(&order.payload) {
+            let what = format!("payload is no JSON object: {error}");
+            findings.add(Check::Contents, "orders", seq.0, what);
+        }
+        let Some(track) = self.tracks.see(seq) else {
+            let what = format!("{} has no event in the journal", order.id);
+            return findings.add(Check::Histories, "orders", seq.0, what);
+        };
+        compare(order, &track, findings);
+    }
+
+    /// An order that cannot be read: its history is not missed.
+    pub fn unreadable(&mut self, seq: Seq, what: String) {
+        self.findings.examine(&[Check::Histories, Check::Contents]);
+        self.findings.add(Check::Contents, "orders", seq.0, what);
+        self.tracks.see(seq);
+    }
+
+    /// Compares a shard's row with what was read of it.
+    pub fn head(&mut self, shard: ShardNumber, head: &ShardHead) {
+        self.findings.examine(&[Check::Heads]);
+        let chain = self
+            .chains
+            .entry(shard)
+            .or_insert_with(|| Chain::new(shard));
+        let mut add = |what| self.findings.add(Check::Heads, "shards", shard.0, what);
+        if head.position != chain.position {
+            let (head, last) = (head.position.0, chain.position.0);
+            add(format!("position is {head}, the journal ends at {last}"));
+        } else if head.hash != chain.hash {
+            add("hash is not that of the last journal row".into());
+        }
+        if head.epoch < chain.epoch {
+            let (head, last) = (head.epoch, chain.epoch);
+            add(format!("epoch is {head}, the journal has {last}"));
+        }
+        if head.last_seq < chain.last_seq {
+            let (head, last) = (head.last_seq.0, chain.last_seq.0);
+            add(format!("last_seq is {head}, but there is an order {last}"));
+        }
+    }
+
+    /// Compares a shard's counters with those of the orders that were seen.
+    pub fn tally(&mut self, shard: ShardNumber, kept: &Tally) {
+        let chain = self
+            .chains
+            .entry(shard)
+            .or_insert_with(|| Chain::new(shard));
+        for status in StatusKind::ALL {
+            for priority in crate::order::Priority::ALL {
+                self.findings.examine(&[Check::Counters]);
+                let (kept, counted) = (kept.of(status, priority), chain.tally.of(status, priority));
+                if kept != counted {
+                    let number = priority.number();
+                    let key = format!("{}/{}/{number}", shard.0, status.number());
+                    let what = format!(
+                        "says {kept} {} orders of priority {number}, there are {counted}",
+                        status.name()
+                    );
+                    self.findings.add(Check::Counters, "tally", key, what);
+                }
+            }
+        }
+    }
+
+    /// After the last order: histories whose order is not there.
+    pub fn end(&mut self) {
+        for seq in self.tracks.unseen() {
+            let what = "the journal has its history, but it is not there";
+            self.findings.add(Check::Histories, "orders", seq.0, what);
+        }
+    }
+
+    /// Shards that were met in the journal or among the orders.
+    pub fn shards(&self) -> impl Iterator<Item = ShardNumber> + '_ {
+        self.chains.keys().copied()
+    }
+
+    /// Bytes that are remembered of all orders.
+    pub fn bytes(&self) -> usize {
+        self.tracks.bytes()
+    }
+}
+
+/// Any JSON object; what is in it is not looked at.
+type Object<'a> = BTreeMap<Cow<'a, str>, IgnoredAny>;
+
+/// An event where it stands.
+struct Place<'a> {
+    row: &'a JournalRow,
+    event: &'a Event,
+}
+
+impl Place<'_> {
+    fn add(&self, check: Check, findings: &mut Findings, what: String) {
+        let what = format!("order {}: {what}", self.event.seq.0);
+        findings.add(check, "journal", self.row.position.0, what);
+    }
+
+    /// Whether the event may follow what came before.
+    fn check_order(&self, before: Option<&Track>, findings: &mut Findings) {
+        let event = self.event;
+        let (kind, to) = (event.kind.name(), event.status.name());
+        let from = before.map(|track| track.status);
+        match from {
+            None if event.kind != EventKind::Accepted => {
+                let what = format!("its history begins with {kind}");
+                self.add(Check::AcceptedOnce, findings, what);
+            }
+            Some(_) if event.kind == EventKind::Accepted => {
+                self.add(Check::AcceptedOnce, findings, "is accepted again".into());
+            }
+            Some(from) if from.is_final() => {
+                let what = format!("{kind} after it ended as {}", from.name());
+                self.add(Check::EndedOnce, findings, what);
+            }
+            from if !event.kind.allows(from, event.status) => {
+                let from = from.map_or("nothing", StatusKind::name);
+                let what = format!("{kind} from {from} to {to} is not legal");
+                self.add(Check::Events, findings, what);
+            }
+            _ => {}
+        }
+        let version = before.map_or(0, |track| track.version).saturating_add(1);
+        if event.version != version {
+            let what = format!("{kind} has version {}, not {version}", event.version);
+            self.add(Check::Versions, findings, what);
+        }
+        let previous = before.map_or(Position::default(), |track| track.position);
+        if event.previous != previous {
+            let what = format!(
+                "{kind} names row {} as the one before, it is {}",
+                event.previous.0, previous.0
+            );
+            self.add(Check::Pointers, findings, what);
+        }
+    }
+
+    /// Whether the event carries the right lease.
+    fn check_lease(&self, before: Option<&Track>, chain: &mut Chain, findings: &mut Findings) {
+        use EventKind as E;
+        let event = self.event;
+        if event.kind == E::Started {
+            findings.examine(&[Check::Leases]);
+            if event.lease <= chain.lease {
+                let what = format!("lease {} is given after {}", event.lease, chain.lease);
+                self.add(Check::Leases, findings, what);
+            }
+            chain.lease = chain.lease.max(event.lease);
+            return;
+        }
+        let Some(track) = before.filter(|track| track.status == StatusKind::Processing) else {
+            return;
+        };
+        findings.examine(&[Check::Leases]);
+        let is_outcome = matches!(
+            event.kind,
+            E::StepCompleted | E::Retried | E::Parked | E::Dead | E::Completed | E::Rejected
+        );
+        let leased = chain.epoch_of(track.position);
+        let name = event.kind.name();
+        if event.lease != track.lease {
+            let what = format!("{name} under lease {}, it has {}", event.lease, track.lease);
+            self.add(Check::Leases, findings, what);
+        } else if is_outcome && leased != self.row.epoch {
+            let what = format!("{name} under a lease of epoch {leased}");
+            self.add(Check::Leases, findings, what);
+        }
+    }
+}
+
+/// Whether an order says what its last event says.
+fn compare(order: &Order, track: &Track, findings: &mut Findings) {
+    let (seq, state) = (order.seq.0, &order.state);
+    let kind = state.status.kind();
+    if state.status.is_open() {
+        findings.examine(&[Check::OpenOrders]);
+    }
+    if state.status.is_open() == track.status.is_final() {
+        let what = format!(
+            "{} is {}, its last event says {}",
+            order.id,
+            kind.name(),
+            track.status.name()
+        );
+        return findings.add(Check::OpenOrders, "orders", seq, what);
+    }
+    let mut differs = |column: &str, says: String, event: String| {
+        let what = format!(
+            "{} has {column} {says}, its last event says {event}",
+            order.id
+        );
+        findings.add(Check::LastEvents, "orders", seq, what);
+    };
+    if kind != track.status {
+        differs("status", kind.name().into(), track.status.name().into());
+    }
+    if state.version != track.version {
+        differs(
+            "version",
+            state.version.to_string(),
+            track.version.to_string(),
+        );
+    }
+    if state.position != track.position {
+        let (says, event) = (state.position.0.to_string(), track.position.0.to_string());
+        differs("position", says, event);
+    }
+    if state.updated_at != track.at {
+        differs(
+            "updated_at",
+            state.updated_at.to_string(),
+            track.at.to_string(),
+        );
+    }
+    match state.status {
+        Status::Processing { lease } if lease != track.lease => {
+            differs("lease", lease.to_string(), track.lease.to_string());
+        }
+        Status::Completed { ended_at }
+        | Status::Cancelled { ended_at }
+        | Status::Rejected { ended_at }
+        | Status::Expired { ended_at }
+            if ended_at != track.at =>
+        {
+            differs("ended_at", ended_at.to_string(), track.at.to_string());
+        }
+        _ => {}
+    }
+}

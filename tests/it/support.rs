@@ -1,0 +1,306 @@
+//! A server for one test, and a client that sends exactly the bytes it is told to.
+//!
+//! Never shared between tests: each has its own port, folder and engine.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use orderd::clock::SystemClock;
+use orderd::engine::{self, Engine};
+use orderd::http::{self, BodyBudget, ServerSettings};
+use orderd::order::{Process, RetryPolicy, ShardNumber, Simulate, Step, StepKind};
+use orderd::store::{self, Store};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Longest that any wait in a test may take before it counts as a hang.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a server is started with.
+pub struct Setup {
+    pub engine: engine::Settings,
+    pub server: ServerSettings,
+    pub bodies: BodyBudget,
+    pub processes: Vec<Process>,
+}
+
+impl Default for Setup {
+    /// Processes: `default` is done at once, `slow` never, `failing` is dead after one attempt.
+    fn default() -> Self {
+        Self {
+            engine: engine::Settings::default(),
+            server: ServerSettings::default(),
+            bodies: BodyBudget::new(http::BODY_BUDGET_BYTES, http::BODY_TIMEOUT),
+            processes: vec![
+                process("default", 0, 0),
+                process("slow", 3_600_000_000, 0),
+                process("failing", 0, 1_000_000),
+            ],
+        }
+    }
+}
+
+fn process(name: &str, micros: i64, failures_ppm: u32) -> Process {
+    let simulate = Simulate {
+        shortest_us: micros,
+        longest_us: micros,
+        failures_ppm,
+    };
+    let retry = RetryPolicy {
+        attempts_max: 1,
+        ..RetryPolicy::default()
+    };
+    Process {
+        name: name.into(),
+        version: 1,
+        concurrency: u32::MAX,
+        steps: vec![Step {
+            name: "work".into(),
+            kind: StepKind::Simulate(simulate),
+            concurrency: u32::MAX,
+            retry,
+        }],
+    }
+}
+
+/// A running server. It is drained and its engine joined by `stop`.
+pub struct TestServer {
+    pub address: SocketAddr,
+    pub handle: engine::Handle,
+    engine: Engine,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("orders.db").display());
+        let store: Arc<dyn Store> = store::open(&url, 2).unwrap();
+        let engine = Engine::start(engine::Start {
+            store: Arc::clone(&store),
+            shard: ShardNumber::default(),
+            processes: setup.processes,
+            settings: setup.engine,
+            clock: Arc::new(SystemClock),
+            random: StdRng::seed_from_u64(1),
+        })
+        .unwrap();
+        let app = Arc::new(http::App::new(http::Parts {
+            engine: engine.handle(),
+            store,
+            processes: engine.processes(),
+            clock: Arc::new(SystemClock),
+            bodies: setup.bodies,
+            request_id_prefix: 0x1234_abcd,
+        }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let api = http::Front::new(Arc::clone(&app));
+        let shutdown = async move {
+            let _ = stopped.await;
+            app.begin_drain();
+        };
+        let served = tokio::spawn(http::serve(listener, api, setup.server, shutdown));
+        Self {
+            address,
+            handle: engine.handle(),
+            engine,
+            stop,
+            served,
+            _folder: folder,
+        }
+    }
+
+    /// Sends the shutdown, and waits until everything has ended well.
+    pub async fn stop(self) {
+        self.stop.send(()).unwrap();
+        within(self.served).await.unwrap();
+        self.handle.drain();
+        let engine = self.engine;
+        let joined = tokio::task::spawn_blocking(move || engine.join());
+        within(joined).await.unwrap().unwrap();
+    }
+
+    /// Tells the server to stop accepting, and gives what is left to wait for.
+    pub fn begin_stop(self) -> JoinHandle<()> {
+        self.stop.send(()).unwrap();
+        self.served
+    }
+
+    pub async fn connect(&self) -> Connection {
+        Connection(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// One request on a connection of its own. `headers` are whole lines without their ends.
+    pub async fn send(&self, start: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Reply {
+        let mut connection = self.connect().await;
+        connection.request(start, headers, body.as_ref()).await;
+        connection.reply().await
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(&format!("GET {path}"), &[], "").await
+    }
+
+    pub async fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Reply {
+        let json = "Content-Type: application/json";
+        self.send(&format!("POST {path}"), &[json], body).await
+    }
+
+    /// Creates an order that must be accepted.
+    pub async fn create(&self, order: &Value) -> Value {
+        let reply = self.post("/v1/orders", order.to_string()).await;
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        reply.json()
+    }
+
+    /// How many orders are stored.
+    pub async fn count(&self) -> i64 {
+        self.get("/v1/stats").await.json()["orders"]["total"]
+            .as_i64()
+            .unwrap()
+    }
+}
+
+/// A small good order.
+pub fn order() -> Value {
+    json!({
+        "customer_id": "c1",
+        "items": [{"sku": "A", "quantity": 2, "unit_price": 500}],
+        "total": {"amount": 1_000, "currency": "USD"}
+    })
+}
+
+/// The small good order with some fields changed.
+pub fn order_with(fields: Value) -> Value {
+    let mut order = order();
+    for (key, value) in fields.as_object().unwrap() {
+        order[key] = value.clone();
+    }
+    order
+}
+
+/// A connection that keeps open.
+pub struct Connection(pub TcpStream);
+
+impl Connection {
+    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    pub async fn request(&mut self, start: &str, headers: &[&str], body: &[u8]) {
+        let mut head = format!("{start} HTTP/1.1\r\nHost: orders.test\r\n");
+        for header in headers {
+            head.push_str(header);
+            head.push_str("\r\n");
+        }
+        if !body.is_empty() {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        head.push_str("\r\n");
+        self.write(&[head.as_bytes(), body].concat()).await;
+        self.0.flush().await.unwrap();
+    }
+
+    /// Reads one answer by its `Content-Length`; an answer to HEAD has no body.
+    pub async fn reply(&mut self) -> Reply {
+        within(self.read_reply(true)).await
+    }
+
+    pub async fn head_reply(&mut self) -> Reply {
+        within(self.read_reply(false)).await
+    }
+
+    async fn read_reply(&mut self, has_body: bool) -> Reply {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.0.read_u8().await.unwrap());
+        }
+        let mut reply = Reply::parse(&String::from_utf8(head).unwrap());
+        let length = reply.headers.get("content-length");
+        let length = length.map_or(0, |length| length.parse().unwrap());
+        if has_body {
+            reply.body = vec![0; length];
+            self.0.read_exact(&mut reply.body).await.unwrap();
+        }
+        reply
+    }
+
+    /// Everything until the server closes. A reset counts as closed.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = within(self.0.read_to_end(&mut rest)).await;
+        rest
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    fn parse(head: &str) -> Self {
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap();
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        Self {
+            status: status.parse().unwrap(),
+            headers: headers
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+                .collect(),
+            body: Vec::new(),
+        }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.unwrap_or_else(|| panic!("no {name} in {self:?}"))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}", self.text()))
+    }
+
+    /// The code of a problem, whose form is checked too.
+    pub fn code(&self) -> String {
+        let problem: http::schema::Problem = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(problem.status, self.status);
+        assert_eq!(problem.r#type, format!("/errors/{}", problem.code));
+        assert_eq!(
+            problem.request_id.as_deref(),
+            Some(self.header("x-request-id"))
+        );
+        assert_eq!(self.headers.contains_key("retry-after"), self.status == 503);
+        assert!(http::CODES.iter().any(|entry| entry.name == problem.code));
+        problem.code
+    }
+}
+
+/// The outcome of something that must not hang.
+pub async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.expect("hangs")
+}

@@ -1,0 +1,63 @@
+//! The shard against a small model that is obviously right: random orders, processes, times,
+//! refused commits, collisions and restarts, and no difference between the two.
+//!
+//! Shrunk failures are kept in `shrunk.txt`. `ORDERD_CASES=n` plays n cases.
+
+mod model;
+mod regression;
+mod sequence;
+
+use std::cell::RefCell;
+
+use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
+use sequence::Happened;
+
+/// Everything that can happen to a shard today; a run in which one of these is missing has failed.
+const MUST_HAPPEN: [&str; 14] = [
+    "accepted",
+    "ready",
+    "started",
+    "step_completed",
+    "retried",
+    "requeued",
+    "dead",
+    "completed",
+    "expired",
+    "refused",
+    "collided",
+    "restarted",
+    "overloaded",
+    "lease limited",
+];
+
+fn config() -> Config {
+    let cases = std::env::var("ORDERD_CASES").ok();
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/model/shrunk.txt");
+    Config {
+        cases: cases.and_then(|text| text.parse().ok()).unwrap_or(768),
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(kept))),
+        max_shrink_iters: 20_000,
+        ..Config::default()
+    }
+}
+
+#[test]
+fn the_shard_does_what_the_model_does() {
+    let all = RefCell::new(Happened::new());
+    let played = TestRunner::new(config()).run(&sequence::sequences(), |sequence| {
+        let happened = sequence::play(&sequence).map_err(TestCaseError::fail)?;
+        let mut all = all.borrow_mut();
+        for (what, times) in happened {
+            *all.entry(what).or_default() += times;
+        }
+        Ok(())
+    });
+    if let Err(failure) = played {
+        panic!("{failure}");
+    }
+    let all = all.into_inner();
+    println!("{all:?}");
+    for what in MUST_HAPPEN {
+        assert!(all.contains_key(what), "{what} never happened: {all:?}");
+    }
+}

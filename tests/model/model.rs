@@ -1,0 +1,515 @@
+//! The shard, written down a second time in the plainest way: a list of orders, searched from end
+//! to end. No heaps, no index, no slots.
+//!
+//! It predicts every event. Where chance decides (how long, whether it fails, how long until the
+//! next attempt) it reads what the shard drew, and checks that it was allowed to.
+
+use orderd::clock::Timestamp;
+use orderd::order::{
+    Changed, Event, EventKind, OpenOrder, OrderState, Position, Priority, Process, Seq, Status,
+    StatusKind, StepKind, Tally,
+};
+use orderd::shard::Allowances;
+
+/// A difference between the model and the shard.
+pub type Difference = String;
+
+/// Where an open order waits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Place {
+    /// From before the restart, and not brought back yet.
+    Absent,
+    /// For the commit that makes its last move true.
+    Commit,
+    /// For a time, which is only known to lie between these two.
+    Time(Timestamp, Timestamp),
+    /// For its turn, since then.
+    Turn(Timestamp),
+    /// For nothing: it is dead, or has ended.
+    Nothing,
+}
+
+/// An order.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub seq: Seq,
+    pub priority: Priority,
+    pub process: usize,
+    pub step: usize,
+    pub attempt: u16,
+    pub status: Status,
+    pub version: u32,
+    pub updated_at: Timestamp,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub reason: Option<Box<str>>,
+    pub position: Position,
+    pub place: Place,
+    pub is_stored: bool,
+}
+
+impl Entry {
+    fn is_begun(&self) -> bool {
+        self.step > 0 || self.attempt > 0
+    }
+
+    fn is_present(&self) -> bool {
+        self.status.is_open() && self.place != Place::Absent
+    }
+
+    /// Whether it must end now because it was not begun in time.
+    fn is_expired(&self, now: Timestamp) -> bool {
+        let waits = matches!(
+            self.status,
+            Status::Scheduled { .. } | Status::Pending { .. }
+        );
+        let is_late = self.expires_at.is_some_and(|at| at <= now);
+        self.is_stored && self.is_present() && waits && !self.is_begun() && is_late
+    }
+}
+
+pub struct Model {
+    pub processes: Vec<Process>,
+    pub allowances: Allowances,
+    /// Every order that was ever accepted, as the shard should have it now.
+    pub orders: Vec<Entry>,
+    /// The same as of the last commit.
+    pub durable: Vec<Entry>,
+    /// Events of the commit that is being built.
+    pub events: Vec<Event>,
+    pub epoch: i64,
+    pub position: Position,
+    pub last_seq: Seq,
+    pub durable_seq: Seq,
+    pub last_lease: i64,
+}
+
+impl Model {
+    pub fn new(processes: Vec<Process>, allowances: Allowances) -> Self {
+        Self {
+            processes,
+            allowances,
+            orders: Vec::new(),
+            durable: Vec::new(),
+            events: Vec::new(),
+            epoch: 1,
+            position: Position(0),
+            last_seq: Seq(0),
+            durable_seq: Seq(0),
+            last_lease: 0,
+        }
+    }
+
+    pub fn open_orders(&self) -> usize {
+        self.orders.iter().filter(|it| it.is_present()).count()
+    }
+
+    /// Whether every order from before the restart is back.
+    pub fn is_recovered(&self) -> bool {
+        self.orders.iter().all(|it| it.place != Place::Absent)
+    }
+
+    fn at(&self, seq: Seq) -> usize {
+        let at = self.orders.iter().position(|it| it.seq == seq);
+        at.unwrap_or_else(|| panic!("an event of order {}, which there is not", seq.0))
+    }
+
+    /// The state of an order as it would be written.
+    pub fn state(&self, entry: &Entry) -> OrderState {
+        OrderState {
+            status: entry.status,
+            version: entry.version,
+            step: self.processes[entry.process].steps[entry.step].name.clone(),
+            attempt: entry.attempt,
+            updated_at: entry.updated_at,
+            reason: entry.reason.clone(),
+            position: entry.position,
+        }
+    }
+
+    pub fn tally_of(orders: &[Entry]) -> Tally {
+        let mut tally = Tally::default();
+        for entry in orders {
+            tally.count(entry.status.kind(), entry.priority, 1);
+        }
+        tally
+    }
+
+    /// The step that an order is at.
+    fn work(&self, at: usize) -> (orderd::order::Simulate, orderd::order::RetryPolicy, bool) {
+        let entry = &self.orders[at];
+        let steps = &self.processes[entry.process].steps;
+        let step = &steps[entry.step];
+        let StepKind::Simulate(work) = &step.kind;
+        (*work, step.retry, entry.step + 1 == steps.len())
+    }
+
+    pub fn submit(&mut self, mut entry: Entry, start_at: Option<Timestamp>, now: Timestamp) {
+        self.last_seq = self.last_seq.next();
+        entry.seq = self.last_seq;
+        entry.position = self.position.next();
+        entry.status = match start_at {
+            Some(start_at) if start_at > now => Status::Scheduled { start_at },
+            _ => Status::Pending { ready_at: now },
+        };
+        self.events.push(Event {
+            seq: entry.seq,
+            version: 1,
+            kind: EventKind::Accepted,
+            status: entry.status.kind(),
+            at: now,
+            previous: Position(0),
+            step: None,
+            attempt: 0,
+            lease: 0,
+            reason: None,
+        });
+        self.orders.push(entry);
+    }
+
+    /// What the shard is told about an order after a restart.
+    pub fn open_order(&self, entry: &Entry) -> OpenOrder {
+        let process = &self.processes[entry.process];
+        OpenOrder {
+            seq: entry.seq,
+            process: process.name.clone(),
+            process_version: process.version,
+            priority: entry.priority,
+            expires_at: entry.expires_at,
+            created_at: entry.created_at,
+            state: self.state(entry),
+        }
+    }
+
+    /// Sends an order to where it waits.
+    fn route(&mut self, at: usize, now: Timestamp) {
+        let entry = &mut self.orders[at];
+        entry.place = match entry.status {
+            Status::Scheduled { start_at } => Place::Time(start_at, start_at),
+            Status::Pending { ready_at } if ready_at > now => Place::Time(ready_at, ready_at),
+            Status::Pending { ready_at } => Place::Turn(ready_at),
+            // A lease from before the restart.
+            Status::Processing { .. } => Place::Turn(entry.updated_at),
+            _ => Place::Nothing,
+        };
+    }
+
+    pub fn recover(&mut self, seq: Seq, now: Timestamp) {
+        let at = self.at(seq);
+        self.route(at, now);
+    }
+
+    pub fn committed(&mut self, collided: &[Seq], now: Timestamp) {
+        let newest = self.orders.iter().map(|it| it.seq).max();
+        self.durable_seq = self.durable_seq.max(newest.unwrap_or_default());
+        self.orders.retain(|it| !collided.contains(&it.seq));
+        self.events.clear();
+        self.position = self.position.next();
+        for at in 0..self.orders.len() {
+            self.orders[at].is_stored = true;
+            if self.orders[at].place == Place::Commit {
+                self.route(at, now);
+            }
+        }
+        self.durable = self.orders.clone();
+    }
+
+    pub fn retract(&mut self) {
+        let stored = |seq| self.durable.iter().any(|it| it.seq == seq);
+        self.events.retain(|event| stored(event.seq));
+        self.orders.retain(|it| stored(it.seq));
+    }
+
+    /// Everything that was not committed is gone.
+    pub fn restart(&mut self) {
+        self.orders = self.durable.clone();
+        self.orders
+            .iter_mut()
+            .filter(|it| it.status.is_open())
+            .for_each(|it| it.place = Place::Absent);
+        self.events.clear();
+        self.epoch += 1;
+        self.last_seq = self.durable_seq;
+        self.last_lease = 0;
+    }
+
+    /// The order that runs next: the smallest rank among those that may run, or nobody.
+    pub fn next_to_start(&self) -> Option<Seq> {
+        let running = |process: usize, step: Option<usize>| {
+            let leased = self.orders.iter().filter(|it| {
+                let runs = matches!(it.place, Place::Time(..) | Place::Commit);
+                let is_leased = matches!(it.status, Status::Processing { .. });
+                runs && is_leased && it.process == process && step.is_none_or(|s| it.step == s)
+            });
+            leased.count() as u64
+        };
+        let may_run = |it: &&Entry| {
+            let process = &self.processes[it.process];
+            let limits = (process.concurrency, process.steps[it.step].concurrency);
+            running(it.process, None) < limits.0.into()
+                && running(it.process, Some(it.step)) < limits.1.into()
+        };
+        let rank = |it: &Entry| {
+            let Place::Turn(since) = it.place else {
+                return None;
+            };
+            let allowance = match it.priority {
+                Priority::High => 0,
+                Priority::Medium => self.allowances.medium_us,
+                Priority::Low => self.allowances.low_us,
+            };
+            let head_start = i64::from(it.is_begun()) * self.allowances.begun_head_start_us;
+            Some((since.0 + allowance - head_start, it.seq))
+        };
+        let waiting = self.orders.iter().filter(may_run);
+        waiting.filter_map(rank).min().map(|(_, seq)| seq)
+    }
+
+    /// The first time at which something happens for certain, whatever chance says.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let moves = self.orders.iter().filter_map(|it| match it.place {
+            Place::Time(_, latest) => Some(latest),
+            _ => None,
+        });
+        let ends = self
+            .orders
+            .iter()
+            .filter(|it| it.is_expired(Timestamp::MAX));
+        moves.chain(ends.filter_map(|it| it.expires_at)).min()
+    }
+
+    pub fn oldest_ready(&self) -> Option<Timestamp> {
+        let waiting = self.orders.iter().filter_map(|it| match it.place {
+            Place::Turn(since) => Some(since),
+            _ => None,
+        });
+        waiting.min()
+    }
+
+    /// Follows the shard through `advance`: `events` are those it made, `changed` the states it
+    /// will write.
+    pub fn advance(
+        &mut self,
+        now: Timestamp,
+        events: &[Event],
+        changed: &[Changed],
+    ) -> Result<(), Difference> {
+        let is_start =
+            |event: &Event| matches!(event.kind, EventKind::Started | EventKind::Requeued);
+        let timed = events.iter().position(is_start).unwrap_or(events.len());
+        let (timed, mut started) = events.split_at(timed);
+        let mut floor = Timestamp(i64::MIN);
+        for event in timed {
+            floor = self.timed(event, floor, changed)?;
+        }
+        self.nobody_is_late(now)?;
+        while let Some(seq) = self.next_to_start() {
+            let used = self.start(seq, now, started, changed)?;
+            started = &started[used..];
+        }
+        match started.first() {
+            None => Ok(()),
+            Some(event) => Err(format!("nothing more should have happened: {event:?}")),
+        }
+    }
+
+    /// Something whose time has come. Times never run backwards: `floor` is the latest so far.
+    fn timed(
+        &mut self,
+        event: &Event,
+        floor: Timestamp,
+        changed: &[Changed],
+    ) -> Result<Timestamp, Difference> {
+        let now = event.at;
+        let at = self.at(event.seq);
+        let entry = &self.orders[at];
+        let (earliest, latest) = match (event.kind, entry.place) {
+            (EventKind::Expired, _) if entry.is_expired(now) => {
+                let at = entry.expires_at.unwrap_or_default();
+                (at, at)
+            }
+            (EventKind::Expired, _) => return Err(format!("{event:?} too early: {entry:?}")),
+            (_, Place::Time(earliest, latest)) => (earliest, latest),
+            _ => return Err(format!("{event:?} of an order without a timer: {entry:?}")),
+        };
+        if earliest > now || latest < floor {
+            return Err(format!("{event:?} at the wrong time, {floor:?}: {entry:?}"));
+        }
+        match (event.kind, entry.status) {
+            (EventKind::Expired, _) => {
+                self.apply(
+                    at,
+                    EventKind::Expired,
+                    Status::Expired { ended_at: now },
+                    now,
+                );
+                self.orders[at].place = Place::Nothing;
+                self.expect(event)?;
+            }
+            (EventKind::Ready, Status::Scheduled { .. }) => {
+                self.apply(at, EventKind::Ready, Status::Pending { ready_at: now }, now);
+                self.orders[at].place = Place::Commit;
+                self.expect(event)?;
+            }
+            (_, Status::Processing { .. }) => self.finish(at, event, changed)?,
+            _ => return Err(format!("{event:?} of {entry:?}")),
+        }
+        Ok(floor.max(earliest))
+    }
+
+    /// After the timers: whatever was due for certain has happened.
+    fn nobody_is_late(&mut self, now: Timestamp) -> Result<(), Difference> {
+        for entry in &mut self.orders {
+            let is_waiting = matches!(entry.status, Status::Pending { .. });
+            match entry.place {
+                Place::Time(at, _) if is_waiting && at <= now => entry.place = Place::Turn(at),
+                Place::Time(_, latest) if latest <= now => {
+                    return Err(format!("missed its time: {entry:?}"));
+                }
+                _ => {}
+            }
+            if entry.is_expired(now) {
+                return Err(format!("should have expired: {entry:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next order starts, and with luck ends at once. Answers how many events that took.
+    fn start(
+        &mut self,
+        seq: Seq,
+        now: Timestamp,
+        events: &[Event],
+        changed: &[Changed],
+    ) -> Result<usize, Difference> {
+        let nothing = || format!("order {} should have started at {now:?}", seq.0);
+        let mut used = 0;
+        let at = self.at(seq);
+        if matches!(self.orders[at].status, Status::Processing { .. }) {
+            let Place::Turn(since) = self.orders[at].place else {
+                return Err(nothing());
+            };
+            self.apply(
+                at,
+                EventKind::Requeued,
+                Status::Pending { ready_at: since },
+                now,
+            );
+            self.orders[at].attempt -= 1;
+            self.expect(events.get(used).ok_or_else(nothing)?)?;
+            used += 1;
+        }
+        self.last_lease += 1;
+        self.orders[at].attempt += 1;
+        let lease = self.last_lease;
+        self.apply(at, EventKind::Started, Status::Processing { lease }, now);
+        self.expect(events.get(used).ok_or_else(nothing)?)?;
+        used += 1;
+        let (work, _, _) = self.work(at);
+        let ended = events.get(used).filter(|event| {
+            event.seq == seq && !matches!(event.kind, EventKind::Started | EventKind::Requeued)
+        });
+        self.orders[at].place = Place::Time(now.plus(work.shortest_us), now.plus(work.longest_us));
+        match ended {
+            Some(event) if work.shortest_us == 0 => {
+                self.finish(at, event, changed)?;
+                Ok(used + 1)
+            }
+            Some(event) => Err(format!("{event:?} of work that takes longer")),
+            None if work.longest_us == 0 => Err(format!("order {} takes no time", seq.0)),
+            None => Ok(used),
+        }
+    }
+
+    /// An attempt has ended as `event` says.
+    fn finish(&mut self, at: usize, event: &Event, changed: &[Changed]) -> Result<(), Difference> {
+        let now = event.at;
+        let (work, retry, is_last) = self.work(at);
+        let entry = &self.orders[at];
+        let is_failure = matches!(event.kind, EventKind::Retried | EventKind::Dead);
+        if (is_failure && work.failures_ppm == 0) || (!is_failure && work.failures_ppm >= 1_000_000)
+        {
+            return Err(format!("{event:?} of work with {} ppm", work.failures_ppm));
+        }
+        let is_exhausted = entry.attempt >= retry.attempts_max;
+        match event.kind {
+            EventKind::Completed if is_last => {
+                self.apply(at, event.kind, Status::Completed { ended_at: now }, now);
+                self.orders[at].place = Place::Nothing;
+            }
+            EventKind::StepCompleted if !is_last => {
+                self.apply(at, event.kind, Status::Pending { ready_at: now }, now);
+                let entry = &mut self.orders[at];
+                (entry.step, entry.attempt) = (entry.step + 1, 0);
+                self.orders[at].place = Place::Commit;
+            }
+            EventKind::Dead if is_exhausted => {
+                self.apply(at, event.kind, Status::Dead { since: now }, now);
+                self.orders[at].place = Place::Nothing;
+            }
+            EventKind::Retried if !is_exhausted => {
+                let state = changed.iter().find(|it| it.seq == event.seq);
+                let status = state.map(|it| it.state.status);
+                let Some(Status::Pending { ready_at }) = status else {
+                    return Err(format!("{event:?}, but will be written as {status:?}"));
+                };
+                let wait = ready_at.micros_since(now);
+                if !(0..=retry.longest_wait_us(entry.attempt)).contains(&wait) {
+                    return Err(format!("waits {wait} us after {event:?} under {retry:?}"));
+                }
+                self.apply(at, event.kind, Status::Pending { ready_at }, now);
+                self.orders[at].place = Place::Commit;
+            }
+            _ => return Err(format!("{event:?} of {entry:?}")),
+        }
+        if is_failure {
+            let reason: Option<Box<str>> = Some("simulated failure".into());
+            self.orders[at].reason.clone_from(&reason);
+            if let Some(event) = self.events.last_mut() {
+                event.reason = reason;
+            }
+        }
+        self.expect(event)
+    }
+
+    /// Moves an order, and notes the event.
+    fn apply(&mut self, at: usize, kind: EventKind, status: Status, now: Timestamp) {
+        let position = self.position.next();
+        let entry = &mut self.orders[at];
+        let lease = match (entry.status, status) {
+            (Status::Processing { lease }, _) | (_, Status::Processing { lease }) => lease,
+            _ => 0,
+        };
+        let step = &self.processes[entry.process].steps[entry.step];
+        entry.version += 1;
+        self.events.push(Event {
+            seq: entry.seq,
+            version: entry.version,
+            kind,
+            status: status.kind(),
+            at: now,
+            previous: entry.position,
+            step: (lease > 0).then(|| step.name.clone()),
+            attempt: if lease > 0 { entry.attempt } else { 0 },
+            lease,
+            reason: None,
+        });
+        entry.status = status;
+        entry.updated_at = now;
+        entry.reason = None;
+        entry.position = position;
+    }
+
+    fn expect(&self, event: &Event) -> Result<(), Difference> {
+        match self.events.last() {
+            Some(expected) if expected == event => Ok(()),
+            expected => Err(format!("expected {expected:?}\n     got {event:?}")),
+        }
+    }
+}
+
+/// Whether nothing is left to do for an order, without a person.
+pub fn is_at_rest(entry: &Entry) -> bool {
+    !entry.status.is_open() || entry.status.kind() == StatusKind::Dead
+}

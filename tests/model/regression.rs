@@ -1,0 +1,91 @@
+//! Cases that once went wrong, each by hand and as small as it can be.
+//!
+//! The random sequences find them too; these say what the trouble was.
+
+use orderd::clock::MICROS_PER_SECOND;
+use orderd::order::{Process, RetryPolicy, Simulate, StepKind};
+
+use super::sequence::{Fate, Sequence, Submit, Turn, play};
+
+fn process(shortest_us: i64, concurrency: u32) -> Process {
+    let mut process = Process::built_in();
+    process.concurrency = concurrency;
+    process.steps[0].kind = StepKind::Simulate(Simulate {
+        shortest_us,
+        longest_us: shortest_us,
+        failures_ppm: 0,
+    });
+    process.steps[0].retry = RetryPolicy::default();
+    process
+}
+
+fn order(expires_in_us: Option<i64>) -> Submit {
+    Submit {
+        priority: 1,
+        process: 0,
+        start_in_us: None,
+        expires_in_us,
+    }
+}
+
+fn turn(passes_us: i64, submits: Vec<Submit>, fate: Fate) -> Turn {
+    Turn {
+        passes_us,
+        recovers: 9,
+        submits,
+        advances: true,
+        fate,
+    }
+}
+
+fn check(process: Process, turns: Vec<Turn>) {
+    let sequence = Sequence {
+        seed: 1,
+        open_orders_max: 100,
+        processes: vec![process],
+        turns,
+    };
+    if let Err(difference) = play(&sequence) {
+        panic!("{difference}");
+    }
+}
+
+const STORED: Fate = Fate::Stored { collided: 0 };
+
+#[test]
+fn an_order_that_collides_after_its_expiry_leaves_the_counters_alone() {
+    let collides = Fate::Stored { collided: 1 };
+    let late = vec![order(Some(-1))];
+    check(process(0, 1), vec![turn(0, late, collides)]);
+}
+
+#[test]
+fn an_order_that_is_retracted_after_its_expiry_leaves_nothing_behind() {
+    let late = vec![order(Some(-1))];
+    let turns = vec![
+        turn(0, late, Fate::Refused),
+        turn(0, vec![order(None)], STORED),
+    ];
+    check(process(0, 1), turns);
+}
+
+#[test]
+fn an_expired_order_does_not_count_as_the_oldest_that_waits() {
+    let turns = vec![
+        turn(0, vec![order(None)], STORED),
+        turn(0, vec![order(Some(5 * MICROS_PER_SECOND))], STORED),
+        turn(6 * MICROS_PER_SECOND, vec![], STORED),
+    ];
+    check(process(60 * MICROS_PER_SECOND, 1), turns);
+}
+
+#[test]
+fn a_lost_lease_is_named_with_its_attempt_and_keeps_its_place() {
+    let turns = vec![
+        turn(0, vec![order(None)], STORED),
+        turn(0, vec![], STORED),
+        turn(0, vec![], Fate::Lost),
+        turn(0, vec![order(None)], STORED),
+    ];
+    check(process(60 * MICROS_PER_SECOND, 1), turns);
+}

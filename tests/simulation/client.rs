@@ -1,0 +1,150 @@
+//! The other side of the engine: clients that send orders, remember what they were told, and ask
+//! again when they were told nothing.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use orderd::clock::Timestamp;
+use orderd::engine::{Handle, SubmitError};
+use orderd::order::{
+    Currency, Money, NewOrder, Order, OrderId, OrderState, Priority, ProcessIndex,
+};
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tokio::sync::oneshot;
+
+/// What a client knows of an order that it sent.
+#[derive(Debug)]
+pub enum Fate {
+    InFlight,
+    /// Told that it is accepted.
+    Accepted(Box<Order>),
+    /// Told that it is not, and why.
+    Refused(SubmitError),
+    /// Told that nobody knows, or told nothing.
+    Unknown,
+}
+
+/// One order sent once. Sending it again is another attempt, with the same id.
+pub struct Attempt {
+    pub order: NewOrder,
+    pub fate: Fate,
+    /// The attempt that this one repeats.
+    pub repeats: Option<usize>,
+    pub end: Option<oneshot::Receiver<OrderState>>,
+}
+
+/// The answer to one attempt, as it comes out of an engine.
+pub struct Told {
+    pub attempt: usize,
+    pub answer: Result<Box<Order>, SubmitError>,
+    pub end: Option<oneshot::Receiver<OrderState>>,
+}
+
+/// A request that an engine has not answered yet.
+pub struct Request {
+    pub attempts: Vec<usize>,
+    future: Pin<Box<dyn Future<Output = Vec<Told>>>>,
+}
+
+impl Request {
+    /// Sends one order.
+    pub fn single(handle: Handle, attempt: usize, order: NewOrder, is_watched: bool) -> Self {
+        let future = async move {
+            let (answer, end) = match handle.submit(Box::new(order), is_watched).await {
+                Ok(accepted) => (Ok(accepted.order), accepted.end),
+                Err(error) => (Err(error), None),
+            };
+            vec![Told {
+                attempt,
+                answer,
+                end,
+            }]
+        };
+        Self {
+            attempts: vec![attempt],
+            future: Box::pin(future),
+        }
+    }
+
+    /// Sends many orders at once.
+    pub fn batch(handle: Handle, first: usize, orders: Vec<NewOrder>) -> Self {
+        let attempts: Vec<_> = (first..first + orders.len()).collect();
+        let asked = attempts.clone();
+        let future = async move {
+            let answers = match handle.submit_batch(orders).await {
+                Ok(answers) => answers,
+                Err(error) => asked.iter().map(|_| Err(error.clone())).collect(),
+            };
+            assert_eq!(answers.len(), asked.len(), "an item was not answered");
+            let told = asked
+                .into_iter()
+                .zip(answers)
+                .map(|(attempt, answer)| Told {
+                    attempt,
+                    answer,
+                    end: None,
+                });
+            told.collect()
+        };
+        Self {
+            attempts,
+            future: Box::pin(future),
+        }
+    }
+
+    /// The answer, if it is there.
+    pub fn poll(&mut self) -> Option<Vec<Told>> {
+        let mut context = Context::from_waker(Waker::noop());
+        match self.future.as_mut().poll(&mut context) {
+            Poll::Ready(told) => Some(told),
+            Poll::Pending => None,
+        }
+    }
+}
+
+/// A random order that nobody sent before: `number` makes it unique.
+pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16) -> NewOrder {
+    let id = match random.random_range(0..10) {
+        0..3 => None,
+        // From a few, so that some collide.
+        3..6 => Some(format!("id-{}", random.random_range(0..12))),
+        _ => Some(format!("own-{number}")),
+    };
+    let mut soon = |chance| {
+        let is_given = random.random_ratio(chance, 10);
+        is_given.then(|| now.plus(random.random_range(-5_000_000..40_000_000)))
+    };
+    let (start_at, expires_at) = (soon(2), soon(2));
+    let total = Money::new(number as i64, Currency::from_code("EUR").unwrap()).unwrap();
+    NewOrder {
+        id: id.map(|text| OrderId::parse(&text).unwrap()),
+        customer_id: format!("attempt-{number}").into(),
+        total,
+        priority: Priority::ALL[random.random_range(0..3)],
+        process: ProcessIndex(random.random_range(0..processes)),
+        payload: format!(r#"{{"items":["article-{number}"]}}"#).into(),
+        start_at,
+        expires_at: expires_at.map(|at| at.max(start_at.map_or(at, |start| start.plus(1)))),
+    }
+}
+
+/// The same order once more, marked as another attempt.
+pub fn again(order: &NewOrder, number: usize) -> NewOrder {
+    NewOrder {
+        customer_id: format!("attempt-{number}").into(),
+        ..order.clone()
+    }
+}
+
+/// Which attempt an order on disk comes from.
+pub fn attempt_of(order: &Order) -> Option<usize> {
+    order.customer_id.strip_prefix("attempt-")?.parse().ok()
+}
+
+/// An order on its way.
+pub struct Sent {
+    pub order: NewOrder,
+    pub repeats: Option<usize>,
+}

@@ -1,0 +1,314 @@
+//! A store in memory that is small enough to be believed, and that fails when it is told to.
+//!
+//! What is in it survives every crash of the simulated process. It is no second backend: it exists
+//! to inject faults, and keeps no promise beyond a run.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use orderd::clock::ManualClock;
+use orderd::order::{
+    Commit, OpenOrder, Opening, Order, OrderId, Position, Process, Receipt, Seq, ShardNumber, Tally,
+};
+use orderd::store::{
+    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Store, StoreError,
+    journal,
+};
+
+use super::Happened;
+
+/// What happens to the next commit, or to the next opening.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fault {
+    Refused,
+    Full,
+    UnknownStored,
+    UnknownLost,
+    CrashBefore,
+    CrashAfter,
+    CrashWhileOpening,
+    Unreadable,
+    /// Takes so many microseconds.
+    Slow(i64),
+}
+
+/// A mistake that a store could have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Planted {
+    AnswersWithoutStoring,
+    StoresWhatItRefuses,
+    HasNoFence,
+    TakesAnIdTwice,
+    ForgetsAChange,
+    CountsCollisions,
+    HidesAnOpenOrder,
+}
+
+/// The process is gone: what a crash throws through the engine.
+pub struct Crash;
+
+/// What is stored.
+pub struct Data {
+    pub epoch: i64,
+    pub position: Position,
+    pub hash: [u8; 32],
+    pub last_seq: Seq,
+    pub tally: Tally,
+    pub definitions: Vec<Process>,
+    pub orders: BTreeMap<Seq, Order>,
+    pub ids: BTreeMap<OrderId, Seq>,
+    pub journal: Vec<JournalRow>,
+    pub happened: Happened,
+    fault: Option<Fault>,
+    commits: u64,
+}
+
+pub struct Disk {
+    data: Mutex<Data>,
+    clock: ManualClock,
+    planted: Option<Planted>,
+}
+
+impl Disk {
+    pub fn new(clock: ManualClock, planted: Option<Planted>) -> Self {
+        let data = Data {
+            epoch: 0,
+            position: Position(0),
+            hash: journal::GENESIS,
+            last_seq: Seq(0),
+            tally: Tally::default(),
+            definitions: Vec::new(),
+            orders: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            journal: Vec::new(),
+            happened: Happened::new(),
+            fault: None,
+            commits: 0,
+        };
+        Self {
+            data: Mutex::new(data),
+            clock,
+            planted,
+        }
+    }
+
+    pub fn data(&self) -> MutexGuard<'_, Data> {
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next chance to fail like this is taken. `None`: nothing fails.
+    pub fn arm(&self, fault: Option<Fault>) {
+        self.data().fault = fault;
+    }
+
+    fn crash(&self) -> ! {
+        std::panic::resume_unwind(Box::new(Crash))
+    }
+
+    fn apply(&self, commit: &Commit) -> Result<Receipt, StoreError> {
+        let data = &mut *self.data();
+        let is_current = commit.epoch == data.epoch && commit.position == data.position.next();
+        if !is_current && self.planted != Some(Planted::HasNoFence) {
+            data.count("fenced", 1);
+            return Err(StoreError::Fenced);
+        }
+        data.commits += 1;
+        let is_unlucky = data.commits.is_multiple_of(7);
+        if is_unlucky && self.planted == Some(Planted::AnswersWithoutStoring) {
+            return Ok(Receipt::default());
+        }
+        let collided: Vec<_> = (0..commit.created.len())
+            .filter(|at| {
+                let order = &commit.created[*at];
+                let is_taken = data.ids.contains_key(&order.id);
+                if !is_taken || self.planted == Some(Planted::TakesAnIdTwice) {
+                    data.ids.insert(order.id.clone(), order.seq);
+                    data.orders.insert(order.seq, (**order).clone());
+                    return false;
+                }
+                true
+            })
+            .collect();
+        data.count("collided", collided.len() as u64);
+        data.change(
+            commit,
+            is_unlucky && self.planted == Some(Planted::ForgetsAChange),
+        );
+        data.definitions.extend(commit.definitions.iter().cloned());
+        let counts_all = self.planted == Some(Planted::CountsCollisions);
+        let counted: &[usize] = if counts_all { &[] } else { &collided };
+        data.tally.add(&commit.tally_change(counted));
+        let newest = commit.created.last().map(|order| order.seq);
+        data.last_seq = data.last_seq.max(newest.unwrap_or_default());
+        data.append(commit, &collided);
+        Ok(Receipt { collided })
+    }
+}
+
+impl Data {
+    pub fn count(&mut self, what: &'static str, times: u64) {
+        if times > 0 {
+            *self.happened.entry(what).or_default() += times;
+        }
+    }
+
+    fn change(&mut self, commit: &Commit, forgets_one: bool) {
+        for changed in commit.changed.iter().skip(usize::from(forgets_one)) {
+            match self.orders.get_mut(&changed.seq) {
+                Some(order) => order.state = changed.state.clone(),
+                None => panic!(
+                    "(2) a change of order {}, which is not stored",
+                    changed.seq.0
+                ),
+            }
+        }
+    }
+
+    fn append(&mut self, commit: &Commit, collided: &[usize]) {
+        let entries = journal::encode(commit.at, commit.surviving_events(collided));
+        let (position, epoch, at) = (commit.position, commit.epoch, commit.at);
+        let hash = journal::hash(&self.hash, position, epoch, at, &entries);
+        (self.position, self.hash) = (position, hash);
+        self.journal.push(JournalRow {
+            position,
+            epoch,
+            at,
+            entries: entries.into(),
+            hash,
+        });
+    }
+}
+
+impl Store for Disk {
+    fn open_shard(&self, _: ShardNumber) -> Result<Opening, StoreError> {
+        let mut data = self.data();
+        data.epoch += 1;
+        if data.fault == Some(Fault::CrashWhileOpening) {
+            data.fault = None;
+            data.count("crash while opening", 1);
+            drop(data);
+            self.crash();
+        }
+        Ok(Opening {
+            epoch: data.epoch,
+            last_seq: data.last_seq,
+            position: data.position,
+            tally: data.tally,
+            definitions: data.definitions.clone(),
+        })
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
+        let fault = {
+            let mut data = self.data();
+            let (what, fault) = match data.fault {
+                Some(fault @ Fault::Refused) => ("refused", fault),
+                Some(fault @ Fault::Full) => ("full", fault),
+                Some(fault @ Fault::UnknownStored) => ("unknown, stored", fault),
+                Some(fault @ Fault::UnknownLost) => ("unknown, not stored", fault),
+                Some(fault @ Fault::CrashBefore) => ("crash before a commit", fault),
+                Some(fault @ Fault::CrashAfter) => ("crash after a commit", fault),
+                Some(fault @ Fault::Slow(_)) => ("slow", fault),
+                _ => {
+                    drop(data);
+                    return self.apply(commit);
+                }
+            };
+            data.fault = None;
+            data.count(what, 1);
+            fault
+        };
+        let detail = || "as planned".to_owned();
+        match fault {
+            Fault::Refused => {
+                if self.planted == Some(Planted::StoresWhatItRefuses) {
+                    self.apply(commit)?;
+                }
+                Err(StoreError::Refused { detail: detail() })
+            }
+            Fault::Full => Err(StoreError::Full { detail: detail() }),
+            Fault::UnknownLost => Err(StoreError::Unknown { detail: detail() }),
+            Fault::UnknownStored => {
+                self.apply(commit)?;
+                Err(StoreError::Unknown { detail: detail() })
+            }
+            Fault::CrashAfter => {
+                self.apply(commit)?;
+                self.crash()
+            }
+            Fault::Slow(micros) => {
+                self.clock.advance(micros);
+                self.apply(commit)
+            }
+            _ => self.crash(),
+        }
+    }
+
+    fn tidy_up(&self) {}
+
+    fn durability(&self) -> Durability {
+        Durability {
+            level: "none",
+            detail: "a simulation".into(),
+        }
+    }
+
+    fn open_orders(
+        &self,
+        after: Seq,
+        last: Seq,
+        limit: usize,
+    ) -> Result<Vec<OpenOrder>, StoreError> {
+        let mut data = self.data();
+        if data.fault == Some(Fault::Unreadable) {
+            data.fault = None;
+            data.count("unreadable while recovering", 1);
+            let detail = "as planned".into();
+            return Err(StoreError::Unreadable { detail });
+        }
+        let hides_one = self.planted == Some(Planted::HidesAnOpenOrder);
+        let open = data.orders.values().filter(|order| {
+            let is_asked = order.seq > after && order.seq <= last;
+            is_asked && order.state.status.is_open() && !(hides_one && order.seq.0 % 5 == 0)
+        });
+        let page = open.take(limit).map(|order| OpenOrder {
+            seq: order.seq,
+            process: order.process.clone(),
+            process_version: order.process_version,
+            priority: order.priority,
+            expires_at: order.expires_at,
+            created_at: order.created_at,
+            state: order.state.clone(),
+        });
+        Ok(page.collect())
+    }
+
+    fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>> {
+        let data = self.data();
+        let order = data.ids.get(id).and_then(|seq| data.orders.get(seq));
+        let order = order.cloned();
+        Box::pin(async move { Ok(order) })
+    }
+
+    fn orders(&self, _: ListQuery) -> Reading<'_, Page> {
+        Box::pin(async { Err(no_part()) })
+    }
+
+    fn history<'a>(&'a self, _: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
+        Box::pin(async { Err(no_part()) })
+    }
+
+    fn events(&self, _: EventPlace, _: usize) -> Reading<'_, Vec<EventView>> {
+        Box::pin(async { Err(no_part()) })
+    }
+
+    fn journal(&self, _: Position, _: usize) -> Reading<'_, Vec<JournalRow>> {
+        Box::pin(async { Err(no_part()) })
+    }
+}
+
+fn no_part() -> StoreError {
+    StoreError::Unreadable {
+        detail: "no part of the simulation".into(),
+    }
+}

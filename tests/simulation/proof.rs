@@ -1,0 +1,237 @@
+//! The promises, checked against what is on disk and what clients were told.
+//!
+//! Numbers in the messages: (1) acknowledged orders are there, (2) nothing else is, (3) one id, one
+//! order, (4) one end, (5) legal histories, chained, (6) fences, (7) refused means not there,
+//! (8) counters.
+
+use std::collections::BTreeMap;
+
+use orderd::order::{
+    Event, EventKind, NewOrder, Order, Position, Processes, Seq, StatusKind, Tally,
+};
+use orderd::store::journal;
+
+use super::Happened;
+use super::client::{Attempt, Fate, attempt_of};
+use super::disk::Data;
+
+/// A broken promise.
+pub type Broken = String;
+
+/// An order's life so far, as the journal tells it.
+struct Life {
+    status: StatusKind,
+    version: u32,
+    position: Position,
+    /// The fence of the attempt that runs.
+    fence: (i64, i64),
+    at: orderd::clock::Timestamp,
+}
+
+/// Follows the journal.
+#[derive(Default)]
+pub struct Proof {
+    rows: usize,
+    hash: [u8; 32],
+    epoch: i64,
+    lease: i64,
+    lives: BTreeMap<Seq, Life>,
+    attempts: BTreeMap<usize, Seq>,
+}
+
+impl Proof {
+    /// Checks everything that is new on disk since the last time.
+    pub fn follow(
+        &mut self,
+        data: &mut Data,
+        sent: &[Attempt],
+        processes: &Processes,
+    ) -> Result<(), Broken> {
+        if self.rows == data.journal.len() {
+            return Ok(());
+        }
+        let mut happened = Happened::new();
+        while self.rows < data.journal.len() {
+            for event in self.row(data)? {
+                *happened.entry(event.kind.name()).or_default() += 1;
+                self.event(&event, data, sent, processes)?;
+            }
+        }
+        if (data.position, data.hash) != (Position(self.rows as i64), self.hash) {
+            return Err("(5) the head is not the last row".into());
+        }
+        for (what, times) in happened {
+            data.count(what, times);
+        }
+        self.rows_agree(data)
+    }
+
+    fn row(&mut self, data: &Data) -> Result<Vec<Event>, Broken> {
+        let row = &data.journal[self.rows];
+        self.rows += 1;
+        let expected = journal::hash(&self.hash, row.position, row.epoch, row.at, &row.entries);
+        if row.position.0 != self.rows as i64 || row.hash != expected {
+            return Err(format!("(5) row {} breaks the chain", row.position.0));
+        }
+        if row.epoch < self.epoch {
+            return Err(format!(
+                "(6) the epoch falls in row {}: the fence",
+                row.position.0
+            ));
+        }
+        if row.epoch > self.epoch {
+            self.lease = 0;
+        }
+        (self.hash, self.epoch) = (row.hash, row.epoch);
+        journal::decode(row).map_err(|error| format!("(5) {error}"))
+    }
+
+    fn event(
+        &mut self,
+        event: &Event,
+        data: &Data,
+        sent: &[Attempt],
+        processes: &Processes,
+    ) -> Result<(), Broken> {
+        let position = Position(self.rows as i64);
+        let before = self.lives.get(&event.seq);
+        let status = before.map(|life| life.status);
+        let tell =
+            |number, what: &str| Err(format!("({number}) {what}: {event:?} at {position:?}"));
+        if status.is_some_and(StatusKind::is_final) {
+            return tell(4, "something after the end");
+        }
+        if !event.kind.allows(status, event.status) {
+            return tell(5, "illegal");
+        }
+        let version = before.map_or(0, |life| life.version);
+        let previous = before.map_or(Position(0), |life| life.position);
+        if event.version != version + 1 || event.previous != previous {
+            return tell(5, "does not follow the event before");
+        }
+        let mut fence = before.map_or((0, 0), |life| life.fence);
+        match event.kind {
+            EventKind::Accepted => self.accepted(event.seq, data, sent, processes)?,
+            EventKind::Started if event.lease <= self.lease => return tell(6, "a fence fell"),
+            EventKind::Started => {
+                self.lease = event.lease;
+                fence = (self.epoch, event.lease);
+            }
+            EventKind::Requeued if event.lease != fence.1 || self.epoch <= fence.0 => {
+                return tell(6, "a fence was given up that is still good");
+            }
+            EventKind::Requeued => {}
+            _ if status == Some(StatusKind::Processing) && fence != (self.epoch, event.lease) => {
+                return tell(6, "not under the current fence");
+            }
+            _ => {}
+        }
+        let life = Life {
+            status: event.status,
+            version: event.version,
+            position,
+            fence,
+            at: event.at,
+        };
+        self.lives.insert(event.seq, life);
+        Ok(())
+    }
+
+    /// A new order is one that somebody sent, once, under a free id.
+    fn accepted(
+        &mut self,
+        seq: Seq,
+        data: &Data,
+        sent: &[Attempt],
+        processes: &Processes,
+    ) -> Result<(), Broken> {
+        let Some(order) = data.orders.get(&seq) else {
+            return Err(format!(
+                "(1) order {} has a history and is not there",
+                seq.0
+            ));
+        };
+        let number = attempt_of(order).filter(|number| *number < sent.len());
+        let Some(number) = number else {
+            return Err(format!("(2) nobody sent {order:?}"));
+        };
+        if !is_as_sent(order, &sent[number].order, processes) {
+            return Err(format!(
+                "(1) {order:?} is not what was sent: {:?}",
+                sent[number].order
+            ));
+        }
+        if self.attempts.insert(number, seq).is_some() {
+            return Err(format!("(3) attempt {number} became two orders"));
+        }
+        let others = data.orders.values().filter(|other| other.id == order.id);
+        if others.count() != 1 {
+            return Err(format!("(3) two orders with the id {}", order.id));
+        }
+        Ok(())
+    }
+
+    /// Each row of an order says what its last event says, and the counters count them.
+    fn rows_agree(&self, data: &Data) -> Result<(), Broken> {
+        if self.lives.len() != data.orders.len() {
+            let (lives, orders) = (self.lives.len(), data.orders.len());
+            return Err(format!("(2) {orders} orders, but {lives} histories"));
+        }
+        let mut tally = Tally::default();
+        for (order, life) in data.orders.values().zip(self.lives.values()) {
+            let state = &order.state;
+            let row = (
+                state.status.kind(),
+                state.version,
+                state.position,
+                state.updated_at,
+            );
+            if row != (life.status, life.version, life.position, life.at) {
+                return Err(format!("(5) the row is not the last event: {order:?}"));
+            }
+            tally.count(life.status, order.priority, 1);
+        }
+        if tally != data.tally {
+            return Err(format!("(8) counted {tally:?}, kept {:?}", data.tally));
+        }
+        Ok(())
+    }
+
+    /// What a client was told is true. To be asked at any time after.
+    pub fn told(&self, number: usize, attempt: &Attempt, data: &Data) -> Result<(), Broken> {
+        let stored = self
+            .attempts
+            .get(&number)
+            .and_then(|seq| data.orders.get(seq));
+        match (&attempt.fate, stored) {
+            (Fate::Accepted(told), None) => {
+                Err(format!("(1) acknowledged and not there: {told:?}"))
+            }
+            (Fate::Accepted(told), Some(stored)) => {
+                let is_same = told.id == stored.id
+                    && told.seq == stored.seq
+                    && told.payload == stored.payload
+                    && told.total == stored.total
+                    && told.created_at == stored.created_at
+                    && told.state.version <= stored.state.version;
+                let both = || format!("(1) acknowledged {told:?}, stored {stored:?}");
+                is_same.then_some(()).ok_or_else(both)
+            }
+            (Fate::Refused(error), Some(stored)) => Err(format!(
+                "(7) refused with {error:?}, but stored: {stored:?}"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_as_sent(order: &Order, sent: &NewOrder, processes: &Processes) -> bool {
+    let process = processes.at(sent.process);
+    sent.id.as_ref().is_none_or(|id| *id == order.id)
+        && order.customer_id == sent.customer_id
+        && order.total == sent.total
+        && order.priority == sent.priority
+        && order.payload == sent.payload
+        && (order.start_at, order.expires_at) == (sent.start_at, sent.expires_at)
+        && (&*order.process, order.process_version) == (&*process.name, process.version)
+}

@@ -1,0 +1,501 @@
+//! One run: a disk, an engine on it that comes and goes, clients, and a clock. Everything that
+//! happens is drawn from the seed.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use orderd::clock::{Clock, ManualClock, Timestamp};
+use orderd::engine::{Engine, Handle, Settings, Start, StartError, SubmitError, Turns};
+use orderd::order::{
+    Process, Processes, RetryPolicy, ShardNumber, Simulate, StatusKind, Step, StepKind,
+};
+use orderd::store::{Store, StoreError};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::Happened;
+use super::client::{self, Attempt, Fate, Request, Told};
+use super::disk::{Crash, Disk, Fault, Planted};
+use super::proof::{Broken, Proof};
+
+/// Steps of a run before it is left to come to rest.
+const STEPS: usize = 90;
+/// Turns in which everything must have come to rest.
+const TURNS_MAX: usize = 3_000;
+
+/// How a run ended: its journal's hash, and what happened in it.
+pub struct End {
+    pub hash: [u8; 32],
+    pub happened: Happened,
+}
+
+/// An engine that runs, and who waits for it.
+struct Running {
+    handle: Handle,
+    turns: Turns,
+    requests: Vec<Request>,
+    is_recovering: bool,
+}
+
+pub struct World {
+    random: StdRng,
+    clock: ManualClock,
+    disk: Arc<Disk>,
+    registry: Processes,
+    open_orders_max: u64,
+    engine: Option<Running>,
+    attempts: Vec<Attempt>,
+    proof: Proof,
+}
+
+fn processes(random: &mut StdRng) -> Vec<Process> {
+    let second = 1_000_000;
+    let count = random.random_range(1..3);
+    let process = |at: usize, random: &mut StdRng| {
+        let step = |at: usize, random: &mut StdRng| {
+            let times = [(0, 0), (0, 0), (0, 3 * second), (second, 9 * second)];
+            let (shortest_us, longest_us) = times[random.random_range(0..times.len())];
+            Step {
+                name: format!("step-{at}").into(),
+                kind: StepKind::Simulate(Simulate {
+                    shortest_us,
+                    longest_us,
+                    failures_ppm: [0, 0, 200_000, 1_000_000][random.random_range(0..4)],
+                }),
+                concurrency: [1, 3, u32::MAX][random.random_range(0..3)],
+                retry: RetryPolicy {
+                    attempts_max: random.random_range(1..4),
+                    base_us: second,
+                    cap_us: 20 * second,
+                },
+            }
+        };
+        let steps = random.random_range(1..4);
+        Process {
+            name: format!("process-{at}").into(),
+            version: 1,
+            concurrency: [2, 5, u32::MAX][random.random_range(0..3)],
+            steps: (0..steps).map(|at| step(at, random)).collect(),
+        }
+    };
+    (0..count).map(|at| process(at, random)).collect()
+}
+
+impl World {
+    pub fn new(seed: u64, planted: Option<Planted>) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let clock = ManualClock::new(Timestamp(1_800_000_000_000_000));
+        let registry = Processes::new(processes(&mut random), Vec::new()).unwrap();
+        Self {
+            open_orders_max: [6, 40, 1_000_000][random.random_range(0..3)],
+            random,
+            disk: Arc::new(Disk::new(clock.clone(), planted)),
+            clock,
+            registry,
+            engine: None,
+            attempts: Vec::new(),
+            proof: Proof::default(),
+        }
+    }
+
+    fn count(&self, what: &'static str) {
+        self.disk.data().count(what, 1);
+    }
+
+    /// Plays the whole run, then proves everything once more.
+    pub fn play(mut self) -> Result<End, Broken> {
+        for _ in 0..STEPS {
+            self.step()?;
+            self.check()?;
+        }
+        self.come_to_rest()?;
+        let data = self.disk.data();
+        for (number, attempt) in self.attempts.iter().enumerate() {
+            self.proof.told(number, attempt, &data)?;
+        }
+        Ok(End {
+            hash: data.hash,
+            happened: data.happened.clone(),
+        })
+    }
+
+    fn check(&mut self) -> Result<(), Broken> {
+        let mut data = self.disk.data();
+        self.proof.follow(&mut data, &self.attempts, &self.registry)
+    }
+
+    fn step(&mut self) -> Result<(), Broken> {
+        if self.engine.is_none() {
+            return self.start();
+        }
+        match self.random.random_range(0..100) {
+            0..34 => self.send_one(),
+            34..42 => self.send_many(),
+            42..48 => self.send_again(),
+            48..78 => return self.turn(),
+            78..86 => {
+                self.pass();
+                return self.turn();
+            }
+            86..94 => self.arm(),
+            94..96 => self.crash("crash between turns"),
+            96..97 => return self.take_over(),
+            97..98 => return self.drain(),
+            _ => return self.compare_counters(),
+        }
+        Ok(())
+    }
+
+    /// Starts an engine on the disk; the machine was off for a while, and its clock may be wrong.
+    fn start(&mut self) -> Result<(), Broken> {
+        match self.random.random_range(0..8) {
+            0 => {
+                self.clock.advance(-self.random.random_range(0..10_000_000));
+                self.count("clock went back");
+            }
+            1..4 => self.clock.advance(self.random.random_range(0..60_000_000)),
+            _ => {}
+        }
+        match self.random.random_range(0..12) {
+            0 => self.disk.arm(Some(Fault::CrashWhileOpening)),
+            1 => self.disk.arm(Some(Fault::Unreadable)),
+            _ => {}
+        }
+        self.engine = self.open()?;
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<Option<Running>, Broken> {
+        let start = Start {
+            store: Arc::clone(&self.disk) as Arc<dyn Store>,
+            shard: ShardNumber(0),
+            processes: self.registry.current().to_vec(),
+            settings: Settings {
+                open_orders_max: self.open_orders_max,
+                ..Settings::default()
+            },
+            clock: Arc::new(self.clock.clone()),
+            random: StdRng::seed_from_u64(self.random.random()),
+        };
+        let page = self.random.random_range(1..5);
+        let opened = catch_unwind(AssertUnwindSafe(|| Engine::by_hand(start, page)));
+        match opened {
+            Ok(Ok((handle, turns))) => Ok(Some(Running {
+                handle,
+                turns,
+                requests: Vec::new(),
+                is_recovering: true,
+            })),
+            Ok(Err(StartError::Store(error))) => Err(format!("did not start: {error}")),
+            Ok(Err(error)) => Err(format!("did not start: {error}")),
+            Err(panic) if panic.is::<Crash>() => Ok(None),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    fn arm(&mut self) {
+        let faults = [
+            Fault::Refused,
+            Fault::Full,
+            Fault::UnknownStored,
+            Fault::UnknownLost,
+            Fault::CrashBefore,
+            Fault::CrashAfter,
+            Fault::Slow(self.random.random_range(1..5_000_000)),
+        ];
+        let fault = faults[self.random.random_range(0..faults.len())];
+        self.disk.arm(Some(fault));
+    }
+
+    /// Lets time go by: to the next deadline of the engine, or just some.
+    fn pass(&mut self) {
+        let engine = self.engine.as_ref();
+        let deadline = engine.and_then(|engine| engine.turns.deadline());
+        let micros = match deadline {
+            Some(at) if self.random.random_ratio(2, 3) => at.micros_since(self.clock.now()).max(0),
+            _ => self.random.random_range(0..20_000_000),
+        };
+        self.clock.advance(micros);
+    }
+
+    fn send(&mut self, orders: Vec<client::Sent>) {
+        let first = self.attempts.len();
+        for sent in &orders {
+            self.attempts.push(Attempt {
+                order: sent.order.clone(),
+                fate: Fate::InFlight,
+                repeats: sent.repeats,
+                end: None,
+            });
+        }
+        let Some(engine) = &mut self.engine else {
+            return;
+        };
+        let handle = engine.handle.clone();
+        let mut orders: Vec<_> = orders.into_iter().map(|sent| sent.order).collect();
+        let mut request = match orders.pop() {
+            Some(order) if orders.is_empty() => {
+                Request::single(handle, first, order, self.random.random_ratio(1, 4))
+            }
+            last => {
+                orders.extend(last);
+                Request::batch(handle, first, orders)
+            }
+        };
+        // The first poll hands the command in.
+        assert!(
+            request.poll().is_none(),
+            "answered before anything was done"
+        );
+        engine.requests.push(request);
+    }
+
+    fn fresh(&mut self, number: usize) -> client::Sent {
+        let processes = self.registry.current().len() as u16;
+        let now = self.clock.now();
+        client::Sent {
+            order: client::order(&mut self.random, number, now, processes),
+            repeats: None,
+        }
+    }
+
+    fn send_one(&mut self) {
+        let order = self.fresh(self.attempts.len());
+        self.send(vec![order]);
+    }
+
+    fn send_many(&mut self) {
+        let first = self.attempts.len();
+        let count = self.random.random_range(2..7);
+        let orders = (first..first + count).map(|number| self.fresh(number));
+        let orders = orders.collect();
+        self.send(orders);
+    }
+
+    /// Sends an order again whose fate is not known.
+    fn send_again(&mut self) {
+        let is_open =
+            |attempt: &Attempt| attempt.order.id.is_some() && matches!(attempt.fate, Fate::Unknown);
+        let open = (0..self.attempts.len()).filter(|at| is_open(&self.attempts[*at]));
+        let open: Vec<_> = open.collect();
+        if open.is_empty() {
+            return;
+        }
+        let repeats = open[self.random.random_range(0..open.len())];
+        let number = self.attempts.len();
+        let order = client::again(&self.attempts[repeats].order, number);
+        let repeats = Some(repeats);
+        self.send(vec![client::Sent { order, repeats }]);
+    }
+
+    /// One turn of the engine, and everything that comes out of it.
+    fn turn(&mut self) -> Result<(), Broken> {
+        let Some(engine) = &mut self.engine else {
+            return Ok(());
+        };
+        let turned = catch_unwind(AssertUnwindSafe(|| engine.turns.turn(Duration::ZERO)));
+        let is_over = match turned {
+            Ok(Ok(flow)) => {
+                engine.is_recovering = engine.turns.is_recovering();
+                flow == ControlFlow::Break(())
+            }
+            Ok(Err(StoreError::Unknown { .. } | StoreError::Unreadable { .. })) => true,
+            Ok(Err(error)) => return Err(format!("the engine ended: {error}")),
+            Err(panic) if panic.is::<Crash>() => {
+                self.lose_engine();
+                return self.check();
+            }
+            Err(panic) => resume_unwind(panic),
+        };
+        self.check()?;
+        self.listen()?;
+        if is_over {
+            self.lose_engine();
+        }
+        Ok(())
+    }
+
+    /// Clients read their answers.
+    fn listen(&mut self) -> Result<(), Broken> {
+        let Some(engine) = &mut self.engine else {
+            return Ok(());
+        };
+        let mut told = Vec::new();
+        engine.requests.retain_mut(|request| match request.poll() {
+            Some(answers) => {
+                told.extend(answers);
+                false
+            }
+            None => true,
+        });
+        for told in told {
+            self.hear(told)?;
+        }
+        self.hear_ends()
+    }
+
+    fn hear(&mut self, told: Told) -> Result<(), Broken> {
+        let number = told.attempt;
+        let attempt = &mut self.attempts[number];
+        let mut data = self.disk.data();
+        let is_repeat = attempt.repeats.is_some();
+        attempt.end = told.end;
+        attempt.fate = match told.answer {
+            Ok(order) => {
+                data.count("sent again, accepted", u64::from(is_repeat));
+                Fate::Accepted(order)
+            }
+            Err(SubmitError::OutcomeUnknown) => Fate::Unknown,
+            Err(error) => {
+                if let SubmitError::Exists { id } = &error {
+                    data.count("sent again, found", u64::from(is_repeat));
+                    if !data.ids.contains_key(id) {
+                        return Err(format!("(3) told that {id} exists, but it does not"));
+                    }
+                }
+                let is_overload = error == SubmitError::Overloaded;
+                data.count("overloaded", u64::from(is_overload));
+                Fate::Refused(error)
+            }
+        };
+        self.proof.told(number, attempt, &data)
+    }
+
+    /// Whoever waits for an end hears of it after it is on disk.
+    fn hear_ends(&mut self) -> Result<(), Broken> {
+        let mut data = self.disk.data();
+        for attempt in &mut self.attempts {
+            let Some(Ok(told)) = attempt.end.as_mut().map(|end| end.try_recv()) else {
+                continue;
+            };
+            attempt.end = None;
+            data.count("end told", 1);
+            let Fate::Accepted(order) = &attempt.fate else {
+                return Err("told the end of an order that was not accepted".into());
+            };
+            let kind = told.status.kind();
+            let stored = data.orders.get(&order.seq).map(|order| &order.state);
+            let stands = kind.is_final() || kind == StatusKind::Dead;
+            if stored != Some(&told) || !stands {
+                return Err(format!("(1) told the end {told:?}, stored {stored:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The process is gone; whoever was not answered knows nothing.
+    fn crash(&mut self, what: &'static str) {
+        self.count(what);
+        if self.engine.as_ref().is_some_and(|it| it.is_recovering) {
+            self.count("crash while recovering");
+        }
+        self.lose_engine();
+    }
+
+    fn lose_engine(&mut self) {
+        let Some(engine) = self.engine.take() else {
+            return;
+        };
+        for number in engine.requests.iter().flat_map(|request| &request.attempts) {
+            self.attempts[*number].fate = Fate::Unknown;
+        }
+        self.attempts.iter_mut().for_each(|it| it.end = None);
+        self.disk.arm(None);
+    }
+
+    /// A second server opens the shard; the first one does not know, and must not do harm.
+    fn take_over(&mut self) -> Result<(), Broken> {
+        self.disk.arm(None);
+        self.send_one();
+        let Some(second) = self.open()? else {
+            return Ok(());
+        };
+        let Some(first) = &mut self.engine else {
+            return Ok(());
+        };
+        let rows = self.disk.data().journal.len();
+        let turned = first.turns.turn(Duration::ZERO);
+        let is_fenced = matches!(turned, Err(StoreError::Fenced));
+        if self.disk.data().journal.len() != rows {
+            return Err("wrote after it was taken over: no fence".into());
+        }
+        self.listen()?;
+        if is_fenced {
+            self.lose_engine();
+        } else {
+            // It had nothing to write: overloaded.
+            self.crash("crash between turns");
+        }
+        self.engine = Some(second);
+        Ok(())
+    }
+
+    /// An orderly end: everything that was sent is answered.
+    fn drain(&mut self) -> Result<(), Broken> {
+        if let Some(engine) = &self.engine {
+            engine.handle.drain();
+        }
+        while self.engine.is_some() {
+            let unanswered = self.engine.as_ref().map_or(0, |it| it.requests.len());
+            self.turn()?;
+            if self.engine.is_none() && unanswered == 0 {
+                break;
+            }
+        }
+        self.count("drained");
+        Ok(())
+    }
+
+    /// The engine's own counters are those on disk.
+    fn compare_counters(&mut self) -> Result<(), Broken> {
+        self.disk.arm(None);
+        let Some(engine) = &self.engine else {
+            return Ok(());
+        };
+        let handle = engine.handle.clone();
+        let mut stats = Box::pin(async move { handle.stats().await });
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(stats.as_mut().poll(&mut context).is_pending());
+        let kept = self.disk.data().tally;
+        self.turn()?;
+        match stats.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(Some(stats)) if stats.tally == kept => Ok(()),
+            std::task::Poll::Ready(stats) => Err(format!("(8) {stats:?}, kept {kept:?}")),
+            std::task::Poll::Pending => Err("asked for statistics, not answered".into()),
+        }
+    }
+
+    /// Without faults and new orders everything ends, and nobody waits for an answer.
+    fn come_to_rest(&mut self) -> Result<(), Broken> {
+        self.disk.arm(None);
+        if self.engine.is_none() {
+            self.engine = self.open()?;
+        }
+        for _ in 0..TURNS_MAX {
+            self.turn()?;
+            let engine = self
+                .engine
+                .as_ref()
+                .ok_or("the engine ended without a fault")?;
+            let Some(deadline) = engine.turns.deadline() else {
+                break;
+            };
+            self.clock
+                .advance(deadline.micros_since(self.clock.now()).max(0));
+        }
+        let waiting = self.engine.as_ref().map_or(0, |it| it.requests.len());
+        if waiting > 0 {
+            return Err(format!("{waiting} requests were never answered"));
+        }
+        let data = self.disk.data();
+        let moves = |order: &&orderd::order::Order| {
+            order.state.status.is_open() && order.state.status.kind() != StatusKind::Dead
+        };
+        match data.orders.values().find(moves) {
+            Some(order) => Err(format!("forgotten: {order:?}")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A backend under test, and a hand that writes commits to it without a shard.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use orderd::clock::Timestamp;
+use orderd::order::{
+    Commit, Currency, Event, EventKind, Money, Opening, Order, OrderId, OrderState, Position,
+    Priority, Receipt, Seq, ShardNumber, Status,
+};
+use orderd::store::{Store, StoreError};
+use tempfile::TempDir;
+
+/// What a test needs of a backend besides its store.
+pub trait Backend {
+    /// Opens the store, again if need be.
+    fn open(&self) -> Result<Arc<dyn Store>, StoreError>;
+
+    /// Opens it where it cannot be.
+    fn open_elsewhere(&self) -> Result<Arc<dyn Store>, StoreError>;
+
+    /// Runs SQL behind the store's back. `Err` if the schema refuses it.
+    fn sql(&self, sql: &str) -> Result<usize, String>;
+
+    /// The same, whatever the CHECK constraints of the schema say.
+    fn sql_unchecked(&self, sql: &str);
+
+    /// Makes the schema look newer than this binary.
+    fn age(&self);
+}
+
+pub struct Sqlite(TempDir);
+
+impl Sqlite {
+    pub fn fresh() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("orders.db")
+    }
+
+    fn connection(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path()).unwrap()
+    }
+}
+
+impl Backend for Sqlite {
+    fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        orderd::store::open(&format!("sqlite:{}", self.path().display()), 2)
+    }
+
+    /// Below a file: rights would not stop root.
+    fn open_elsewhere(&self) -> Result<Arc<dyn Store>, StoreError> {
+        let file = self.0.path().join("file");
+        std::fs::write(&file, "in the way").unwrap();
+        orderd::store::open(&format!("sqlite:{}/orders.db", file.display()), 1)
+    }
+
+    fn sql(&self, sql: &str) -> Result<usize, String> {
+        self.connection()
+            .execute(sql, [])
+            .map_err(|error| error.to_string())
+    }
+
+    fn sql_unchecked(&self, sql: &str) {
+        let connection = self.connection();
+        let anything = "PRAGMA ignore_check_constraints = ON";
+        connection.execute_batch(anything).unwrap();
+        assert!(connection.execute(sql, []).unwrap() > 0, "{sql}");
+    }
+
+    fn age(&self) {
+        let sql = "INSERT INTO refinery_schema_history SELECT 999, 'later', applied_on, checksum
+                     FROM refinery_schema_history LIMIT 1";
+        self.connection().execute(sql, []).unwrap();
+    }
+}
+
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(future)
+}
+
+pub const START: Timestamp = Timestamp(1_800_000_000_000_000);
+
+/// Writes commits one after another.
+pub struct Hand {
+    pub store: Arc<dyn Store>,
+    pub opening: Opening,
+    position: Position,
+    last_seq: Seq,
+}
+
+impl Hand {
+    pub fn new(backend: &dyn Backend) -> Self {
+        Self::on(backend.open().unwrap())
+    }
+
+    pub fn on(store: Arc<dyn Store>) -> Self {
+        let opening = store.open_shard(ShardNumber(0)).unwrap();
+        Self {
+            position: opening.position,
+            last_seq: opening.last_seq,
+            store,
+            opening,
+        }
+    }
+
+    /// The next commit, empty.
+    pub fn blank(&self) -> Commit {
+        Commit {
+            epoch: self.opening.epoch,
+            position: self.position.next(),
+            at: START.plus(self.position.0 * 1_000_000),
+            ..Commit::default()
+        }
+    }
+
+    /// Adds a new order, with its event and its count.
+    pub fn create(&mut self, commit: &mut Commit, id: &str) -> Seq {
+        self.last_seq = self.last_seq.next();
+        let order = order(self.last_seq, id, commit);
+        commit
+            .tally
+            .count(order.state.status.kind(), order.priority, 1);
+        commit.events.push(event(
+            &order.state,
+            order.seq,
+            EventKind::Accepted,
+            Position(0),
+        ));
+        commit.created.push(order);
+        self.last_seq
+    }
+
+    /// Commits, and goes on behind it.
+    pub fn commit(&mut self, commit: &Commit) -> Receipt {
+        let receipt = self.store.commit(commit).unwrap();
+        self.position = commit.position;
+        receipt
+    }
+
+    /// Commits one order for each id.
+    pub fn accept(&mut self, ids: &[&str]) -> Receipt {
+        let mut commit = self.blank();
+        for id in ids {
+            self.create(&mut commit, id);
+        }
+        self.commit(&commit)
+    }
+
+    pub fn order(&self, id: &str) -> Option<Order> {
+        let id = OrderId::parse(id).unwrap();
+        wait(self.store.order(&id)).unwrap()
+    }
+}
+
+pub fn order(seq: Seq, id: &str, commit: &Commit) -> Box<Order> {
+    Box::new(Order {
+        seq,
+        id: OrderId::parse(id).unwrap(),
+        customer_id: "ada".into(),
+        process: "default".into(),
+        process_version: 1,
+        priority: Priority::Medium,
+        total: Money::new(seq.0, Currency::from_code("EUR").unwrap()).unwrap(),
+        payload: r#"{"items":["tea"]}"#.into(),
+        start_at: None,
+        expires_at: None,
+        created_at: commit.at,
+        state: OrderState {
+            status: Status::Pending {
+                ready_at: commit.at,
+            },
+            version: 1,
+            step: "work".into(),
+            attempt: 0,
+            updated_at: commit.at,
+            reason: None,
+            position: commit.position,
+        },
+    })
+}
+
+/// The event that led to a state.
+pub fn event(state: &OrderState, seq: Seq, kind: EventKind, previous: Position) -> Event {
+    let is_leased = matches!(state.status, Status::Processing { .. });
+    Event {
+        seq,
+        version: state.version,
+        kind,
+        status: state.status.kind(),
+        at: state.updated_at,
+        previous,
+        step: is_leased.then(|| state.step.clone()),
+        attempt: state.attempt,
+        lease: i64::from(is_leased),
+        reason: state.reason.clone(),
+    }
+}

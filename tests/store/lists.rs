@@ -1,0 +1,162 @@
+//! Lists of orders, compared with a plain search through everything that was stored.
+
+use orderd::clock::Timestamp;
+use orderd::order::{Order, Priority, Seq, Status, StatusKind};
+use orderd::store::ListQuery;
+
+use super::backend::{Backend, Hand, START, wait};
+
+const CUSTOMERS: [&str; 3] = ["ada", "bob", "Ada"];
+const PROCESSES: [&str; 2] = ["default", "express"];
+
+/// A hundred orders of all sorts, some numbers missing, several with the same time. Newest first.
+fn fill(hand: &mut Hand) -> Vec<Order> {
+    let mut stored = Vec::new();
+    for batch in 0..25_usize {
+        let mut commit = hand.blank();
+        for item in 0..4_usize {
+            let number = batch * 4 + item;
+            // Every ninth id is taken, so that its number is missing.
+            let id = if number % 9 == 8 { 0 } else { number };
+            hand.create(&mut commit, &format!("order-{id}"));
+            let order = commit.created.last_mut().unwrap();
+            order.customer_id = CUSTOMERS[number % 3].into();
+            order.process = PROCESSES[number / 2 % 2].into();
+            order.priority = Priority::ALL[number / 3 % 3];
+            order.created_at = START.plus(1_000_000 * (batch as i64 / 2));
+            if number % 4 == 1 {
+                let ended_at = order.created_at;
+                order.state.status = Status::Completed { ended_at };
+            }
+        }
+        commit.tally = Default::default();
+        for order in &commit.created {
+            let kind = order.state.status.kind();
+            commit.tally.count(kind, order.priority, 1);
+        }
+        let receipt = hand.commit(&commit);
+        let is_stored = |at: &usize| !receipt.collided.contains(at);
+        let orders = (0..4)
+            .filter(is_stored)
+            .map(|at| (*commit.created[at]).clone());
+        stored.extend(orders);
+    }
+    stored.reverse();
+    stored
+}
+
+fn matches(order: &Order, query: &ListQuery) -> bool {
+    let status = order.state.status.kind();
+    query.status.is_none_or(|it| it == status)
+        && query
+            .customer_id
+            .as_ref()
+            .is_none_or(|it| *it == order.customer_id)
+        && query.priority.is_none_or(|it| it == order.priority)
+        && query
+            .process
+            .as_ref()
+            .is_none_or(|it| **it == *order.process)
+        && query.created_after.is_none_or(|it| order.created_at >= it)
+        && query.created_before.is_none_or(|it| order.created_at < it)
+        && query.before.is_none_or(|it| order.seq < it)
+}
+
+/// All pages of a query, as numbers.
+fn read(hand: &Hand, query: &ListQuery) -> Vec<i64> {
+    let mut query = query.clone();
+    let mut seqs = Vec::new();
+    for _ in 0..1_000 {
+        let page = wait(hand.store.orders(query.clone())).unwrap();
+        assert!(page.orders.len() <= query.limit);
+        seqs.extend(page.orders.iter().map(|order| order.seq.0));
+        match page.next {
+            Some(next) => query.before = Some(next),
+            None => return seqs,
+        }
+    }
+    panic!("a list without end: {query:?}");
+}
+
+fn search(stored: &[Order], query: &ListQuery) -> Vec<i64> {
+    let found = stored.iter().filter(|order| matches(order, query));
+    found.map(|order| order.seq.0).collect()
+}
+
+pub fn lists_give_what_a_search_from_end_to_end_gives(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    let stored = fill(&mut hand);
+    for filters in 0..64_u32 {
+        let has = |bit: u32| filters >> bit & 1 == 1;
+        let statuses = [StatusKind::Pending, StatusKind::Completed, StatusKind::Dead];
+        for status in statuses {
+            let query = ListQuery {
+                status: has(0).then_some(status),
+                customer_id: has(1).then(|| "ada".into()),
+                priority: has(2).then_some(Priority::Low),
+                process: has(3).then(|| "express".into()),
+                created_after: has(4).then(|| START.plus(3_500_000)),
+                created_before: has(5).then(|| START.plus(9_000_000)),
+                limit: 7,
+                before: None,
+            };
+            assert_eq!(read(&hand, &query), search(&stored, &query), "{query:?}");
+        }
+    }
+}
+
+pub fn a_list_is_paged_without_gaps_or_repetitions(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    let stored = fill(&mut hand);
+    for limit in [1, 2, 5, 99, 100, 1_000] {
+        let query = ListQuery {
+            limit,
+            ..ListQuery::default()
+        };
+        assert_eq!(
+            read(&hand, &query),
+            search(&stored, &query),
+            "{limit} at a time"
+        );
+    }
+    let newest = wait(hand.store.orders(ListQuery {
+        limit: 1,
+        ..ListQuery::default()
+    }));
+    assert_eq!(newest.unwrap().orders[0], stored[0]);
+}
+
+pub fn time_ranges_are_found_among_missing_numbers(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    let stored = fill(&mut hand);
+    for from in (-1..15).map(|half| START.plus(half * 1_000_000 - half % 2)) {
+        for until in [
+            Timestamp(0),
+            from,
+            from.plus(1),
+            from.plus(2_000_000),
+            Timestamp::MAX,
+        ] {
+            let query = ListQuery {
+                created_after: Some(from),
+                created_before: Some(until),
+                limit: 1_000,
+                ..ListQuery::default()
+            };
+            assert_eq!(read(&hand, &query), search(&stored, &query), "{query:?}");
+        }
+    }
+}
+
+pub fn an_empty_store_lists_nothing(backend: &dyn Backend) {
+    let hand = Hand::new(backend);
+    for before in [None, Some(Seq(0)), Some(Seq(i64::MAX))] {
+        let query = ListQuery {
+            before,
+            created_after: Some(START),
+            limit: 10,
+            ..ListQuery::default()
+        };
+        assert!(read(&hand, &query).is_empty());
+    }
+}

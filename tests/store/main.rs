@@ -1,0 +1,86 @@
+//! What a store must do, the same for every backend. A mistake in one backend becomes a case for
+//! all of them first.
+//!
+//! A backend is one line in the list at the end of this file, and its `Backend`.
+
+mod backend;
+mod commits;
+mod lists;
+mod opening;
+mod reads;
+mod rows;
+
+/// Makes a test of each case for each backend.
+macro_rules! conformance {
+    ($($backend:ident: $fresh:expr),+; $($module:ident: [$($case:ident),+ $(,)?]),+ $(,)?) => {
+        conformance!(@ $($backend: $fresh),+; { $($module: [$($case),+]),+ });
+    };
+    (@ $($backend:ident: $fresh:expr),+; $cases:tt) => {
+        $(conformance!(# $backend: $fresh; $cases);)+
+    };
+    (# $backend:ident: $fresh:expr; { $($module:ident: [$($case:ident),+]),+ }) => {
+        mod $backend {
+            $(mod $module {
+                $(#[test]
+                fn $case() {
+                    $crate::$module::$case(&$fresh);
+                })+
+            })+
+        }
+    };
+}
+
+conformance! {
+    sqlite: crate::backend::Sqlite::fresh();
+    opening: [
+        a_fresh_store_is_empty,
+        the_epoch_rises_with_each_opening,
+        what_was_committed_is_there_after_a_restart,
+        a_newer_schema_is_refused,
+        a_second_server_is_told_that_the_folder_is_in_use,
+        a_folder_that_cannot_be_made_is_named,
+        a_commit_survives_power_loss,
+        housekeeping_changes_nothing,
+    ],
+    commits: [
+        an_old_epoch_is_fenced,
+        an_old_epoch_is_fenced_even_at_a_position_that_is_taken,
+        a_gap_and_a_repetition_are_refused,
+        a_taken_id_is_left_out_with_its_events_and_its_count,
+        a_batch_in_which_everything_collides_is_a_commit,
+        a_commit_that_fails_in_the_middle_stores_nothing,
+        a_counter_below_zero_is_refused,
+        a_changed_order_is_written_in_its_latest_state,
+        processes_are_defined_once,
+    ],
+    reads: [
+        every_status_survives_the_way_through_the_store,
+        everything_that_was_ordered_survives,
+        the_journal_is_chained,
+        a_history_goes_back_to_the_beginning,
+        the_feed_of_events_is_read_in_pages_of_any_size,
+        open_orders_are_read_in_pages,
+    ],
+    lists: [
+        lists_give_what_a_search_from_end_to_end_gives,
+        a_list_is_paged_without_gaps_or_repetitions,
+        time_ranges_are_found_among_missing_numbers,
+        an_empty_store_lists_nothing,
+    ],
+    rows: [
+        a_bad_row_is_named_and_shown_to_nobody,
+        a_bad_journal_row_is_named,
+        a_status_has_its_data_and_only_its_own,
+        other_columns_have_their_bounds,
+        what_is_written_fits_the_schema,
+    ],
+}
+
+#[test]
+fn an_unknown_url_is_refused_without_showing_its_password() {
+    let refused = orderd::store::open("oracle://scott:tiger@host/db", 1)
+        .err()
+        .unwrap();
+    let text = refused.to_string();
+    assert!(text.contains("oracle") && !text.contains("tiger"), "{text}");
+}

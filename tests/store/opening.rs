@@ -1,0 +1,90 @@
+//! Opening a store: what it says of itself, who may open it, and what is there again.
+
+use orderd::order::{Position, Seq, ShardNumber, StatusKind};
+use orderd::store::StoreError;
+
+use super::backend::{Backend, Hand};
+
+pub fn a_fresh_store_is_empty(backend: &dyn Backend) {
+    let store = backend.open().unwrap();
+    let opening = store.open_shard(ShardNumber(0)).unwrap();
+    assert_eq!(
+        (opening.epoch, opening.last_seq, opening.position),
+        (1, Seq(0), Position(0))
+    );
+    assert_eq!((opening.tally.total(), opening.definitions.len()), (0, 0));
+    let other = store.open_shard(ShardNumber(3)).unwrap();
+    let base = ShardNumber(3).base();
+    assert_eq!(
+        (other.last_seq, other.position),
+        (Seq(base), Position(base))
+    );
+}
+
+pub fn the_epoch_rises_with_each_opening(backend: &dyn Backend) {
+    for epoch in 1..4 {
+        let store = backend.open().unwrap();
+        assert_eq!(store.open_shard(ShardNumber(0)).unwrap().epoch, epoch);
+    }
+}
+
+pub fn what_was_committed_is_there_after_a_restart(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["a", "b"]);
+    hand.accept(&["c"]);
+    let before = hand.order("b").unwrap();
+    drop(hand);
+    let hand = Hand::new(backend);
+    let opening = &hand.opening;
+    assert_eq!(
+        (opening.epoch, opening.last_seq, opening.position),
+        (2, Seq(3), Position(2))
+    );
+    assert_eq!(opening.tally.by_status(StatusKind::Pending), 3);
+    assert_eq!(hand.order("b"), Some(before));
+}
+
+pub fn a_newer_schema_is_refused(backend: &dyn Backend) {
+    drop(backend.open().unwrap());
+    backend.age();
+    match backend.open().err() {
+        Some(StoreError::Newer { found: 999, known }) => assert!(known < 999),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn a_second_server_is_told_that_the_folder_is_in_use(backend: &dyn Backend) {
+    let first = backend.open().unwrap();
+    let refused = backend.open().err().unwrap();
+    assert!(matches!(refused, StoreError::Locked { .. }), "{refused:?}");
+    assert!(
+        refused.to_string().contains("in use by another orderd"),
+        "{refused}"
+    );
+    drop(first);
+    assert!(backend.open().is_ok());
+}
+
+pub fn a_folder_that_cannot_be_made_is_named(backend: &dyn Backend) {
+    let refused = backend.open_elsewhere().err().unwrap();
+    assert!(
+        matches!(refused, StoreError::NotWritable { .. }),
+        "{refused:?}"
+    );
+    assert!(refused.to_string().contains("/file"), "{refused}");
+}
+
+pub fn a_commit_survives_power_loss(backend: &dyn Backend) {
+    let durability = backend.open().unwrap().durability();
+    assert_eq!(durability.level, "disk");
+    assert!(!durability.detail.is_empty());
+}
+
+pub fn housekeeping_changes_nothing(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    for number in 0..50 {
+        hand.accept(&[&format!("order-{number}")]);
+        hand.store.tidy_up();
+    }
+    assert!((0..50).all(|number| hand.order(&format!("order-{number}")).is_some()));
+}
