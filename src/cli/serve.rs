@@ -132,22 +132,14 @@ pub async fn serve(
     let request_id_prefix = random.next_u32();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let engine = start_engine(config, &store, &clock, random)?;
-<<<<<<< HEAD
-    let app = App::new(Parts {
-=======
     let app = Arc::new(App::new(Parts {
->>>>>>> main
         engine: engine.handle(),
         store: Arc::clone(&store),
         processes: engine.processes(),
         clock,
         bodies: BodyBudget::new(http::BODY_BUDGET_BYTES, config.server.body_timeout),
         request_id_prefix,
-<<<<<<< HEAD
-    });
-=======
     }));
->>>>>>> main
     notices.banner(&Banner {
         address,
         config,
