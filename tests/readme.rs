@@ -1,7 +1,7 @@
 //! Runs every command of README.md as it is printed, in the order in which a reader would.
 //!
-//! Only two things are replaced: how the binary is started, and the port, so that tests can run side by side.
-//! A block of JSON after a command is its expected answer; `…` stands for anything.
+//! Only two things are replaced: how the binary is started, and the port, so that tests can run
+//! side by side. A block of JSON after a command is its expected answer; `…` stands for anything.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

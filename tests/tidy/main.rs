@@ -19,7 +19,11 @@ use crate::tree::{Finding, Tree};
 
 /// Places at which breaking a rule is right: `(path, rule, reason)`. An entry that nothing needs
 /// any more fails the test too.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "benches/engine.rs",
+    "random",
+    "a benchmark composes an engine, as cli/serve.rs does; the seed is fixed",
+)];
 
 type Check = fn(&Tree) -> Vec<Finding>;
 
