@@ -1,5 +1,5 @@
-//! `orderd config`: shows the settings in force and where each comes from, checks them, prints a template.
-//! Starts nothing and changes nothing.
+//! `orderd config`: shows the settings in force and where each comes from, checks them, prints a
+//! template. Starts nothing and changes nothing.
 
 use std::time::Duration;
 
@@ -219,7 +219,8 @@ mod tests {
         Config::read(&sources).unwrap()
     }
 
-    const PROCESS: &str = "[process.express]\nversion = 2\n[[process.express.step]]\nname = \"pack\"\n\
+    const PROCESS: &str = "[process.express]\nversion = 2\n[[process.express.step]]\nname = \
+        \"pack\"\n\
         kind = \"simulate\"\nduration = \"250ms\"\nfailure_rate = 0.1\nconcurrency = 3\n";
 
     #[test]

@@ -114,7 +114,8 @@ fn the_folder_or_the_url_counts_whichever_was_asked_for_more_strongly() {
     assert_eq!(config.store.effective_url(), "sqlite:here/orders.db");
     assert_eq!(
         file("[store]\nurl = \"sqlite:a.db\"\ndata = \"b\"").error(),
-        "orderd.toml: store.url is set beside store.data; the URL says where the store is, leave one of \
+        "orderd.toml: store.url is set beside store.data; the URL says where the store is, leave \
+         one of \
          them out"
     );
 }
@@ -132,7 +133,8 @@ fn each_mistake_is_named_with_its_place_value_and_bound() {
         ),
         (
             "[server]\nlisten = \"nowhere\"",
-            "server.listen is \"nowhere\"; it must be an address with a port such as \"127.0.0.1:7070\"",
+            "server.listen is \"nowhere\"; it must be an address with a port such as \
+             \"127.0.0.1:7070\"",
         ),
         (
             "[server]\nlisten = 7070",
@@ -152,20 +154,24 @@ fn each_mistake_is_named_with_its_place_value_and_bound() {
         ),
         (
             "[server]\nbody_timeout = 30",
-            "server.body_timeout is 30; it must be a time with its unit, from 100ms to 1h, such as \"10s\"",
+            "server.body_timeout is 30; it must be a time with its unit, from 100ms to 1h, such \
+             as \"10s\"",
         ),
         (
             "[server]\nbody_timeout = \"2h\"",
-            "server.body_timeout is \"2h\"; it must be a time with its unit, from 100ms to 1h, such as \
+            "server.body_timeout is \"2h\"; it must be a time with its unit, from 100ms to 1h, \
+             such as \
              \"10s\"",
         ),
         (
             "[server]\nidle_timeout = \"5s\"",
-            "server.idle_timeout is 5s, below server.header_timeout (10s); raise it or lower the other",
+            "server.idle_timeout is 5s, below server.header_timeout (10s); raise it or lower the \
+             other",
         ),
         (
             "[queue]\nallowance_low = \"5s\"",
-            "queue.allowance_low is 5s, below queue.allowance_medium (10s): low orders would go first; \
+            "queue.allowance_low is 5s, below queue.allowance_medium (10s): low orders would go \
+             first; \
              raise it",
         ),
         (
@@ -174,7 +180,8 @@ fn each_mistake_is_named_with_its_place_value_and_bound() {
         ),
         (
             "[log]\nfilter = \"inof\"",
-            "log.filter is \"inof\", but \"inof\" is not LEVEL or MODULE=LEVEL; levels are off, error, \
+            "log.filter is \"inof\", but \"inof\" is not LEVEL or MODULE=LEVEL; levels are off, \
+             error, \
              warn, info, debug, trace",
         ),
         (
@@ -231,7 +238,8 @@ fn others_may_connect_only_if_that_was_said() {
     let open = file("[server]\nlisten = \"0.0.0.0:7070\"");
     assert_eq!(
         open.error(),
-        "orderd.toml: server.listen is \"0.0.0.0:7070\", which other machines can reach, and orderd has no \
+        "orderd.toml: server.listen is \"0.0.0.0:7070\", which other machines can reach, and \
+         orderd has no \
          log-in yet; listen on 127.0.0.1 or allow it with --insecure"
     );
     assert!(
@@ -290,7 +298,8 @@ fn each_mistake_in_a_process_is_named() {
     for (text, message) in [
         (
             step("kind = \"push\"\nurl = \"http://x\""),
-            "process.default, step 1: kind is \"push\", which is not built yet in this version; use \
+            "process.default, step 1: kind is \"push\", which is not built yet in this version; \
+             use \
              \"simulate\"",
         ),
         (
@@ -303,12 +312,14 @@ fn each_mistake_in_a_process_is_named() {
         ),
         (
             simulated(""),
-            "process.default, step 1: duration is missing; it must be a time such as \"250ms\" or a range \
+            "process.default, step 1: duration is missing; it must be a time such as \"250ms\" or \
+             a range \
              such as \"1s..10s\", at most 30 days",
         ),
         (
             simulated("duration = \"10s..1s\""),
-            "process.default, step 1: duration is \"10s..1s\"; it must be a time such as \"250ms\" or a \
+            "process.default, step 1: duration is \"10s..1s\"; it must be a time such as \
+             \"250ms\" or a \
              range such as \"1s..10s\", at most 30 days",
         ),
         (
@@ -321,7 +332,8 @@ fn each_mistake_in_a_process_is_named() {
         ),
         (
             simulated("duration = \"1s\"\nretry_cap = \"10ms\""),
-            "process.default, step 1: retry_base is 1s, above retry_cap (10ms); lower it or raise the other",
+            "process.default, step 1: retry_base is 1s, above retry_cap (10ms); lower it or raise \
+             the other",
         ),
         (
             simulated("duration = \"1s\"\nretries = 3"),
@@ -342,11 +354,13 @@ fn each_mistake_in_a_process_is_named() {
         ),
         (
             "[process.default]\nversion = 1".into(),
-            "process.default has 0 steps; it must have 1 to 100, each written as [[process.default.step]]",
+            "process.default has 0 steps; it must have 1 to 100, each written as \
+             [[process.default.step]]",
         ),
         (
             "[process.\"My Orders\"]\nversion = 1".into(),
-            "process.My Orders has a bad name; it must be 1 to 64 lower-case letters, digits, '_' or '-'",
+            "process.My Orders has a bad name; it must be 1 to 64 lower-case letters, digits, '_' \
+             or '-'",
         ),
     ] {
         assert_eq!(file(&text).error(), format!("orderd.toml: {message}"));
