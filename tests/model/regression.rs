@@ -89,3 +89,24 @@ fn a_lost_lease_is_named_with_its_attempt_and_keeps_its_place() {
     ];
     check(process(60 * MICROS_PER_SECOND, 1), turns);
 }
+
+/// More than one turn may change: the rest goes on at once, and nothing is left behind.
+#[test]
+fn a_turn_is_bounded_and_the_next_one_goes_on() {
+    let many = |_| (0..3_000).map(|_| order(None)).collect();
+    let turns = (0..3).map(|at| turn(0, many(at), Fate::Refused));
+    let mut turns: Vec<_> = turns.collect();
+    turns.extend((0..3).map(|at| Turn {
+        advances: false,
+        ..turn(0, many(at), STORED)
+    }));
+    let sequence = Sequence {
+        seed: 1,
+        open_orders_max: 1_000_000,
+        processes: vec![process(0, u32::MAX)],
+        turns,
+    };
+    let changes = super::sequence::changes_by_turn(&sequence);
+    let max = orderd::shard::CHANGES_MAX;
+    assert_eq!(changes, [max, max, 9_000 - 2 * max]);
+}

@@ -190,6 +190,30 @@ pub fn play(sequence: &Sequence) -> Result<Happened, Difference> {
     Ok(pair.happened)
 }
 
+/// Plays the turns, then counts the changes of each further turn until there are none. The model is
+/// left out: it would take all day.
+pub fn changes_by_turn(sequence: &Sequence) -> Vec<usize> {
+    let mut pair = Pair::new(sequence);
+    for turn in &sequence.turns {
+        for submit in &turn.submits {
+            let order = pair.order(submit);
+            assert_eq!(pair.shard.submit(order, pair.now), Ok(()));
+        }
+        match turn.fate {
+            Fate::Stored { .. } => drop(pair.shard.committed(&Receipt::default(), pair.now)),
+            _ => pair.shard.retract(),
+        }
+    }
+    let mut changes = Vec::new();
+    while pair.shard.next_deadline(pair.now) == Some(pair.now) {
+        pair.shard.advance(pair.now);
+        changes.push(pair.shard.commit().changed.len());
+        pair.shard.committed(&Receipt::default(), pair.now);
+    }
+    assert_eq!(pair.shard.open_orders(), 0);
+    changes
+}
+
 impl<'a> Pair<'a> {
     fn new(sequence: &'a Sequence) -> Self {
         let registry = Processes::new(sequence.processes.clone(), Vec::new());
@@ -251,30 +275,28 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
+    fn order(&self, submit: &Submit) -> NewOrder {
+        let later = |us: Option<i64>| us.map(|us| self.now.plus(us));
+        NewOrder {
+            id: OrderId::parse(&format!("o-{}", self.model.last_seq.0 + 1)).ok(),
+            customer_id: "c".into(),
+            total: Money::new(5, Currency::from_code("EUR").expect("a code")).expect("money"),
+            priority: Priority::ALL[submit.priority],
+            process: ProcessIndex((submit.process % self.sequence.processes.len()) as u16),
+            payload: "{}".into(),
+            start_at: later(submit.start_in_us),
+            expires_at: later(submit.expires_in_us),
+        }
+    }
+
     fn submit(&mut self, submit: &Submit) -> Result<(), Difference> {
-        let process = submit.process % self.sequence.processes.len();
-        let priority = Priority::ALL[submit.priority];
-        let start_at = submit.start_in_us.map(|us| self.now.plus(us));
-        let expires_at = submit.expires_in_us.map(|us| self.now.plus(us));
+        let order = self.order(submit);
+        let (process, priority) = (usize::from(order.process.0), order.priority);
+        let (start_at, expires_at) = (order.start_at, order.expires_at);
         let has_room = (self.model.open_orders() as u64) < self.sequence.open_orders_max;
-        let submitted = self.shard.submit(
-            NewOrder {
-                id: OrderId::parse(&format!("o-{}", self.model.last_seq.0 + 1)).ok(),
-                customer_id: "c".into(),
-                total: Money::new(5, Currency::from_code("EUR").expect("a code")).expect("money"),
-                priority,
-                process: ProcessIndex(process as u16),
-                payload: "{}".into(),
-                start_at,
-                expires_at,
-            },
-            self.now,
-        );
-        same(
-            "submitted",
-            has_room.then_some(()).ok_or(Overloaded),
-            submitted,
-        )?;
+        let submitted = self.shard.submit(order, self.now);
+        let expected = has_room.then_some(()).ok_or(Overloaded);
+        same("submitted", expected, submitted)?;
         if !has_room {
             self.count("overloaded", 1);
         } else {

@@ -172,7 +172,9 @@ pub fn a_changed_order_is_written_in_its_latest_state(backend: &dyn Backend) {
     let after = hand.order("a").unwrap();
     assert_eq!(after.state, state);
     assert_eq!((after.id, after.payload), (before.id, before.payload));
-    let tally = hand.store.open_shard(ShardNumber(0)).unwrap().tally;
+    let opening = hand.store.open_shard(ShardNumber(0)).unwrap();
+    assert_eq!(opening.last_seq, Seq(2), "a commit without new orders");
+    let tally = opening.tally;
     assert_eq!(tally.by_status(StatusKind::Completed), 1);
     assert_eq!(tally.by_status(StatusKind::Pending), 1);
 }
