@@ -207,7 +207,13 @@ const REST: [Damage; 8] = [
     ),
 ];
 
-const LEASES: [Damage; 2] = [
+const LEASES: [Damage; 3] = [
+    forged(
+        "UPDATE journal SET epoch = 2 WHERE position >= 8",
+        Check::Leases,
+        ("journal", "*"),
+        "under a lease of epoch 1",
+    ),
     forged(
         // The lease is the ninth value of an entry.
         "UPDATE journal SET entries = (
