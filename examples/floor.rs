@@ -29,12 +29,16 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// 2026-11-21T03:24:10.123456Z: every order is from then.
 const THEN: Timestamp = Timestamp(1_795_231_450_123_456);
 
-/// The order that every read answers.
-const SENT: &[u8] = br#"{"customer_id":"c-1042","items":[{"sku":"MUG-BLUE","quantity":2}],
-"total":{"amount":2500,"currency":"USD"}}"#;
+/// The order that every read answers: as long as those that the benchmark sends.
+const SENT: &[u8] = br#"{"customer_id":"customer-00004711","items":[
+{"sku":"sku-00042","quantity":2,"unit_price":4500},
+{"sku":"sku-90210","quantity":1,"unit_price":999}],"total":{"amount":9999,"currency":"USD"},
+"priority":1,"address":"1 Main Street, 12345 Springfield"}"#;
 
 struct Floor {
     processes: Processes,
+    /// What reads answer; reading one back from a store is what the floor leaves out.
+    kept: Option<Order>,
     orders: AtomicU64,
     requests: AtomicU64,
 }
@@ -55,11 +59,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn serve(address: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let floor = Arc::new(Floor {
+    let mut floor = Floor {
         processes: Processes::new(vec![Process::built_in()], Vec::new())?,
+        kept: None,
         orders: AtomicU64::new(0),
         requests: AtomicU64::new(0),
-    });
+    };
+    let sent = wire::order(SENT, &floor.processes).and_then(|new| floor.accept(new));
+    floor.kept = Some(sent.map_err(|error| format!("{error:?}"))?);
+    let floor = Arc::new(floor);
     let router: Router = Router::new()
         .route("/v1/orders", post(create))
         .route("/v1/orders/batch", post(create_batch))
@@ -150,9 +158,9 @@ async fn create_batch(
 }
 
 async fn read(State(floor): State<Arc<Floor>>) -> Result<Response, ApiError> {
-    let order = floor.accept(wire::order(SENT, &floor.processes)?)?;
+    let order = floor.kept.as_ref().ok_or_else(ApiError::order_not_found)?;
     let mut body = Vec::with_capacity(http::render::ORDER_SIZE_HINT);
-    http::render::order(&mut body, &order);
+    http::render::order(&mut body, order);
     let json = [(header::CONTENT_TYPE, "application/json")];
     Ok(floor.finish((json, body).into_response()))
 }

@@ -52,6 +52,13 @@ impl Machine {
     }
 }
 
+/// How many programs ran or wanted to, on average over the last minute.
+pub fn load() -> f64 {
+    let text = read("/proc/loadavg");
+    let first = text.split(' ').next().and_then(|word| word.parse().ok());
+    first.unwrap_or(0.0)
+}
+
 /// Processor time of the whole machine since it was started, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticks {

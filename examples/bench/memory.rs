@@ -11,7 +11,7 @@ use anyhow::{bail, ensure};
 use super::http;
 use super::load::{Amount, Sending};
 use super::record::Block;
-use super::server::{Server, Side, Work};
+use super::server::{Memory, Server, Side, Work};
 use super::stage::{Stage, figures};
 use super::wrk::ORDER;
 
@@ -34,7 +34,7 @@ pub fn measure(stage: &mut Stage) -> anyhow::Result<()> {
 
 fn play(stage: &mut Stage, round: u32) -> anyhow::Result<()> {
     let orders = stage.plan.open_orders;
-    let empty_bytes = memory_when_empty(stage)?;
+    let empty = memory_when_empty(stage)?;
     stage.announce(format!("memory {round}: {orders} orders go in"));
     let folder = stage.fresh()?;
     let mut server = Server::start(&stage.programs, SIDE, folder.path())?;
@@ -49,7 +49,7 @@ fn play(stage: &mut Stage, round: u32) -> anyhow::Result<()> {
     let accepted = report.accepted as u64;
     server.wait_until(PATIENCE, |stats| stats.open >= accepted)?;
     sleep(CALM);
-    let filled_bytes = server.memory_bytes()?;
+    let filled = server.memory()?;
     server.crash()?;
 
     stage.announce(format!("memory {round}: restart with {orders} open orders"));
@@ -62,14 +62,14 @@ fn play(stage: &mut Stage, round: u32) -> anyhow::Result<()> {
         "{accepted} orders and one more were accepted, {open} are open"
     );
     sleep(CALM);
-    let bytes = server.memory_bytes()? - empty_bytes;
+    let loaded = server.memory()?;
+    let resident = |memory: Memory| (memory.resident_bytes - empty.resident_bytes) / orders as f64;
+    let anonymous = (loaded.anonymous_bytes - empty.anonymous_bytes) / orders as f64;
     all.extend(figures([
-        ("bytes_per_order", bytes / orders as f64),
-        (
-            "bytes_per_order_before_restart",
-            (filled_bytes - empty_bytes) / orders as f64,
-        ),
-        ("empty_mib", empty_bytes / 1_048_576.0),
+        ("bytes_per_order", resident(loaded)),
+        ("anonymous_bytes_per_order", anonymous),
+        ("bytes_per_order_before_restart", resident(filled)),
+        ("empty_mib", empty.resident_bytes / 1_048_576.0),
         ("filled_per_second", report.per_second),
         ("first_accept_seconds", first_accept.as_secs_f64()),
         ("all_scheduled_seconds", all_scheduled.as_secs_f64()),
@@ -82,13 +82,13 @@ fn play(stage: &mut Stage, round: u32) -> anyhow::Result<()> {
     })
 }
 
-fn memory_when_empty(stage: &Stage) -> anyhow::Result<f64> {
+fn memory_when_empty(stage: &Stage) -> anyhow::Result<Memory> {
     stage.announce("memory: an empty server".to_owned());
     let folder = stage.fresh()?;
     let mut server = Server::start(&stage.programs, SIDE, folder.path())?;
     server.wait_until(PATIENCE, |stats| !stats.recovering)?;
     sleep(CALM);
-    server.memory_bytes()
+    server.memory()
 }
 
 /// The time from the start of the program to its first 201.

@@ -58,6 +58,7 @@ fn play(stage: &mut Stage, round: u32, side: Side) -> anyhow::Result<()> {
     figures.extend(report.figures(1));
     let written = writer.finish(stage)?;
     figures.insert("written_per_second".to_owned(), written.per_second);
+    figures.insert("answer_bytes".to_owned(), answer.body.len() as f64);
     stage.keep(Block {
         measure: "reads".to_owned(),
         side: side.name().to_owned(),

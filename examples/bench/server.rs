@@ -57,6 +57,15 @@ pub struct Programs {
     pub floor: PathBuf,
 }
 
+/// Memory of a server, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Memory {
+    /// All that is in memory, files that are mapped included. This is the figure.
+    pub resident_bytes: f64,
+    /// Without mapped files: what it has allocated.
+    pub anonymous_bytes: f64,
+}
+
 /// A server that runs; it is killed when this is dropped.
 pub struct Server {
     child: Child,
@@ -153,15 +162,21 @@ impl Server {
         Ok(ticks as f64 / TICKS_PER_SECOND)
     }
 
-    /// Bytes of memory that it holds now (`VmRSS`).
+    /// The memory that it holds now.
     ///
     /// # Errors
     ///
     /// It has ended.
-    pub fn memory_bytes(&self) -> anyhow::Result<f64> {
+    pub fn memory(&self) -> anyhow::Result<Memory> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let kilobytes = parse_memory(&status).context("cannot read the memory")?;
-        Ok(kilobytes as f64 * 1_024.0)
+        let bytes = |name| Some(parse_kilobytes(&status, name)? as f64 * 1_024.0);
+        let memory = || {
+            Some(Memory {
+                resident_bytes: bytes("VmRSS:")?,
+                anonymous_bytes: bytes("RssAnon:")?,
+            })
+        };
+        memory().context("cannot read the memory")
     }
 
     /// Waits until the statistics satisfy `is_so`, and answers the time since the start.
@@ -259,10 +274,8 @@ fn parse_ticks(stat: &str) -> Option<u64> {
     Some(user + kernel)
 }
 
-fn parse_memory(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn parse_kilobytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -280,7 +293,8 @@ mod tests {
     #[test]
     fn memory_is_the_resident_set() {
         let status = "Name:\torderd\nVmHWM:\t  900 kB\nVmRSS:\t  123 kB\n";
-        assert_eq!(parse_memory(status), Some(123));
+        assert_eq!(parse_kilobytes(status, "VmRSS:"), Some(123));
+        assert_eq!(parse_kilobytes(status, "RssAnon:"), None);
     }
 
     #[test]

@@ -11,10 +11,13 @@ use orderd::clock::{Clock, SystemClock};
 use tempfile::TempDir;
 
 use super::disk::{self, Flush};
-use super::machine::{Machine, Ticks};
+use super::machine::{self, Machine, Ticks};
 use super::plan::{Measure, Plan};
 use super::record::{Block, Record};
 use super::server::{Programs, Server};
+
+/// From this load on something else is running, and figures are worth little.
+const LOAD_MAX: f64 = 0.5;
 
 /// Figures of a block by name; the unit is the end of the name.
 pub type Figures = BTreeMap<String, f64>;
@@ -80,6 +83,12 @@ impl Stage {
             quick: plan.quick,
             blocks: Vec::new(),
         };
+        let load = machine::load();
+        if load > LOAD_MAX {
+            eprintln!(
+                "bench: the machine is busy (load {load}); wait, or do not trust the figures"
+            );
+        }
         let blocks = plan.only.iter().map(|one| blocks_of(*one, plan)).sum();
         Ok(Self {
             plan: plan.clone(),

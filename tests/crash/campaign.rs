@@ -1,4 +1,5 @@
 //! Cycles of start, load, kill; then everything that was told is compared with what is there.
+//! It decides when to kill, and nothing else.
 
 use std::fmt;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! A client for one connection, as small as it can be. Every error means: nobody knows.
+//! It never tries again by itself.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

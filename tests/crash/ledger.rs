@@ -197,7 +197,8 @@ mod tests {
         order["order_id"] = id(number).unwrap_or(format!("made-{number}")).into();
         order["version"] = 2.into();
         order["ended_at"] = "then".into();
-        let event = |version, status| json!({"order_id": order["order_id"], "version": version, "status": status});
+        let id = order["order_id"].clone();
+        let event = |version, status| json!({"order_id": id, "version": version, "status": status});
         let events = [event(1, "pending"), event(2, "completed")];
         (order, events)
     }

@@ -1,4 +1,5 @@
 //! Clients that send as fast as they are answered, until the server is gone.
+//! They wait for answers, never for time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};

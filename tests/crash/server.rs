@@ -1,4 +1,5 @@
 //! The server as a process of its own: started, killed, ended in order, and proved afterwards.
+//! Nothing here knows what the server does.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
