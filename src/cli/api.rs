@@ -203,9 +203,10 @@ mod tests {
     #[test]
     fn a_problem_is_shown_with_each_place() {
         let body = br#"{"status":422,"code":"invalid-order","detail":"the order is not valid",
-            "errors":[{"pointer":"/items/0/quantity","code":"out-of-range","detail":"must be at \
-             least 1"},
-                      {"pointer":"/total","code":"required","detail":"is missing"}]}"#;
+            "errors":[
+                {"pointer":"/items/0/quantity","code":"x","detail":"must be at least 1"},
+                {"pointer":"/total","code":"required","detail":"is missing"}
+            ]}"#;
         let failure = Answer::new(422, body).success().unwrap_err();
         assert_eq!(
             failure.message,

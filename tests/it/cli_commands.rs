@@ -121,7 +121,8 @@ fn a_wrong_setting_ends_every_command_that_needs_it_with_one_line() {
         );
     place.run(&["serve", "--listen", "0.0.0.0:0"]).expect_error(
         8,
-        "--listen: server.listen is \"0.0.0.0:0\", which other machines can reach, and orderd has no \
+        "--listen: server.listen is \"0.0.0.0:0\", which other machines can reach, and orderd has \
+         no \
          log-in yet; listen on 127.0.0.1 or allow it with --insecure",
     );
     place

@@ -118,24 +118,30 @@ fn a_port_in_use_is_named() {
     let place = Place::new();
     let server = place.serve(&[]);
     let address = server.url.trim_start_matches("http://");
-    place.run(&["serve", "--listen", address, "--data", "other"]).expect_error(
-        6,
-        &format!(
-            "cannot listen on {address}: the port is in use; stop the other server, or choose another \
+    place
+        .run(&["serve", "--listen", address, "--data", "other"])
+        .expect_error(
+            6,
+            &format!(
+                "cannot listen on {address}: the port is in use; stop the other server, or choose \
+             another \
              address with --listen"
-        ),
-    );
+            ),
+        );
 }
 
 #[test]
 fn a_folder_in_use_is_named() {
     let place = Place::new();
     let _server = place.serve(&[]);
-    place.run(&["serve", "--listen", "127.0.0.1:0"]).expect_error(
-        6,
-        "the data folder ./orderd-data is in use by another orderd; stop it, or choose another with \
+    place
+        .run(&["serve", "--listen", "127.0.0.1:0"])
+        .expect_error(
+            6,
+            "the data folder ./orderd-data is in use by another orderd; stop it, or choose another \
+         with \
          --data",
-    );
+        );
 }
 
 #[test]
@@ -176,8 +182,11 @@ fn steps_changed_under_an_old_version_are_refused() {
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
     place.write("orderd.toml", &settings("ship"));
-    place.run(&["serve", "--listen", "127.0.0.1:0"]).expect_error(
-        8,
-        "orderd.toml: process default changed but is still version 1; orders pin it: raise its version",
-    );
+    place
+        .run(&["serve", "--listen", "127.0.0.1:0"])
+        .expect_error(
+            8,
+            "orderd.toml: process default changed but is still version 1; orders pin it: raise its \
+         version",
+        );
 }

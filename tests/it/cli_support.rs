@@ -1,5 +1,5 @@
-//! Runs the real binary in a folder of its own: commands to their end, and servers that die with the
-//! test. Waits for what a server says, never for time.
+//! Runs the real binary in a folder of its own: commands to their end, and servers that die with
+//! the test. Waits for what a server says, never for time.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;

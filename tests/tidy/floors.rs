@@ -248,7 +248,7 @@ fn equals_do_not_import_each_other() {
         ["floors"]
     );
     assert_eq!(
-        rules_of("src/config.rs", "use crate::order::Priority;"),
+        rules_of("src/config.rs", "use crate::store::Store;"),
         ["floors"]
     );
     assert_eq!(
