@@ -1,4 +1,4 @@
-//! How many orders a second the engine takes and works off, without HTTP, with every commit on disk.
+//! How many orders a second the engine takes and works off without HTTP, every commit on disk.
 //!
 //! Prints figures and judges none: `cargo bench --bench engine [-- ORDERS [IN_FLIGHT]]`.
 
@@ -13,6 +13,10 @@ use orderd::order::{
 use orderd::store::sqlite::Sqlite;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+
+/// What was ordered: two lines.
+const PAYLOAD: &str = r#"{"items":[{"sku":"A-100","quantity":2,"unit_price":4500},
+{"sku":"B-7","quantity":1,"amount":999}]}"#;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let numbers: Vec<u64> = std::env::args()
@@ -30,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .ok_or("the engine has ended")?;
         let per_second = orders as f64 / took.as_secs_f64();
         println!(
-            "{name:20} {per_second:9.0} orders/s   {:5.1} orders/commit   commit p50 {} us, p99 {} us",
+            "{name:20} {per_second:9.0} orders/s   {:5.1} orders/commit   p50 {} us, p99 {} us",
             stats.commit_orders.average(),
             stats.commit_time.p50,
             stats.commit_time.p99,
@@ -103,7 +107,7 @@ fn order() -> NewOrder {
         total: total.unwrap_or_else(|| unreachable!("USD is a currency")),
         priority: Priority::Medium,
         process: ProcessIndex(0),
-        payload: r#"{"items":[{"sku":"A-100","quantity":2,"unit_price":4500},{"sku":"B-7","quantity":1,"amount":999}]}"#.into(),
+        payload: PAYLOAD.into(),
         start_at: None,
         expires_at: None,
     }

@@ -7,16 +7,17 @@
 //!
 //! - [`clock`] is the only place that reads a clock.
 //! - [`config`] says what may be set, with its default and its check.
-//! - [`order`] says what an order is: [`order::Order`], [`order::Money`], [`order::Process`], and the
-//!   one function that moves an order from status to status, [`order::Status::apply`].
-//! - [`shard`] makes every decision. [`shard::Shard`] is a pure state machine: inputs and the time go
-//!   in, an [`order::Commit`] comes out. No I/O, no clock, so tests can play millions of orders from
-//!   a seed.
+//! - [`order`] says what an order is: [`order::Order`], [`order::Money`], [`order::Process`], and
+//!   the one function that moves an order from status to status, [`order::Status::apply`].
+//! - [`shard`] makes every decision. [`shard::Shard`] is a pure state machine: inputs and the time
+//!   go in, an [`order::Commit`] comes out. No I/O, no clock, so tests can play millions of orders
+//!   from a seed.
 //! - [`store`] makes a commit durable: one write verb, [`store::Store::commit`], and a handful of
 //!   reads. [`store::sqlite`] is the store that comes with orderd.
 //! - [`engine`] runs a shard on one thread, in one loop: drain the inbox, decide, commit once,
 //!   release the answers. While a commit is being flushed the next one fills: group commit that
 //!   clocks itself.
+//! - [`http`] is the API: a file for each noun, and one that chooses every status code.
 //! - [`telemetry`] sets up the log.
 //! - [`cli`] holds the commands; `serve` is the only place where everything meets.
 //!
@@ -24,8 +25,8 @@
 //!
 //! What a client sent is checked once, by [`order::NewOrder::check`]; from there on it cannot be
 //! invalid. [`engine::Handle::submit`] puts it into the engine's inbox. The shard accepts it, the
-//! store flushes it, and only then the answer leaves. In the next turn it waits in the shard's ready
-//! queue, gets a lease, its step runs, and its outcome goes into the next commit.
+//! store flushes it, and only then the answer leaves. In the next turn it waits in the shard's
+//! ready queue, gets a lease, its step runs, and its outcome goes into the next commit.
 
 pub mod cli;
 pub mod clock;

@@ -1,7 +1,8 @@
-//! Asks a server over its HTTP API, one request after the other, and reads the answers as people want them.
+//! Asks a server over its HTTP API, one request after the other, and reads the answers as people
+//! want them.
 //!
-//! For the commands that look at single orders; the load generator has its own, faster way. A request
-//! that changes something is never sent twice.
+//! For the commands that look at single orders; the load generator has its own, faster way. A
+//! request that changes something is never sent twice.
 
 use std::io;
 use std::time::Duration;
@@ -45,7 +46,8 @@ impl Api {
         let url = url.trim();
         if url.starts_with("https://") {
             let message = format!(
-                "{url} is an https address, which this command cannot speak yet; use http:// to the \
+                "{url} is an https address, which this command cannot speak yet; use http:// to \
+                 the \
                  server itself, or through an SSH tunnel"
             );
             return Err(Failure::new(exit::USAGE, message));
@@ -67,14 +69,15 @@ impl Api {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let is_reused = self.connection.is_some();
         match self.exchange(request.as_bytes(), Duration::ZERO).await {
-            // A server may close a connection that was idle at any time; asking again changes nothing.
+            // A server may close a connection that was idle at any time; asking again changes
+            // nothing.
             Err(_) if is_reused => self.exchange(request.as_bytes(), Duration::ZERO).await,
             answer => answer,
         }
     }
 
-    /// Posts JSON to a path. With `wait` the server is asked to answer only when the order has ended, or
-    /// after that many seconds.
+    /// Posts JSON to a path. With `wait` the server is asked to answer only when the order has
+    /// ended, or after that many seconds.
     ///
     /// # Errors
     ///
@@ -200,12 +203,15 @@ mod tests {
     #[test]
     fn a_problem_is_shown_with_each_place() {
         let body = br#"{"status":422,"code":"invalid-order","detail":"the order is not valid",
-            "errors":[{"pointer":"/items/0/quantity","code":"out-of-range","detail":"must be at least 1"},
-                      {"pointer":"/total","code":"required","detail":"is missing"}]}"#;
+            "errors":[
+                {"pointer":"/items/0/quantity","code":"x","detail":"must be at least 1"},
+                {"pointer":"/total","code":"required","detail":"is missing"}
+            ]}"#;
         let failure = Answer::new(422, body).success().unwrap_err();
         assert_eq!(
             failure.message,
-            "the order is not valid (422 invalid-order)\n  /items/0/quantity: must be at least 1\n  \
+            "the order is not valid (422 invalid-order)\n  /items/0/quantity: must be at least \
+             1\n  \
              /total: is missing"
         );
         assert_eq!(failure.code, exit::FAILURE);

@@ -1,5 +1,5 @@
-//! `orderd config`: shows the settings in force and where each comes from, checks them, prints a template.
-//! Starts nothing and changes nothing.
+//! `orderd config`: shows the settings in force and where each comes from, checks them, prints a
+//! template. Starts nothing and changes nothing.
 
 use std::time::Duration;
 
@@ -93,10 +93,19 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         .collect()
 }
 
+/// Where a value comes from; the URL follows from the folder if it does not count itself.
+fn origin(config: &Config, key: &str) -> String {
+    let key = match key {
+        "store.url" if config.store.url.is_none() => "store.data",
+        key => key,
+    };
+    config.origin(key).name
+}
+
 fn as_json(config: &Config) -> Value {
     let mut settings = Map::new();
     for (key, value) in values(config) {
-        let origin = config.origin(key).name;
+        let origin = origin(config, key);
         settings.insert(key.into(), json!({ "value": value, "origin": origin }));
     }
     let processes: Vec<Value> = config
@@ -137,11 +146,15 @@ fn as_toml(config: &Config) -> String {
             text.push_str(&format!("{gap}[{own}]\n"));
             section = own;
         }
-        // In a file the URL would contradict the folder that it follows from.
-        let is_derived = key == "store.url" && config.store.url.is_none();
-        let mark = if is_derived { "# " } else { "" };
+        // A file with both of them would be refused, so the one that does not count is a comment.
+        let counts = match key {
+            "store.url" => config.store.url.is_some(),
+            "store.data" => config.store.url.is_none(),
+            _ => true,
+        };
+        let mark = if counts { "" } else { "# " };
         let line = format!("{mark}{name} = {value}");
-        text.push_str(&format!("{line:<40} # {}\n", config.origin(key).name));
+        text.push_str(&format!("{line:<40} # {}\n", origin(config, key)));
     }
     for process in &config.processes {
         text.push_str(&process_as_toml(config, process));
@@ -219,7 +232,8 @@ mod tests {
         Config::read(&sources).unwrap()
     }
 
-    const PROCESS: &str = "[process.express]\nversion = 2\n[[process.express.step]]\nname = \"pack\"\n\
+    const PROCESS: &str = "[process.express]\nversion = 2\n[[process.express.step]]\nname = \
+        \"pack\"\n\
         kind = \"simulate\"\nduration = \"250ms\"\nfailure_rate = 0.1\nconcurrency = 3\n";
 
     #[test]
@@ -228,6 +242,7 @@ mod tests {
             "",
             PROCESS,
             "[server]\nidle_timeout = \"90s\"\n[store]\ndata = \"x\"",
+            "[store]\nurl = \"sqlite:far/away.db\"",
         ] {
             let config = read(text);
             let shown = as_toml(&config);

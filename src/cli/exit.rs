@@ -19,7 +19,8 @@ pub const UNAVAILABLE: u8 = 6;
 pub const STORE_NEWER: u8 = 7;
 /// A setting is unknown, out of range or contradicts another.
 pub const CONFIGURATION: u8 = 8;
-/// The store failed in the middle of a commit: the server ends, because it cannot know what is stored.
+/// The store failed in the middle of a commit: the server ends, because it cannot know what is
+/// stored.
 pub const STORE_FAILED: u8 = 74;
 /// A load run ended well, but a threshold was missed.
 pub const THRESHOLD: u8 = 99;

@@ -1,5 +1,5 @@
-//! The commands: each is one file with its arguments and what it does.
-//! Data goes to stdout, messages and progress to stderr; the numbers in `exit` are all a script needs.
+//! The commands: each is one file with its arguments and what it does. Data goes to stdout,
+//! messages and progress to stderr; the numbers in `exit` are all a script needs.
 
 pub mod api;
 pub mod client;
@@ -45,7 +45,8 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 server unreachable, 5 confl
 
 /// An order-processing server: takes orders over HTTP, keeps them safe, works them off
 #[derive(Debug, Parser)]
-#[command(name = "orderd", bin_name = "orderd", version, before_help = EXAMPLES, after_help = AFTER)]
+#[command(name = "orderd", bin_name = "orderd", version)]
+#[command(before_help = EXAMPLES, after_help = AFTER)]
 struct Cli {
     #[command(flatten)]
     globals: Globals,

@@ -17,7 +17,8 @@ use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
 use tokio::net::TcpListener;
 
-use self::notice::{Banner, Notices};
+use self::notice::Banner;
+pub use self::notice::Notices;
 use self::signals::Signals;
 use super::Globals;
 use super::exit::{self, Failure};
@@ -240,4 +241,58 @@ fn failed_start(error: &StoreError) -> Failure {
         _ => exit::FAILURE,
     };
     Failure::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LogFormat, Sources};
+
+    fn config(folder: &std::path::Path) -> Config {
+        let folder = folder.to_string_lossy().into_owned();
+        let sources = Sources {
+            flags: vec![Flag::new("--data", "store.data", folder)],
+            ..Sources::default()
+        };
+        Config::read(&sources).unwrap()
+    }
+
+    async fn serve_until(
+        config: &Config,
+        shutdown: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let notices = Notices::new(LogFormat::Json, Colour::Off);
+        serve(listener, config, notices, shutdown).await
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_it_is_told_and_gives_the_folder_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        for _ in 0..2 {
+            serve_until(&config, async {}).await.unwrap();
+        }
+        assert!(folder.path().join("orders.db").exists());
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_another_server_holds_has_its_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let _other = store::open(&config.store.effective_url(), 1).unwrap();
+        let error = serve_until(&config, async {}).await.unwrap_err();
+        assert_eq!(exit::code_of(&error), exit::UNAVAILABLE);
+    }
+
+    #[test]
+    fn each_failed_start_has_its_code() {
+        let detail = String::new;
+        let newer = StoreError::Newer { found: 9, known: 1 };
+        assert_eq!(failed_start(&newer).code, exit::STORE_NEWER);
+        let unknown = StoreError::UnknownUrl { url: detail() };
+        assert_eq!(failed_start(&unknown).code, exit::CONFIGURATION);
+        let unreadable = StoreError::Unreadable { detail: detail() };
+        assert_eq!(failed_start(&unreadable).code, exit::FAILURE);
+    }
 }

@@ -1,5 +1,5 @@
-//! What can be wrong with a configuration: each message names where it was set, the key, the value and
-//! what it must be.
+//! What can be wrong with a configuration: each message names where it was set, the key, the value
+//! and what it must be.
 //!
 //! Never shows the password of a store's URL.
 

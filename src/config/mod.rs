@@ -1,7 +1,7 @@
 //! The configuration: what may be set, its default, its check.
 //!
-//! Read once at the start, checked with all relations, then handed down in one plain struct per concern;
-//! nothing below sees the whole. `template.toml` beside this file is the manual.
+//! Read once at the start, checked with all relations, then handed down in one plain struct per
+//! concern; nothing below sees the whole. `template.toml` beside this file is the manual.
 
 pub mod duration;
 mod error;

@@ -29,7 +29,8 @@ pub struct ServerSettings {
     /// How long a client may take to send the body of a request, 100 ms to 1 h. Default 30 s.
     #[serde(with = "duration")]
     pub body_timeout: Duration,
-    /// How long requests in flight may take to end when the server shuts down, up to 1 h. Default 30 s.
+    /// How long requests in flight may take to end when the server shuts down, up to 1 h. Default
+    /// 30 s.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
 }
@@ -52,7 +53,8 @@ impl ServerSettings {
     pub(super) fn check(&self) -> Result<(), Breach> {
         if !self.listen.ip().is_loopback() && !self.insecure {
             let detail = format!(
-                "is \"{}\", which other machines can reach, and orderd has no log-in yet; listen on \
+                "is \"{}\", which other machines can reach, and orderd has no log-in yet; listen \
+                 on \
                  127.0.0.1 or allow it with --insecure",
                 self.listen
             );

@@ -12,7 +12,8 @@ use super::duration;
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// Section and name, as in `server.listen`. A `*` stands for the name of a process, or for a step.
+    /// Section and name, as in `server.listen`. A `*` stands for the name of a process, or for a
+    /// step.
     pub key: &'static str,
     /// Its short name in the environment, if it has one.
     pub short_variable: Option<&'static str>,
@@ -112,7 +113,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("process.*.step.*.retry_cap", Form::Time(0, 365 * DAY)),
 ];
 
-/// The setting that a path leads to, with the names of processes and the numbers of steps as they are.
+/// The setting that a path leads to, with the names of processes and the numbers of steps as they
+/// are.
 pub fn find(path: &[String]) -> Option<&'static Setting> {
     let fits = |setting: &&Setting| {
         let parts: Vec<&str> = setting.key.split('.').collect();

@@ -135,8 +135,8 @@ impl Sources {
 
     /// The settings in the environment, weakest first: `DATABASE_URL`, long names, short names.
     ///
-    /// Names without `__` other than the short ones are left alone: orchestrators put variables such as
-    /// `ORDERD_PORT` beside a service of this name. An empty variable counts as not set.
+    /// Names without `__` other than the short ones are left alone: orchestrators put variables
+    /// such as `ORDERD_PORT` beside a service of this name. An empty variable counts as not set.
     fn variables(&self) -> Vec<Single> {
         let mut layers = Vec::new();
         if let Some(url) = self.variable("DATABASE_URL") {

@@ -55,8 +55,8 @@ impl StoreSettings {
         }
     }
 
-    /// Between a folder and a URL the one that was asked for more strongly counts: `--data` beats a URL
-    /// from a file. If both were asked for equally, nobody can know which is meant.
+    /// Between a folder and a URL the one that was asked for more strongly counts: `--data` beats a
+    /// URL from a file. If both were asked for equally, nobody can know which is meant.
     pub(super) fn settle(&mut self, data: Layer, url: Layer) -> Result<(), Breach> {
         if self.url.is_none() || data == Layer::Default {
             return Ok(());

@@ -98,7 +98,7 @@ impl Engine {
             handle,
             processes,
             turns,
-        } = open(start, |reader| Pages::ahead(reader))?;
+        } = open(start, Pages::ahead)?;
         let (alive, ended) = watch::channel(());
         let thread = std::thread::Builder::new()
             .name("engine".into())

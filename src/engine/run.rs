@@ -49,6 +49,8 @@ pub struct Turns {
     is_recovering: bool,
     /// The last commit was refused; what is left of it waits.
     was_refused: bool,
+    /// Commits refused in a row.
+    refusals: u64,
     turns: u64,
 }
 
@@ -87,6 +89,7 @@ impl Turns {
             now,
             is_recovering: true,
             was_refused: false,
+            refusals: 0,
             turns: 0,
         }
     }
@@ -252,7 +255,7 @@ impl Turns {
         match self.parts.store.commit(self.parts.shard.commit()) {
             Ok(receipt) => {
                 let took = began_at.elapsed();
-                self.was_refused = false;
+                self.note_success();
                 self.meters.commit_time.record(micros(took));
                 self.release(&receipt);
                 Ok(())
@@ -263,13 +266,29 @@ impl Turns {
                 Err(error)
             }
             Err(error) => {
-                tracing::error!(%error, "a commit was refused; nothing of it is stored");
-                self.was_refused = true;
+                self.note_refusal(&error);
                 self.parts.shard.retract();
                 self.replies.fail(&SubmitError::from_store(&error));
                 Ok(())
             }
         }
+    }
+
+    /// A store that refuses once refuses often: the log says when it begins and when it is over.
+    fn note_refusal(&mut self, error: &StoreError) {
+        if self.refusals == 0 {
+            tracing::error!(%error, "a commit was refused; nothing of it is stored");
+        }
+        self.was_refused = true;
+        self.refusals += 1;
+    }
+
+    fn note_success(&mut self) {
+        if self.refusals > 0 {
+            tracing::warn!(refusals = self.refusals, "commits go through again");
+        }
+        self.was_refused = false;
+        self.refusals = 0;
     }
 
     fn release(&mut self, receipt: &Receipt) {

@@ -184,8 +184,8 @@ impl Processes {
         Ok(processes)
     }
 
-    /// Limits and retries are not part of a definition: an old version follows the current one's, step by
-    /// step name.
+    /// Limits and retries are not part of a definition: an old version follows the current one's,
+    /// step by step name.
     fn limit_like_current(&self, old: &mut Process) {
         let Some(current) = self.find(&old.name).map(|index| self.at(index)) else {
             return;

@@ -8,6 +8,10 @@
     reason = "a failure is how a test tells"
 )]
 
+mod cli_commands;
+mod cli_orders;
+mod cli_serve;
+mod cli_support;
 mod http_batch;
 mod http_connections;
 mod http_create;

@@ -3,6 +3,8 @@
 //!
 //! Shrunk failures are kept in `shrunk.txt`. `ORDERD_CASES=n` plays n cases.
 
+#![expect(clippy::expect_used, reason = "a failure is how a test tells")]
+
 mod model;
 mod regression;
 mod sequence;

@@ -3,6 +3,8 @@
 //!
 //! One seed is one run. `ORDERD_SEED=n` replays it, `ORDERD_SEEDS=n` plays n of them.
 
+#![expect(clippy::unwrap_used, reason = "a failure is how a test tells")]
+
 mod client;
 mod disk;
 mod proof;

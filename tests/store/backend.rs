@@ -1,4 +1,5 @@
 //! A backend under test, and a hand that writes commits to it without a shard.
+//! Nothing here knows what a case expects.
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
 //! The one write verb: all or nothing, under the current epoch, one id for one order.
+//! What is decided is not checked here: stores decide nothing.
 
 use orderd::order::{
     Changed, EventKind, Position, Priority, Process, Seq, ShardNumber, Status, StatusKind,

@@ -1,4 +1,5 @@
 //! Lists of orders, compared with a plain search through everything that was stored.
+//! The search is the definition; the store only has to be as right, and faster.
 
 use orderd::clock::Timestamp;
 use orderd::order::{Order, Priority, Seq, Status, StatusKind};

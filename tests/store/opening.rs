@@ -1,4 +1,5 @@
 //! Opening a store: what it says of itself, who may open it, and what is there again.
+//! Settings that are too weak cannot be planted from outside, so only the claim is looked at.
 
 use orderd::order::{Position, Seq, ShardNumber, StatusKind};
 use orderd::store::StoreError;

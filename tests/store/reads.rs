@@ -1,4 +1,5 @@
 //! Reading back what was committed: whole orders, histories, the journal and its feed.
+//! Each is compared with what was written, never with what another read said.
 
 use orderd::clock::Timestamp;
 use orderd::order::{

@@ -19,7 +19,23 @@ use crate::tree::{Finding, Tree};
 
 /// Places at which breaking a rule is right: `(path, rule, reason)`. An entry that nothing needs
 /// any more fails the test too.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    (
+        "benches/engine.rs",
+        "random",
+        "a benchmark composes an engine, as cli/serve.rs does; the seed is fixed",
+    ),
+    (
+        "src/config/tests.rs",
+        "function-length",
+        "tables of mistakes and their messages, which read best in one piece",
+    ),
+    (
+        "src/config/tests.rs",
+        "file-length",
+        "tests: the limit for those under tests/ is 600",
+    ),
+];
 
 type Check = fn(&Tree) -> Vec<Finding>;
 

@@ -1,6 +1,8 @@
 //! `orderd verify` finds nothing in a store that orderd wrote, and finds and names each kind of
 //! damage that is planted in a copy of it.
 
+#![expect(clippy::unwrap_used, reason = "a failure is how a test tells")]
+
 mod damage;
 mod scene;
 

@@ -1,7 +1,7 @@
 //! `orderd orders create`: composes an order from flags, or takes it from a file, and sends it.
 //!
-//! Amounts are read as decimals of the total's currency, exactly. What an order must be is checked by
-//! the server, which says it better.
+//! Amounts are read as decimals of the total's currency, exactly. What an order must be is checked
+//! by the server, which says it better.
 
 use std::io::Read;
 
@@ -137,7 +137,8 @@ fn item(text: &str, currency: Currency) -> Result<Value, Failure> {
     priced().or_else(unpriced).ok_or_else(|| {
         let code = currency.code();
         let message = format!(
-            "--item is {text:?}; it must be SKU:QUANTITY or SKU:QUANTITY:UNIT_PRICE, such as tea:2:4.50, \
+            "--item is {text:?}; it must be SKU:QUANTITY or SKU:QUANTITY:UNIT_PRICE, such as \
+             tea:2:4.50, \
              with a price in {code}"
         );
         Failure::new(exit::USAGE, message)

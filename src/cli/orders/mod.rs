@@ -1,6 +1,7 @@
 //! `orderd orders`: creates orders at a server, looks at them, follows them.
 //!
-//! A client of the HTTP API like any other: what these commands can do, curl can. One file per command.
+//! A client of the HTTP API like any other: what these commands can do, curl can. One file per
+//! command.
 
 mod create;
 mod list;

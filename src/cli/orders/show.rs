@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn an_order_is_shown_whole() {
         let order = json!({
-            "order_id": "A-1", "customer_id": "ada", "status": "pending", "attempt": 0, "priority": 1,
+            "order_id": "A-1", "customer_id": "ada", "status": "pending", "attempt": 0,
+            "priority": 1,
             "items": ["a gift", {"sku": "tea\u{1b}", "quantity": 2, "unit_price": 450}],
             "total": {"amount": 900, "currency": "EUR"}, "metadata": {"channel": "web"},
         });

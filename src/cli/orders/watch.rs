@@ -1,7 +1,7 @@
 //! `orderd orders watch`: follows one order until it has ended, printing each event as it happens.
 //!
-//! Asks again after a pause that grows while nothing happens. Ends at a dead order too: it stands still
-//! until somebody acts.
+//! Asks again after a pause that grows while nothing happens. Ends at a dead order too: it stands
+//! still until somebody acts.
 
 use std::time::Duration;
 
@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line() {
-        let event = json!({"event_id": "17-3", "type": "order.retried", "order_id": "A", "version": 3,
+        let event = json!({"event_id": "17-3", "type": "order.retried", "order_id": "A",
+            "version": 3,
             "status": "pending", "at": "2026-11-21T03:24:10.123456Z", "step": "pay", "attempt": 2,
             "reason": "simulated failure"});
         assert_eq!(

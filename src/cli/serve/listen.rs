@@ -8,7 +8,8 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use crate::cli::exit::{self, Failure};
 
-/// Connections that the system keeps until they are accepted: a burst of clients must not be refused.
+/// Connections that the system keeps until they are accepted: a burst of clients must not be
+/// refused.
 const BACKLOG: u32 = 4_096;
 
 /// Listens on an address.
@@ -63,7 +64,8 @@ mod tests {
         assert_eq!(
             failure.message,
             format!(
-                "cannot listen on {address}: the port is in use; stop the other server, or choose another \
+                "cannot listen on {address}: the port is in use; stop the other server, or choose \
+                 another \
                  address with --listen"
             )
         );

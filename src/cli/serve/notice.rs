@@ -1,7 +1,8 @@
-//! What a server says about itself: where it listens, where the data is, what that is worth, that work is
-//! simulated, and how it ends.
+//! What a server says about itself: where it listens, where the data is, what that is worth, that
+//! work is simulated, and how it ends.
 //!
-//! On stderr for people, or as events of a JSON log. Words that cannot be written are lost, no more.
+//! On stderr for people, or as events of a JSON log. Words that cannot be written are lost, no
+//! more.
 
 use std::fmt::Write as _;
 use std::io::{Write, stderr};
@@ -55,7 +56,8 @@ impl Notices {
     pub(super) fn draining(&self, patience: Duration) {
         let patience = duration::format(patience);
         self.line(&format!(
-            "draining: no new connections; requests in flight have {patience} to end; a second signal \
+            "draining: no new connections; requests in flight have {patience} to end; a second \
+             signal \
              leaves at once"
         ));
     }
@@ -151,7 +153,8 @@ impl Banner<'_> {
         let processes = self.config.processes.iter();
         for process in processes.filter(|process| process.is_simulated()) {
             warnings.push(format!(
-                "Work is simulated: process {} waits {} per order and does nothing. Change it: orderd \
+                "Work is simulated: process {} waits {} per order and does nothing. Change it: \
+                 orderd \
                  config template > orderd.toml",
                 process.name,
                 total_time(process)
@@ -159,7 +162,8 @@ impl Banner<'_> {
         }
         if !self.address.ip().is_loopback() {
             warnings.push(format!(
-                "Whoever can reach {} can read and create orders: nobody has to log in (--insecure).",
+                "Whoever can reach {} can read and create orders: nobody has to log in \
+                 (--insecure).",
                 self.address
             ));
         }

@@ -12,8 +12,8 @@ use super::notice::Notices;
 use crate::cli::exit;
 use crate::clock;
 
-/// Signals this soon after the first are the same one: `timeout` and some supervisors send it to the process
-/// and to its group.
+/// Signals this soon after the first are the same one: `timeout` and some supervisors send it to
+/// the process and to its group.
 const ECHO: Duration = Duration::from_millis(100);
 
 /// The signals that end a server.
@@ -51,7 +51,8 @@ impl Signals {
     pub fn first(&self) -> impl Future<Output = ()> + use<> {
         let mut first = self.first.clone();
         async move {
-            // The watching task never ends before it has told, so there is no other way out of the wait.
+            // The watching task never ends before it has told, so there is no other way out of the
+            // wait.
             let _ = first.wait_for(|is_told| *is_told).await;
         }
     }

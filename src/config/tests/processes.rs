@@ -1,0 +1,143 @@
+//! Tests of the processes in a configuration: read whole, or refused with the step and the key.
+//! Each reads from a text of its own.
+
+use super::file;
+use crate::config::FILE_NAME;
+use crate::order::{Simulate, StepKind};
+
+const STEP: &str =
+    "\n[[process.default.step]]\nname = \"work\"\nkind = \"simulate\"\nduration = \"0s\"\n";
+
+#[test]
+fn a_process_is_read_whole() {
+    let text = format!(
+        "[process.default]\nversion = 3\nconcurrency = 7\n{STEP}failure_rate = 0.25\nattempts = 2\n\
+         retry_base = \"50ms\"\nretry_cap = \"2s\"\nconcurrency = 9\n\n[[process.default.step]]\n\
+         name = \"pack\"\nkind = \"simulate\"\nduration = \"1s..10s\"\n"
+    );
+    let given = file(&text);
+    let config = given.read().unwrap();
+    let [process] = &config.processes[..] else {
+        panic!("not one process");
+    };
+    assert_eq!(
+        (&*process.name, process.version, process.concurrency),
+        ("default", 3, 7)
+    );
+    let [work, pack] = &process.steps[..] else {
+        panic!("not two steps");
+    };
+    let simulate = |shortest_us, longest_us, failures_ppm| {
+        StepKind::Simulate(Simulate {
+            shortest_us,
+            longest_us,
+            failures_ppm,
+        })
+    };
+    assert_eq!(work.kind, simulate(0, 0, 250_000));
+    assert_eq!((work.concurrency, work.retry.attempts_max), (9, 2));
+    assert_eq!((work.retry.base_us, work.retry.cap_us), (50_000, 2_000_000));
+    assert_eq!(pack.kind, simulate(1_000_000, 10_000_000, 0));
+    assert_eq!((pack.concurrency, pack.retry.attempts_max), (u32::MAX, 10));
+    assert!(config.origin("process.default").name.ends_with(FILE_NAME));
+    let limited = given.variable("ORDERD_PROCESS__DEFAULT__CONCURRENCY", "5");
+    assert_eq!(limited.read().unwrap().processes[0].concurrency, 5);
+}
+
+#[test]
+fn each_mistake_in_a_step_is_named() {
+    let step = |lines: &str| {
+        format!("[process.default]\nversion = 1\n[[process.default.step]]\nname = \"a\"\n{lines}")
+    };
+    let simulated = |lines: &str| step(&format!("kind = \"simulate\"\n{lines}"));
+    for (text, message) in [
+        (
+            step("kind = \"push\"\nurl = \"http://x\""),
+            "process.default, step 1: kind is \"push\", which is not built yet in this version; \
+             use \
+             \"simulate\"",
+        ),
+        (
+            step("kind = \"email\""),
+            "process.default, step 1: kind is \"email\"; it must be \"simulate\"",
+        ),
+        (
+            step("duration = \"1s\""),
+            "process.default, step 1: kind is missing; it must be \"simulate\"",
+        ),
+        (
+            simulated(""),
+            "process.default, step 1: duration is missing; it must be a time such as \"250ms\" or \
+             a range \
+             such as \"1s..10s\", at most 30 days",
+        ),
+        (
+            simulated("duration = \"10s..1s\""),
+            "process.default, step 1: duration is \"10s..1s\"; it must be a time such as \
+             \"250ms\" or a \
+             range such as \"1s..10s\", at most 30 days",
+        ),
+        (
+            simulated("duration = \"1s\"\nfailure_rate = 1.5"),
+            "process.default, step 1: failure_rate is 1.5; it must be a number from 0.0 to 1.0",
+        ),
+        (
+            simulated("duration = \"1s\"\nattempts = 0"),
+            "process.default, step 1: attempts is 0; it must be a whole number from 1 to 1,000",
+        ),
+        (
+            simulated("duration = \"1s\"\nretry_cap = \"10ms\""),
+            "process.default, step 1: retry_base is 1s, above retry_cap (10ms); lower it or raise \
+             the other",
+        ),
+        (
+            simulated("duration = \"1s\"\nretries = 3"),
+            "there is no setting process.default, step 1: retries; there are name, kind, duration, \
+             failure_rate, concurrency, attempts, retry_base, retry_cap",
+        ),
+    ] {
+        assert_eq!(file(&text).error(), format!("orderd.toml: {message}"));
+    }
+}
+
+#[test]
+fn each_mistake_in_a_process_is_named() {
+    for (text, message) in [
+        (
+            format!("[process.default]\nversion = 1\n{STEP}{STEP}"),
+            "process.default, step 2: name is \"work\", as another step's is; names must differ",
+        ),
+        (
+            format!("[process.default]\nversion = 0\n{STEP}"),
+            "process.default.version is 0; it must be a whole number from 1 to 4,294,967,295",
+        ),
+        (
+            format!("[process.default]\n{STEP}"),
+            "process.default.version is missing; it must be a whole number from 1 to 4,294,967,295",
+        ),
+        (
+            "[process.default]\nversion = 1".into(),
+            "process.default has 0 steps; it must have 1 to 100, each written as \
+             [[process.default.step]]",
+        ),
+        (
+            "[process.\"My Orders\"]\nversion = 1".into(),
+            "process.My Orders has a bad name; it must be 1 to 64 lower-case letters, digits, '_' \
+             or '-'",
+        ),
+    ] {
+        assert_eq!(file(&text).error(), format!("orderd.toml: {message}"));
+    }
+}
+
+#[test]
+fn a_process_with_too_many_steps_is_refused() {
+    let steps: String = (0..101)
+        .map(|n| STEP.replace("\"work\"", &format!("\"work-{n}\"")))
+        .collect();
+    let message = file(&format!("[process.default]\nversion = 1\n{steps}")).error();
+    assert!(
+        message.contains("process.default has 101 steps"),
+        "{message}"
+    );
+}

@@ -1,0 +1,149 @@
+//! The commands that need no server: help, version, completions, settings; and how mistakes end.
+//! Codes and messages are the promises of docs/cli.md.
+
+use serde_json::Value;
+
+use crate::cli_support::Place;
+
+#[test]
+fn help_begins_with_examples() {
+    let place = Place::new();
+    for arguments in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["orders", "create", "--help"],
+    ] {
+        let help = place.run(arguments).expect(0);
+        assert!(help.starts_with("Examples:\n  orderd"), "{help}");
+        assert!(help.contains("--json"), "{help}");
+    }
+}
+
+#[test]
+fn a_misspelt_command_or_flag_is_usage_and_names_the_right_one() {
+    let place = Place::new();
+    for (arguments, meant) in [
+        (&["sreve"][..], "serve"),
+        (&["serve", "--lisen", "x"], "--listen"),
+    ] {
+        let outcome = place.run(arguments);
+        assert_eq!(outcome.code, Some(2));
+        assert!(outcome.err.contains(meant), "{}", outcome.err);
+    }
+}
+
+#[test]
+fn the_version_is_told_to_people_and_to_scripts() {
+    let place = Place::new();
+    let version = env!("CARGO_PKG_VERSION");
+    let text = place.run(&["version"]).expect(0);
+    assert!(text.starts_with(&format!("orderd {version} (")), "{text}");
+    let json: Value = serde_json::from_str(&place.run(&["version", "--json"]).expect(0)).unwrap();
+    assert_eq!(json["version"], version);
+}
+
+#[test]
+fn shells_learn_the_commands() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = place.run(&["completions", shell]).expect(0);
+        assert!(
+            script.contains("orderd") && script.contains("watch"),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
+fn the_template_is_a_valid_settings_file() {
+    let place = Place::new();
+    let template = place.run(&["config", "template"]).expect(0);
+    let place = place.with("orderd.toml", &template);
+    let text = place.run(&["config", "check"]).expect(0);
+    assert_eq!(text, "the configuration is valid; processes: default\n");
+}
+
+#[test]
+fn settings_are_shown_with_their_origin() {
+    let place = Place::new().with("orderd.toml", "[server]\nidle_timeout = \"90s\"\n");
+    let environment = [
+        ("ORDERD_LISTEN", "127.0.0.1:1"),
+        ("DATABASE_URL", "sqlite:x.db"),
+    ];
+    let shown = place.run_with(&["config", "show", "--json", "--log", "warn"], &environment);
+    let shown: Value = serde_json::from_str(&shown.expect(0)).unwrap();
+    for (key, value, origin) in [
+        ("server.idle_timeout", "90s", "orderd.toml"),
+        ("server.listen", "127.0.0.1:1", "ORDERD_LISTEN"),
+        ("store.url", "sqlite:x.db", "DATABASE_URL"),
+        ("log.filter", "warn", "--log"),
+        ("log.format", "human", "default"),
+    ] {
+        let setting = &shown["settings"][key];
+        assert_eq!(
+            (&setting["value"], &setting["origin"]),
+            (&value.into(), &origin.into())
+        );
+    }
+    let place = place.with("other.toml", "[queue]\nopen_orders_max = 5\n");
+    let environment = [("ORDERD_CONFIG", "other.toml")];
+    let text = place.run_with(&["config", "show"], &environment).expect(0);
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("open_orders_max"))
+        .unwrap();
+    assert_eq!(
+        line.split_whitespace().collect::<Vec<_>>().join(" "),
+        "open_orders_max = 5 # other.toml"
+    );
+    assert!(text.contains("idle_timeout = \"1m\""), "{text}");
+}
+
+#[test]
+fn a_wrong_setting_ends_every_command_that_needs_it_with_one_line() {
+    let place = Place::new().with("orderd.toml", "[server]\nconnections_max = 0\n");
+    let message = "orderd.toml: server.connections_max is 0; it must be a whole number from 1 to \
+                   1,000,000";
+    for arguments in [
+        &["serve"][..],
+        &[],
+        &["config", "check"],
+        &["config", "show"],
+    ] {
+        place.run(arguments).expect_error(8, message);
+    }
+    let place = Place::new();
+    place
+        .run(&["config", "check", "--config", "gone.toml"])
+        .expect_error(
+            8,
+            "cannot read gone.toml: No such file or directory (os error 2)",
+        );
+    place.run(&["serve", "--listen", "0.0.0.0:0"]).expect_error(
+        8,
+        "--listen: server.listen is \"0.0.0.0:0\", which other machines can reach, and orderd has \
+         no \
+         log-in yet; listen on 127.0.0.1 or allow it with --insecure",
+    );
+    place
+        .run(&["serve", "--store", "postgres://me:secret@db/x"])
+        .expect_error(
+            8,
+            "--store: store.url names a postgres store, which is not built yet; use sqlite:PATH",
+        );
+}
+
+#[test]
+fn no_server_is_said_with_its_address() {
+    let place = Place::new();
+    let outcome = place.run(&["orders", "list", "--url", "http://127.0.0.1:9"]);
+    assert_eq!(outcome.code, Some(4));
+    assert!(
+        outcome
+            .err
+            .starts_with("orderd: no server answers at http://127.0.0.1:9")
+    );
+    let outcome = place.run(&["orders", "list", "--url", "https://orders.example"]);
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.err.contains("https"), "{}", outcome.err);
+}

@@ -1,0 +1,122 @@
+//! The commands for orders against a real server, as a person would use them.
+//! What the server says is shown; what it refuses ends with the code of docs/cli.md.
+
+use serde_json::Value;
+
+use crate::cli_support::{Outcome, Place, Server};
+
+const QUICK: &str = "[process.default]\nversion = 1\n[[process.default.step]]\nname = \"pack\"\n\
+    kind = \"simulate\"\nduration = \"5ms\"\n";
+
+struct Shop {
+    place: Place,
+    server: Server,
+}
+
+impl Shop {
+    fn open(settings: &str) -> Self {
+        let place = Place::new().with("orderd.toml", settings);
+        let server = place.serve(&[]);
+        Self { place, server }
+    }
+
+    fn orders(&self, arguments: &[&str]) -> Outcome {
+        let arguments = [&["orders"], arguments].concat();
+        self.place
+            .run_with(&arguments, &[("ORDERD_URL", &self.server.url)])
+    }
+
+    fn create(&self, id: &str) -> Outcome {
+        let item = ["--item", "tea:2:4.50", "--total", "9.00 EUR"];
+        self.orders(&[&["create", "--id", id, "--customer", "ada"][..], &item].concat())
+    }
+}
+
+#[test]
+fn an_order_is_created_shown_listed_and_followed_to_its_end() {
+    let shop = Shop::open(QUICK);
+    assert_eq!(shop.create("A-1").expect(0), "A-1\n");
+    let events = shop.orders(&["watch", "A-1"]).expect(0);
+    let first = events.lines().next().unwrap();
+    let last = events.lines().last().unwrap();
+    assert!(first.contains("accepted"), "{events}");
+    assert!(last.contains("completed"), "{events}");
+    let shown = shop.orders(&["get", "A-1"]).expect(0);
+    for part in ["A-1", "completed", "ada", "9.00 EUR", "tea", "4.50 EUR"] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    let json: Value =
+        serde_json::from_str(&shop.orders(&["get", "A-1", "--json"]).expect(0)).unwrap();
+    assert_eq!(json["status"], "completed");
+    let listed = shop
+        .orders(&["list", "--customer", "ada", "--status", "completed"])
+        .expect(0);
+    assert!(listed.contains("A-1"), "{listed}");
+    let none = shop.orders(&["list", "--customer", "bob"]);
+    assert_eq!(
+        (none.code, &*none.out, &*none.err),
+        (Some(0), "", "no orders\n")
+    );
+}
+
+#[test]
+fn refusals_have_their_own_codes_and_say_where_the_mistake_is() {
+    let shop = Shop::open(QUICK);
+    shop.create("A-1").expect(0);
+    let twice = shop.create("A-1");
+    assert_eq!(twice.code, Some(5));
+    assert!(twice.err.contains("A-1"), "{}", twice.err);
+    assert_eq!(shop.orders(&["get", "A-2"]).code, Some(3));
+    assert_eq!(shop.orders(&["watch", "A-2"]).code, Some(3));
+    shop.place.write(
+        "bad.json",
+        "{\"customer_id\": \"ada\", \"items\": [], \"total\": 3}",
+    );
+    let bad = shop.orders(&["create", "--file", "bad.json"]);
+    assert_eq!(bad.code, Some(1));
+    assert!(bad.err.contains("422"), "{}", bad.err);
+    let bad = shop.orders(&["create", "--file", "bad.json", "--json"]);
+    let problem: Value = serde_json::from_str(&bad.out).unwrap();
+    assert_eq!(problem["status"], 422);
+    let total = shop.orders(&[
+        "create",
+        "--customer",
+        "a",
+        "--item",
+        "x:1",
+        "--total",
+        "1.999 USD",
+    ]);
+    assert_eq!(total.code, Some(2));
+}
+
+#[test]
+fn a_list_goes_over_page_after_page() {
+    let shop = Shop::open(QUICK);
+    for number in 0..5 {
+        shop.create(&format!("A-{number}")).expect(0);
+    }
+    let some = shop.orders(&["list", "--limit", "2"]);
+    assert!(some.err.contains("there are more"), "{}", some.err);
+    assert_eq!(some.out.matches("A-").count(), 2, "{}", some.out);
+    assert!(some.out.contains("A-4"), "{}", some.out);
+    let all = shop.orders(&["list", "--all", "--json"]).expect(0);
+    let pages = all
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let orders: usize = pages
+        .map(|page| page["data"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(orders, 5);
+}
+
+#[test]
+fn a_dead_order_ends_the_watch_with_a_failure() {
+    let settings = format!("{QUICK}failure_rate = 1.0\nattempts = 1\n");
+    let shop = Shop::open(&settings);
+    shop.create("A-1").expect(0);
+    let watched = shop.orders(&["watch", "A-1"]);
+    assert_eq!(watched.code, Some(1));
+    assert!(watched.out.contains("dead"), "{}", watched.out);
+    assert!(watched.out.contains("simulated failure"), "{}", watched.out);
+}
