@@ -56,18 +56,19 @@ CREATE TABLE orders (
   start_at        INTEGER,
   expires_at      INTEGER,
 
-  -- Where it is in its life. A status carries its data, and only its own.
+  -- Where it is in its life. A status carries its data, and only its own. The rules compare and never
+  -- say IN: for that, SQLite would build a small table for each row it writes.
   status          INTEGER NOT NULL CHECK (status BETWEEN 1 AND 10),
   version         INTEGER NOT NULL CHECK (version >= 1),
   step            TEXT    NOT NULL,
   attempt         INTEGER NOT NULL CHECK (attempt >= 0),
   updated_at      INTEGER NOT NULL,
   -- scheduled: when it starts; pending: when it may start; waiting: until when; dead: since when.
-  due_at          INTEGER CHECK ((due_at IS NOT NULL) = (status IN (1, 2) OR status IN (4, 5))),
+  due_at          INTEGER CHECK ((due_at IS NOT NULL) = (status <> 3 AND status < 6)),
   -- processing: number of the lease; with the epoch of its journal row it is the fence.
   lease           INTEGER CHECK ((lease IS NOT NULL) = (status = 3)),
   -- compensating: the final status it is on its way to.
-  target          INTEGER CHECK ((target IS NOT NULL) = (status = 6) AND target IN (8, 9, 10)),
+  target          INTEGER CHECK ((target IS NOT NULL) = (status = 6) AND target BETWEEN 8 AND 10),
   -- final: when it ended.
   ended_at        INTEGER CHECK ((ended_at IS NOT NULL) = (status >= 7)),
   -- Why it is where it is, for people.
