@@ -7,7 +7,7 @@ use std::fmt;
 
 use rand::Rng;
 use thiserror::Error;
-use uuid::Builder;
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 
@@ -90,19 +90,49 @@ impl OrderId {
         Ok(Self(text.into()))
     }
 
-    /// Makes a server's id: a UUIDv7 (RFC 9562) of the time and 74 random bits, lower case with
-    /// hyphens.
-    pub fn generate(now: Timestamp, random: &mut impl Rng) -> Self {
-        let mut bits = [0; 10];
-        random.fill_bytes(&mut bits);
-        let uuid = Builder::from_unix_timestamp_millis(now.unix_millis(), &bits).into_uuid();
-        let mut text = [0; 36];
-        Self(Box::from(&*uuid.as_hyphenated().encode_lower(&mut text)))
-    }
-
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Makes server ids that rise: UUIDv7 (RFC 9562, section 6.2, method 2), lower case with hyphens.
+///
+/// Within a millisecond the 74 random bits of the id before go up by a random step, so ids go to the
+/// end of the store's index like sequence numbers do, and still do not tell how many orders there are.
+#[derive(Debug, Default)]
+pub struct IdSource {
+    millis: u64,
+    bits: u128,
+}
+
+/// Random bits of a UUIDv7.
+const RANDOM_BITS: u32 = 74;
+
+impl IdSource {
+    /// The next id. Rises even if the clock goes back.
+    pub fn next(&mut self, now: Timestamp, random: &mut impl Rng) -> OrderId {
+        if now.unix_millis() > self.millis {
+            self.begin(now.unix_millis(), random);
+        } else {
+            self.bits += 1 + u128::from(random.next_u32());
+            if self.bits >> RANDOM_BITS != 0 {
+                self.begin(self.millis + 1, random);
+            }
+        }
+        let (high, low) = (self.bits >> 62, self.bits & ((1 << 62) - 1));
+        let (version, variant) = (7_u128 << 76, 0b10_u128 << 62);
+        let uuid =
+            Uuid::from_u128(u128::from(self.millis) << 80 | version | high << 64 | variant | low);
+        let mut text = [0; 36];
+        OrderId(Box::from(&*uuid.as_hyphenated().encode_lower(&mut text)))
+    }
+
+    /// Fresh random bits for a new millisecond, the highest clear to leave room for the steps.
+    fn begin(&mut self, millis: u64, random: &mut impl Rng) {
+        self.millis = millis;
+        let drawn = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
+        self.bits = drawn >> (128 - (RANDOM_BITS - 1));
     }
 }
 
@@ -140,11 +170,41 @@ mod tests {
     }
 
     #[test]
-    fn made_ids_sort_by_time_and_depend_on_the_seed_only() {
-        let make = |at| OrderId::generate(Timestamp(at), &mut StdRng::seed_from_u64(7));
-        assert_eq!(make(1_000_000), make(1_000_000));
-        assert!(make(1_000_000) < make(2_000_000));
-        assert_eq!(make(1_000_000).as_str().as_bytes()[14], b'7');
+    fn made_ids_rise_and_are_version_7_whatever_the_clock_does() {
+        let (mut source, mut random) = (IdSource::default(), StdRng::seed_from_u64(7));
+        let times = [5_000_000, 5_000_000, 5_000_400, 5_001_000, 2, 6_000_000];
+        let mut ids: Vec<_> = Vec::new();
+        for time in times {
+            ids.extend((0..1_000).map(|_| source.next(Timestamp(time), &mut random)));
+        }
+        assert!(ids.is_sorted() && ids.windows(2).all(|pair| pair[0] != pair[1]));
+        for id in ids {
+            let uuid = Uuid::parse_str(id.as_str()).unwrap();
+            assert_eq!(
+                (uuid.get_version_num(), uuid.get_variant()),
+                (7, uuid::Variant::RFC4122)
+            );
+        }
+    }
+
+    #[test]
+    fn made_ids_depend_on_time_and_seed_only() {
+        let make =
+            |seed| IdSource::default().next(Timestamp(5_000_000), &mut StdRng::seed_from_u64(seed));
+        assert_eq!(make(7), make(7));
+        assert_ne!(make(7), make(8));
+        assert!(make(7).as_str().starts_with("00000000-1388-7"));
+    }
+
+    #[test]
+    fn random_bits_that_run_over_go_to_the_next_millisecond() {
+        let mut source = IdSource {
+            millis: 5,
+            bits: (1 << RANDOM_BITS) - 1,
+        };
+        let mut random = StdRng::seed_from_u64(7);
+        let id = source.next(Timestamp(5_000), &mut random);
+        assert!(id.as_str().starts_with("00000000-0006-7"), "{id}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod transition;
 
 pub use commit::{Changed, Commit, Receipt};
 pub use event::{Event, EventKind};
-pub use id::{OrderId, OrderIdError, Position, Seq, ShardNumber};
+pub use id::{IdSource, OrderId, OrderIdError, Position, Seq, ShardNumber};
 pub use item::{Item, Line};
 pub use money::{Currency, Money, MoneyError};
 pub use new_order::{Draft, Fault, ITEMS_MAX, NewOrder};

@@ -11,8 +11,8 @@ use super::{CHANGES_MAX, Overloaded, Shard};
 use crate::clock::Timestamp;
 use crate::order::OpenOrder;
 use crate::order::{
-    Event, EventKind, NewOrder, Order, OrderId, OrderState, Outcome, Position, Seq, Status,
-    StepKind, Transition,
+    Event, EventKind, NewOrder, Order, OrderState, Outcome, Position, Seq, Status, StepKind,
+    Transition,
 };
 
 impl Shard {
@@ -84,7 +84,7 @@ impl Shard {
             seq,
             id: order
                 .id
-                .unwrap_or_else(|| OrderId::generate(now, &mut self.random)),
+                .unwrap_or_else(|| self.ids.next(now, &mut self.random)),
             customer_id: order.customer_id,
             process: process.name.clone(),
             process_version: process.version,

@@ -20,7 +20,9 @@ pub use self::ready::Allowances;
 use self::ready::Ready;
 use self::timers::{TimerKind, Timers};
 use crate::clock::Timestamp;
-use crate::order::{Commit, Opening, Order, Position, Processes, Receipt, Seq, ShardNumber, Tally};
+use crate::order::{
+    Commit, IdSource, Opening, Order, Position, Processes, Receipt, Seq, ShardNumber, Tally,
+};
 
 /// Most changes of orders that one turn of work adds to a commit.
 pub const CHANGES_MAX: usize = 4_096;
@@ -62,6 +64,7 @@ pub struct Shard {
     timers: Timers,
     last_seq: Seq,
     last_lease: i64,
+    ids: IdSource,
     tally: Tally,
     /// What the next commit will make true.
     commit: Commit,
@@ -93,6 +96,7 @@ impl Shard {
             timers: Timers::default(),
             last_seq: opening.last_seq,
             last_lease: 0,
+            ids: IdSource::default(),
             tally: opening.tally,
             commit: Commit {
                 shard: settings.shard,
