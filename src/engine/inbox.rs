@@ -3,6 +3,7 @@
 //! Never blocks a sender: full is an answer. The engine is woken only if it sleeps, so a busy
 //! engine costs its senders one short lock and no system call.
 
+use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,7 @@ pub(super) struct Inbox {
 
 #[derive(Default)]
 struct Queue {
-    commands: Vec<Command>,
+    commands: VecDeque<Command>,
     weight: usize,
     is_closed: bool,
     /// The engine waits for `arrived`.
@@ -83,7 +84,7 @@ impl Inbox {
             return Push::Full;
         }
         queue.weight += command.weight();
-        queue.commands.push(command);
+        queue.commands.push_back(command);
         let is_awaited = std::mem::take(&mut queue.is_awaited);
         drop(queue);
         if is_awaited {
@@ -104,7 +105,7 @@ impl Inbox {
 
     /// Swaps everything that has arrived into `taken`, which is empty. Waits at most `patience` for
     /// something to arrive. `false` when closed: then there will be nothing more.
-    pub(super) fn take(&self, taken: &mut Vec<Command>, patience: Duration) -> bool {
+    pub(super) fn take(&self, taken: &mut VecDeque<Command>, patience: Duration) -> bool {
         let mut queue = self.queue();
         if queue.commands.is_empty() && !queue.is_closed && !patience.is_zero() {
             queue.is_awaited = true;

@@ -3,6 +3,7 @@
 //! Runs on one thread until it is drained, fenced, or the fate of a commit is unknown. It never
 //! goes on after an unknown fate: what is on disk then decides, at the next start.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub(super) struct Parts {
 pub struct Turns {
     parts: Parts,
     /// Commands that were taken and wait for room in a commit.
-    backlog: std::vec::IntoIter<Command>,
+    backlog: VecDeque<Command>,
     replies: Replies,
     meters: Meters,
     /// Never goes back, whatever the wall clock does.
@@ -83,7 +84,7 @@ impl Turns {
         let replies = Replies::default();
         Self {
             parts,
-            backlog: Vec::new().into_iter(),
+            backlog: VecDeque::new(),
             replies,
             meters,
             now,
@@ -108,10 +109,8 @@ impl Turns {
     /// everything is drained; after that, or after an error, there must be no other.
     pub fn turn(&mut self, patience: Duration) -> Result<ControlFlow<()>, StoreError> {
         let mut is_open = true;
-        if self.backlog.len() == 0 {
-            let mut arrived = Vec::new();
-            is_open = self.parts.inbox.take(&mut arrived, patience);
-            self.backlog = arrived.into_iter();
+        if self.backlog.is_empty() {
+            is_open = self.parts.inbox.take(&mut self.backlog, patience);
         }
         self.now = self.now.max(self.parts.clock.now());
         let turned = self.recover().and_then(|()| {
@@ -126,7 +125,7 @@ impl Turns {
             return Err(error);
         }
         self.parts.store.tidy_up();
-        if !is_open && self.backlog.len() == 0 {
+        if !is_open && self.backlog.is_empty() {
             self.leave();
             return Ok(ControlFlow::Break(()));
         }
@@ -135,7 +134,7 @@ impl Turns {
 
     /// When the next turn is due if nothing arrives; `None`: not before something does.
     pub fn deadline(&self) -> Option<Timestamp> {
-        if self.is_recovering || self.was_refused || self.backlog.len() > 0 {
+        if self.is_recovering || self.was_refused || !self.backlog.is_empty() {
             return Some(self.now);
         }
         self.parts.shard.next_deadline(self.now)
@@ -148,7 +147,7 @@ impl Turns {
 
     /// How long to wait for input at most.
     fn patience(&self) -> Duration {
-        if self.backlog.len() > 0 {
+        if !self.backlog.is_empty() {
             return Duration::ZERO;
         }
         if self.was_refused {
@@ -204,7 +203,7 @@ impl Turns {
     /// Lets the shard decide about what has arrived, until the commit is large enough.
     fn decide(&mut self) {
         while self.parts.shard.commit().created.len() < CREATED_MAX {
-            match self.backlog.next() {
+            match self.backlog.pop_front() {
                 None => break,
                 Some(Command::Stats { reply }) => drop(reply.send(self.stats())),
                 Some(Command::Submit {
@@ -360,9 +359,9 @@ impl Turns {
     /// Answers whoever is still in the inbox: nothing of theirs was touched.
     fn leave(&mut self) {
         self.parts.inbox.close();
-        let mut late = Vec::new();
+        let mut late = VecDeque::new();
         self.parts.inbox.take(&mut late, Duration::ZERO);
-        for command in self.backlog.by_ref().chain(late) {
+        for command in self.backlog.drain(..).chain(late) {
             match command {
                 Command::Submit { reply, .. } => drop(reply.send(Err(SubmitError::Draining))),
                 Command::SubmitBatch { orders, reply, .. } => {

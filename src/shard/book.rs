@@ -41,10 +41,42 @@ pub(super) const IS_NEW: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(u32);
 
+/// Records in chunks that never move: a single vector that grows would hold its old and its new
+/// memory at once, and copy a million records between two answers.
+#[derive(Default)]
+struct Slab {
+    chunks: Vec<Vec<Record>>,
+}
+
+/// Records of a chunk: 256 KiB.
+const CHUNK: usize = 4_096;
+
+impl Slab {
+    fn at(&self, slot: u32) -> &Record {
+        &self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+
+    fn at_mut(&mut self, slot: u32) -> &mut Record {
+        &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+
+    /// Puts a record behind all others; answers with its place.
+    fn push(&mut self, record: Record) -> u32 {
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let before = (self.chunks.len() - 1) * CHUNK;
+        let chunk = &mut self.chunks[before / CHUNK];
+        chunk.push(record);
+        // `open_orders_max` is checked to be below 2^32 - 1.
+        (before + chunk.len() - 1) as u32
+    }
+}
+
 /// All open orders of a shard.
 #[derive(Default)]
 pub(super) struct Book {
-    records: Vec<Record>,
+    records: Slab,
     free: Vec<u32>,
     index: HashTable<u32>,
 }
@@ -57,32 +89,28 @@ impl Book {
     pub(super) fn insert(&mut self, record: Record) -> Slot {
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.records[slot as usize] = record;
+                *self.records.at_mut(slot) = record;
                 slot
             }
-            None => {
-                self.records.push(record);
-                // `open_orders_max` is checked to be below 2^32 - 1.
-                (self.records.len() - 1) as u32
-            }
+            None => self.records.push(record),
         };
         let records = &self.records;
-        let hasher = |slot: &u32| hash(records[*slot as usize].seq);
+        let hasher = |slot: &u32| hash(records.at(*slot).seq);
         self.index.insert_unique(hash(record.seq), slot, hasher);
         Slot(slot)
     }
 
     pub(super) fn find(&self, seq: Seq) -> Option<Slot> {
-        let is_it = |slot: &u32| self.records[*slot as usize].seq == seq;
+        let is_it = |slot: &u32| self.records.at(*slot).seq == seq;
         self.index.find(hash(seq), is_it).copied().map(Slot)
     }
 
     pub(super) fn at(&self, slot: Slot) -> &Record {
-        &self.records[slot.0 as usize]
+        self.records.at(slot.0)
     }
 
     pub(super) fn at_mut(&mut self, slot: Slot) -> &mut Record {
-        &mut self.records[slot.0 as usize]
+        self.records.at_mut(slot.0)
     }
 
     pub(super) fn remove(&mut self, slot: Slot) {
@@ -123,6 +151,15 @@ mod tests {
             attempt: 0,
             priority: Priority::Medium,
         }
+    }
+
+    #[test]
+    fn records_are_found_beyond_the_first_chunk() {
+        let mut book = Book::default();
+        (0..3 * CHUNK as i64).for_each(|seq| drop(book.insert(record(seq))));
+        let last = book.find(Seq(3 * CHUNK as i64 - 1)).unwrap();
+        assert_eq!(last, Slot(3 * CHUNK as u32 - 1));
+        assert!((0..3 * CHUNK as i64).all(|seq| book.find(Seq(seq)).is_some()));
     }
 
     proptest! {

@@ -132,8 +132,9 @@ pub(super) fn open_orders(
     limit: usize,
 ) -> Read<Vec<OpenOrder>> {
     let sql =
-        "SELECT seq, process, process_version, priority, expires_at, created_at, status, version,
-                      step, attempt, updated_at, due_at, lease, target, ended_at, position
+        "SELECT seq, id, customer_id, process, process_version, priority, total_minor, currency,
+                      created_at, start_at, expires_at, status, version, step, attempt, updated_at,
+                      due_at, lease, target, ended_at, reason, position
                  FROM orders
                 WHERE ended_at IS NULL AND seq > ?1 AND seq <= ?2
                 ORDER BY seq LIMIT ?3";

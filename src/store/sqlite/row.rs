@@ -14,6 +14,58 @@ use crate::order::{
 };
 use crate::store::StoreError;
 
+/// The columns of `orders` by their place in a row, because looking each up by its name takes as long
+/// as reading the row from disk. The last one, the payload, is left out where only the shard reads.
+pub(super) const COLUMNS: [&str; 23] = [
+    "seq",
+    "id",
+    "customer_id",
+    "process",
+    "process_version",
+    "priority",
+    "total_minor",
+    "currency",
+    "created_at",
+    "start_at",
+    "expires_at",
+    "status",
+    "version",
+    "step",
+    "attempt",
+    "updated_at",
+    "due_at",
+    "lease",
+    "target",
+    "ended_at",
+    "reason",
+    "position",
+    "payload",
+];
+
+const SEQ: usize = 0;
+const ID: usize = 1;
+const CUSTOMER_ID: usize = 2;
+const PROCESS: usize = 3;
+const PROCESS_VERSION: usize = 4;
+const PRIORITY: usize = 5;
+const TOTAL_MINOR: usize = 6;
+const CURRENCY: usize = 7;
+const CREATED_AT: usize = 8;
+const START_AT: usize = 9;
+const EXPIRES_AT: usize = 10;
+const STATUS: usize = 11;
+const VERSION: usize = 12;
+const STEP: usize = 13;
+const ATTEMPT: usize = 14;
+const UPDATED_AT: usize = 15;
+const DUE_AT: usize = 16;
+const LEASE: usize = 17;
+const TARGET: usize = 18;
+const ENDED_AT: usize = 19;
+const REASON: usize = 20;
+const POSITION: usize = 21;
+const PAYLOAD: usize = 22;
+
 /// The columns that hold a status and its data.
 #[derive(Default)]
 pub(super) struct StateColumns {
@@ -69,108 +121,108 @@ struct OrderRow<'a, 'r> {
 }
 
 impl OrderRow<'_, '_> {
-    fn column<T: FromSql>(&self, name: &'static str) -> Result<T, StoreError> {
+    fn column<T: FromSql>(&self, place: usize) -> Result<T, StoreError> {
         self.row
-            .get(name)
-            .map_err(|error| self.bad(name, error.to_string()))
+            .get(place)
+            .map_err(|error| self.bad(place, error.to_string()))
     }
 
-    fn time(&self, name: &'static str) -> Result<Timestamp, StoreError> {
-        self.column(name).map(Timestamp)
+    fn time(&self, place: usize) -> Result<Timestamp, StoreError> {
+        self.column(place).map(Timestamp)
     }
 
-    fn bad(&self, column: &'static str, detail: impl Into<String>) -> StoreError {
+    fn bad(&self, place: usize, detail: impl Into<String>) -> StoreError {
         let (key, detail) = (self.seq.to_string(), detail.into());
         StoreError::BadRow {
             table: "orders",
-            column,
+            column: COLUMNS[place],
             key,
             detail,
         }
     }
 
     fn status(&self) -> Result<Status, StoreError> {
-        let number: i64 = self.column("status")?;
+        let number: i64 = self.column(STATUS)?;
         let kind = StatusKind::from_number(number);
         Ok(
-            match kind.ok_or_else(|| self.bad("status", number.to_string()))? {
+            match kind.ok_or_else(|| self.bad(STATUS, number.to_string()))? {
                 StatusKind::Scheduled => Status::Scheduled {
-                    start_at: self.time("due_at")?,
+                    start_at: self.time(DUE_AT)?,
                 },
                 StatusKind::Pending => Status::Pending {
-                    ready_at: self.time("due_at")?,
+                    ready_at: self.time(DUE_AT)?,
                 },
                 StatusKind::Processing => Status::Processing {
-                    lease: self.column("lease")?,
+                    lease: self.column(LEASE)?,
                 },
                 StatusKind::Waiting => Status::Waiting {
-                    until: self.time("due_at")?,
+                    until: self.time(DUE_AT)?,
                 },
                 StatusKind::Dead => Status::Dead {
-                    since: self.time("due_at")?,
+                    since: self.time(DUE_AT)?,
                 },
                 StatusKind::Compensating => Status::Compensating {
                     target: self.target()?,
                 },
                 StatusKind::Completed => Status::Completed {
-                    ended_at: self.time("ended_at")?,
+                    ended_at: self.time(ENDED_AT)?,
                 },
                 StatusKind::Cancelled => Status::Cancelled {
-                    ended_at: self.time("ended_at")?,
+                    ended_at: self.time(ENDED_AT)?,
                 },
                 StatusKind::Rejected => Status::Rejected {
-                    ended_at: self.time("ended_at")?,
+                    ended_at: self.time(ENDED_AT)?,
                 },
                 StatusKind::Expired => Status::Expired {
-                    ended_at: self.time("ended_at")?,
+                    ended_at: self.time(ENDED_AT)?,
                 },
             },
         )
     }
 
     fn target(&self) -> Result<Target, StoreError> {
-        let number: i64 = self.column("target")?;
+        let number: i64 = self.column(TARGET)?;
         let targets = [Target::Cancelled, Target::Rejected, Target::Expired];
         let target = targets
             .into_iter()
             .find(|t| i64::from(t.kind().number()) == number);
-        target.ok_or_else(|| self.bad("target", number.to_string()))
+        target.ok_or_else(|| self.bad(TARGET, number.to_string()))
     }
 
     fn state(&self, reason: Option<Box<str>>) -> Result<OrderState, StoreError> {
         Ok(OrderState {
             status: self.status()?,
-            version: self.column("version")?,
-            step: self.column::<Arc<str>>("step")?,
-            attempt: self.column("attempt")?,
-            updated_at: self.time("updated_at")?,
+            version: self.column(VERSION)?,
+            step: self.column::<Arc<str>>(STEP)?,
+            attempt: self.column(ATTEMPT)?,
+            updated_at: self.time(UPDATED_AT)?,
             reason,
-            position: Position(self.column("position")?),
+            position: Position(self.column(POSITION)?),
         })
     }
 
     fn priority(&self) -> Result<Priority, StoreError> {
-        let number: i64 = self.column("priority")?;
-        Priority::from_number(number).ok_or_else(|| self.bad("priority", number.to_string()))
+        let number: i64 = self.column(PRIORITY)?;
+        Priority::from_number(number).ok_or_else(|| self.bad(PRIORITY, number.to_string()))
     }
 
     fn total(&self) -> Result<Money, StoreError> {
-        let code: Box<str> = self.column("currency")?;
-        let currency = Currency::from_code(&code).ok_or_else(|| self.bad("currency", &*code))?;
-        let money = Money::new(self.column("total_minor")?, currency);
-        money.map_err(|error| self.bad("total_minor", error.to_string()))
+        let code: Box<str> = self.column(CURRENCY)?;
+        let currency = Currency::from_code(&code).ok_or_else(|| self.bad(CURRENCY, &*code))?;
+        let money = Money::new(self.column(TOTAL_MINOR)?, currency);
+        money.map_err(|error| self.bad(TOTAL_MINOR, error.to_string()))
     }
 
     fn id(&self) -> Result<OrderId, StoreError> {
-        let text: Box<str> = self.column("id")?;
-        OrderId::parse(&text).map_err(|error| self.bad("id", error.to_string()))
+        let text: Box<str> = self.column(ID)?;
+        OrderId::parse(&text).map_err(|error| self.bad(ID, error.to_string()))
     }
 }
 
 fn order_row<'a, 'r>(row: &'a Row<'r>) -> Result<OrderRow<'a, 'r>, StoreError> {
     Ok(OrderRow {
         row,
-        seq: row.get("seq").map_err(unreadable)?,
+        seq: row.get(SEQ).map_err(unreadable)?,
     })
 }
 
@@ -180,16 +232,16 @@ pub(super) fn order(row: &Row<'_>) -> Result<Order, StoreError> {
     Ok(Order {
         seq: Seq(row.seq),
         id: row.id()?,
-        customer_id: row.column("customer_id")?,
-        process: row.column::<Arc<str>>("process")?,
-        process_version: row.column("process_version")?,
+        customer_id: row.column(CUSTOMER_ID)?,
+        process: row.column::<Arc<str>>(PROCESS)?,
+        process_version: row.column(PROCESS_VERSION)?,
         priority: row.priority()?,
         total: row.total()?,
-        payload: row.column("payload")?,
-        start_at: row.column::<Option<i64>>("start_at")?.map(Timestamp),
-        expires_at: row.column::<Option<i64>>("expires_at")?.map(Timestamp),
-        created_at: row.time("created_at")?,
-        state: row.state(row.column("reason")?)?,
+        payload: row.column(PAYLOAD)?,
+        start_at: row.column::<Option<i64>>(START_AT)?.map(Timestamp),
+        expires_at: row.column::<Option<i64>>(EXPIRES_AT)?.map(Timestamp),
+        created_at: row.time(CREATED_AT)?,
+        state: row.state(row.column(REASON)?)?,
     })
 }
 
@@ -198,11 +250,34 @@ pub(super) fn open_order(row: &Row<'_>) -> Result<OpenOrder, StoreError> {
     let row = order_row(row)?;
     Ok(OpenOrder {
         seq: Seq(row.seq),
-        process: row.column::<Arc<str>>("process")?,
-        process_version: row.column("process_version")?,
+        process: row.column::<Arc<str>>(PROCESS)?,
+        process_version: row.column(PROCESS_VERSION)?,
         priority: row.priority()?,
-        expires_at: row.column::<Option<i64>>("expires_at")?.map(Timestamp),
-        created_at: row.time("created_at")?,
+        expires_at: row.column::<Option<i64>>(EXPIRES_AT)?.map(Timestamp),
+        created_at: row.time(CREATED_AT)?,
         state: row.state(None)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_where_the_schema_has_them() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        let schema = include_str!("../../../migrations/sqlite/V1__orders.sql");
+        connection.execute_batch(schema).unwrap();
+        let statement = connection.prepare("SELECT * FROM orders").unwrap();
+        assert_eq!(statement.column_names(), COLUMNS);
+        let places = [
+            (SEQ, "seq"),
+            (PRIORITY, "priority"),
+            (EXPIRES_AT, "expires_at"),
+            (STATUS, "status"),
+            (ENDED_AT, "ended_at"),
+            (PAYLOAD, "payload"),
+        ];
+        assert!(places.iter().all(|(place, name)| COLUMNS[*place] == *name));
+    }
 }
