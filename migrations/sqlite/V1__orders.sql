@@ -81,7 +81,7 @@ CREATE TABLE orders (
 ) STRICT;
 
 -- The open orders, for the restart and for lists of them. It holds nothing about the final ones, so
--- it stays as small as the backlog; its cost on the way of an order is in docs/performance.md.
+-- it stays as small as the backlog; its cost is in docs/decisions/0002.
 CREATE INDEX orders_open ON orders (ended_at) WHERE ended_at IS NULL;
 
 -- The journal: one row for each commit, with every transition in it, in order. Never changed.

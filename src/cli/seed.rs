@@ -73,9 +73,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         .build()?;
     let created = runtime.block_on(create(&target, seed, arguments.orders))?;
     if arguments.json {
-        created.iter().for_each(|order| println!("{order}"));
+        for order in &created {
+            super::output::line(order)?;
+        }
     } else {
-        println!("{}", table(&created));
+        super::output::line(&table(&created))?;
         eprintln!(
             "{} orders created; see them with `orderd orders list`",
             created.len()

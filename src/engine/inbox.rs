@@ -12,8 +12,10 @@ use tokio::sync::oneshot;
 use super::{Stats, SubmitError};
 use crate::order::{NewOrder, Order, OrderState};
 
-/// Most orders that wait in the inbox: more than a second's worth, and some tens of MiB.
+/// Most orders that wait in the inbox: about a second's worth.
 const ORDERS_MAX: usize = 65_536;
+/// Payload that waits in the inbox before it counts as full, in bytes.
+const BYTES_MAX: usize = 64 << 20;
 
 /// What is sent back for one submitted order.
 pub type Answer = Result<Box<Order>, SubmitError>;
@@ -38,13 +40,30 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// How much of the inbox it takes.
-    fn weight(&self) -> usize {
+    /// How much of the inbox it takes: its orders, and what is in them.
+    pub(super) fn weight(&self) -> Weight {
         match self {
-            Self::SubmitBatch { orders, .. } => orders.len().max(1),
-            _ => 1,
+            Self::Submit { order, .. } => Weight {
+                orders: 1,
+                bytes: order.payload.len(),
+            },
+            Self::SubmitBatch { orders, .. } => Weight {
+                orders: orders.len().max(1),
+                bytes: orders.iter().map(|order| order.payload.len()).sum(),
+            },
+            Self::Stats { .. } => Weight {
+                orders: 1,
+                bytes: 0,
+            },
         }
     }
+}
+
+/// What a command takes of the inbox's room.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Weight {
+    orders: usize,
+    pub(super) bytes: usize,
 }
 
 /// What became of a pushed command.
@@ -63,7 +82,7 @@ pub(super) struct Inbox {
 #[derive(Default)]
 struct Queue {
     commands: VecDeque<Command>,
-    weight: usize,
+    weight: Weight,
     is_closed: bool,
     /// The engine waits for `arrived`.
     is_awaited: bool,
@@ -80,10 +99,12 @@ impl Inbox {
         if queue.is_closed {
             return Push::Closed;
         }
-        if queue.weight >= ORDERS_MAX {
+        if queue.weight.orders >= ORDERS_MAX || queue.weight.bytes >= BYTES_MAX {
             return Push::Full;
         }
-        queue.weight += command.weight();
+        let weight = command.weight();
+        queue.weight.orders += weight.orders;
+        queue.weight.bytes += weight.bytes;
         queue.commands.push_back(command);
         let is_awaited = std::mem::take(&mut queue.is_awaited);
         drop(queue);
@@ -116,7 +137,7 @@ impl Inbox {
             queue.is_awaited = false;
         }
         std::mem::swap(&mut queue.commands, taken);
-        queue.weight = 0;
+        queue.weight = Weight::default();
         !queue.is_closed
     }
 }

@@ -14,6 +14,35 @@ const SECONDS_MAX: usize = 300;
 /// Highest value that is told apart: one day, in microseconds.
 const HIGHEST_US: u64 = 86_400_000_000;
 
+/// Everything that the engine measures.
+pub(super) struct Meters {
+    pub(super) started_at: Timestamp,
+    pub(super) accepted: Rate,
+    pub(super) completed: Rate,
+    pub(super) processing_time: Spread,
+    pub(super) queue_wait: Spread,
+    pub(super) accept_time: Spread,
+    pub(super) commit_time: Spread,
+    pub(super) commit_orders: Spread,
+    pub(super) refused_overloaded: u64,
+}
+
+impl Meters {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            started_at: now,
+            accepted: Rate::new(now),
+            completed: Rate::new(now),
+            processing_time: Spread::new(),
+            queue_wait: Spread::new(),
+            accept_time: Spread::new(),
+            commit_time: Spread::new(),
+            commit_orders: Spread::new(),
+            refused_overloaded: 0,
+        }
+    }
+}
+
 /// How a quantity is spread: three significant digits up to a day, for the life of the process.
 pub(super) struct Spread {
     histogram: Option<Histogram<u64>>,

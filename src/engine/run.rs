@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inbox::{Command, Inbox};
-use super::meter::{Rate, Spread};
+use super::meter::Meters;
 use super::recovery::{Pages, Taken};
 use super::replies::Replies;
 use super::{Stats, SubmitError};
@@ -20,6 +20,8 @@ use crate::store::{Store, StoreError};
 
 /// Most new orders in a commit, unless one batch alone has more.
 const CREATED_MAX: usize = 4_096;
+/// Payload of a commit after which no more new orders go into it, in bytes.
+const COMMIT_BYTES: usize = 4 << 20;
 /// Longest sleep: nothing depends on it.
 const PATIENCE_MAX: Duration = Duration::from_secs(60);
 /// Longest sleep while open orders are being loaded.
@@ -55,32 +57,10 @@ pub struct Turns {
     turns: u64,
 }
 
-struct Meters {
-    started_at: Timestamp,
-    accepted: Rate,
-    completed: Rate,
-    processing_time: Spread,
-    queue_wait: Spread,
-    accept_time: Spread,
-    commit_time: Spread,
-    commit_orders: Spread,
-    refused_overloaded: u64,
-}
-
 impl Turns {
     pub(super) fn new(parts: Parts) -> Self {
         let now = parts.clock.now();
-        let meters = Meters {
-            started_at: now,
-            accepted: Rate::new(now),
-            completed: Rate::new(now),
-            processing_time: Spread::new(),
-            queue_wait: Spread::new(),
-            accept_time: Spread::new(),
-            commit_time: Spread::new(),
-            commit_orders: Spread::new(),
-            refused_overloaded: 0,
-        };
+        let meters = Meters::new(now);
         let replies = Replies::default();
         Self {
             parts,
@@ -202,8 +182,11 @@ impl Turns {
 
     /// Lets the shard decide about what has arrived, until the commit is large enough.
     fn decide(&mut self) {
-        while self.parts.shard.commit().created.len() < CREATED_MAX {
-            match self.backlog.pop_front() {
+        let mut bytes = 0;
+        while self.parts.shard.commit().created.len() < CREATED_MAX && bytes < COMMIT_BYTES {
+            let command = self.backlog.pop_front();
+            bytes += command.as_ref().map_or(0, |command| command.weight().bytes);
+            match command {
                 None => break,
                 Some(Command::Stats { reply }) => drop(reply.send(self.stats())),
                 Some(Command::Submit {

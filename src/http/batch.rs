@@ -19,7 +19,7 @@ use super::body::{BATCH_BYTES_MAX, MediaType, media_type};
 use super::code::Code;
 use super::error::ApiError;
 use super::parameters::Parameters;
-use super::wire::{CODED, OrderBody};
+use super::wire::{CODED, Object, OrderBody};
 use super::{App, diagnosis, orders, render, schema, wire};
 use crate::engine;
 use crate::order::{Fault, NewOrder, OrderId, Processes};
@@ -117,8 +117,9 @@ fn split(read: Vec<Read>) -> (Vec<NewOrder>, Vec<(usize, ApiError)>) {
 
 /// Reads a JSON array of orders. Fails as a whole if it is not one, or has too many.
 pub fn array(body: &[u8], processes: &Processes) -> Result<Vec<Read>, ApiError> {
-    if let Ok(Bounded(drafts)) = serde_json::from_slice::<Bounded<OrderBody<'_>>>(body) {
-        let check = |draft: OrderBody<'_>| NewOrder::check(&draft.into_draft(), processes);
+    if let Ok(Bounded(drafts)) = serde_json::from_slice::<Bounded<Object<OrderBody<'_>>>>(body) {
+        let check =
+            |Object(draft): Object<OrderBody<'_>>| NewOrder::check(&draft.into_draft(), processes);
         let orders = drafts.into_iter();
         return Ok(orders
             .map(|draft| check(draft).map_err(ApiError::invalid_order))

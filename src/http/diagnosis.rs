@@ -8,7 +8,7 @@ use serde_path_to_error::{Path, Segment};
 
 use super::code::Code;
 use super::error::ApiError;
-use super::wire::{CODED, OrderBody};
+use super::wire::{CODED, Object, OrderBody};
 use crate::order::Fault;
 
 /// Deepest nesting of a body.
@@ -23,7 +23,7 @@ pub(super) fn of_order(body: &[u8]) -> ApiError {
         return error;
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    match serde_path_to_error::deserialize::<_, OrderBody<'_>>(&mut reader) {
+    match serde_path_to_error::deserialize::<_, Object<OrderBody<'_>>>(&mut reader) {
         Err(error) => of_reader(error.path(), error.inner()),
         // The whole body is JSON and an order, and yet it was refused: only bytes after it are
         // left.

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -20,10 +21,7 @@ pub(super) const CODED: &str = "orderd/";
 
 /// The body of a create.
 #[derive(Debug, serde::Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "an order: an object with customer_id, items and total"
-)]
+#[serde(deny_unknown_fields)]
 pub struct OrderBody<'a> {
     #[serde(borrow, default)]
     order_id: Option<Text<'a>>,
@@ -32,7 +30,7 @@ pub struct OrderBody<'a> {
     #[serde(borrow)]
     items: Items<'a>,
     #[serde(borrow)]
-    total: Total<'a>,
+    total: Object<Total<'a>>,
     #[serde(default)]
     priority: Option<Count>,
     #[serde(borrow, default)]
@@ -50,10 +48,7 @@ pub struct OrderBody<'a> {
 }
 
 #[derive(Debug, serde::Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "an object with amount and currency, such as {\"amount\":9999,\"currency\":\"USD\"}"
-)]
+#[serde(deny_unknown_fields)]
 struct Total<'a> {
     amount: Minor,
     #[serde(borrow)]
@@ -72,10 +67,47 @@ struct WireLine<'a> {
     amount: Option<Minor>,
 }
 
+/// What has fields is an object. What serde derives would take an array of the values too.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+trait Fields {
+    const EXPECTING: &'static str;
+}
+
+impl Fields for OrderBody<'_> {
+    const EXPECTING: &'static str = "an order: an object with customer_id, items and total";
+}
+
+impl Fields for Total<'_> {
+    const EXPECTING: &'static str =
+        "an object with amount and currency, such as {\"amount\":9999,\"currency\":\"USD\"}";
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Fields> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTING)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Fields> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
 /// Reads one order. All that can be wrong with it is in the error, which is always about the
 /// client's bytes.
 pub fn order(body: &[u8], processes: &Processes) -> Result<NewOrder, ApiError> {
-    let draft: OrderBody<'_> =
+    let Object::<OrderBody<'_>>(draft) =
         serde_json::from_slice(body).map_err(|_| diagnosis::of_order(body))?;
     NewOrder::check(&draft.into_draft(), processes).map_err(ApiError::invalid_order)
 }
@@ -88,8 +120,8 @@ impl<'a> OrderBody<'a> {
             order_id: text(self.order_id),
             customer_id: self.customer_id.0,
             items: self.items.0,
-            total_minor: self.total.amount.0,
-            currency: self.total.currency.0,
+            total_minor: self.total.0.amount.0,
+            currency: self.total.0.currency.0,
             priority: self.priority.map(|count| count.0),
             process: text(self.process),
             address: text(self.address),
@@ -156,8 +188,9 @@ struct WholeVisitor {
 impl WholeVisitor {
     fn coded<E: Error>(&self, code: &str, value: impl fmt::Display) -> E {
         E::custom(format_args!(
-            "{CODED}{code}:must be {}, is {value}",
-            self.expecting
+            "{CODED}{code}:must be {}, without point or exponent, at most {}; is {value}",
+            self.expecting,
+            i64::MAX
         ))
     }
 }

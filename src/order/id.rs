@@ -60,7 +60,8 @@ impl Position {
     }
 }
 
-/// An order's id: 1 to 64 bytes of visible ASCII (`!` to `~`), compared byte for byte.
+/// An order's id: 1 to 64 bytes of visible ASCII (`!` to `~`) other than `.` and `..`, compared
+/// byte for byte.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(Box<str>);
 
@@ -70,6 +71,9 @@ pub enum OrderIdError {
     /// Empty, or longer than 64 bytes.
     #[error("an order id has 1 to 64 characters")]
     Length,
+    /// `.` or `..`: every client would take them for a way through the address.
+    #[error("an order id must not be . or ..")]
+    Dots,
     /// A blank, a control character, or anything outside ASCII.
     #[error("an order id has visible ASCII characters only")]
     Character,
@@ -83,6 +87,9 @@ impl OrderId {
     pub fn parse(text: &str) -> Result<Self, OrderIdError> {
         if text.is_empty() || text.len() > Self::LENGTH_MAX {
             return Err(OrderIdError::Length);
+        }
+        if text == "." || text == ".." {
+            return Err(OrderIdError::Dots);
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(OrderIdError::Character);
@@ -98,8 +105,9 @@ impl OrderId {
 
 /// Makes server ids that rise: UUIDv7 (RFC 9562, section 6.2, method 2), lower case with hyphens.
 ///
-/// Within a millisecond the 74 random bits of the id before go up by a random step, so ids go to the
-/// end of the store's index like sequence numbers do, and still do not tell how many orders there are.
+/// Within a millisecond the 74 random bits of the id before go up by a random step, so ids go to
+/// the end of the store's index like sequence numbers do, and still do not tell how many orders
+/// there are.
 #[derive(Debug, Default)]
 pub struct IdSource {
     millis: u64,
@@ -160,6 +168,7 @@ mod tests {
         assert!(OrderId::parse(&"x".repeat(64)).is_ok());
         assert_eq!(OrderId::parse(&"x".repeat(65)), Err(OrderIdError::Length));
         assert_eq!(OrderId::parse(""), Err(OrderIdError::Length));
+        assert_eq!(OrderId::parse(".."), Err(OrderIdError::Dots));
         for text in ["a b", "a\n", "\u{7f}", "é", "\0"] {
             assert_eq!(
                 OrderId::parse(text),

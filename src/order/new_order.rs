@@ -186,7 +186,7 @@ fn order_id(draft: &Draft<'_>, faults: &mut Vec<Fault>) -> Option<OrderId> {
         Err(error) => {
             let code = match error {
                 OrderIdError::Length => "invalid-length",
-                OrderIdError::Character => "invalid-character",
+                OrderIdError::Character | OrderIdError::Dots => "invalid-character",
             };
             faults.push(Fault::new("/order_id", code, error.to_string()));
             None

@@ -156,7 +156,9 @@ mod tests {
     #[test]
     fn records_are_found_beyond_the_first_chunk() {
         let mut book = Book::default();
-        (0..3 * CHUNK as i64).for_each(|seq| drop(book.insert(record(seq))));
+        (0..3 * CHUNK as i64).for_each(|seq| {
+            book.insert(record(seq));
+        });
         let last = book.find(Seq(3 * CHUNK as i64 - 1)).unwrap();
         assert_eq!(last, Slot(3 * CHUNK as u32 - 1));
         assert!((0..3 * CHUNK as i64).all(|seq| book.find(Seq(seq)).is_some()));

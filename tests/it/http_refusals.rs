@@ -55,6 +55,8 @@ const BAD_FIELDS: &[(&str, &str, &str)] = &[
         "/total/amount",
         "invalid-money",
     ),
+    (r#"{"total":[1000,"USD"]}"#, "/total", "wrong-type"),
+    (r#"{"order_id":".."}"#, "/order_id", "invalid-character"),
     (
         r#"{"total":{"amount":-1,"currency":"USD"}}"#,
         "/total/amount",
@@ -106,6 +108,8 @@ async fn a_bad_order_is_refused_with_pointer_and_code() {
         refuse(&server, &order, pointer, code).await;
     }
     refuse(&server, &json!([]), "", "wrong-type").await;
+    let values = json!([null, "ada", ["x"], {"amount": 1, "currency": "USD"}, 1]);
+    refuse(&server, &values, "", "wrong-type").await;
     assert_eq!(server.count().await, 0);
     server.stop().await;
 }

@@ -15,6 +15,7 @@ mod cli_support;
 mod http_batch;
 mod http_connections;
 mod http_create;
+mod http_pages;
 mod http_reads;
 mod http_refusals;
 mod openapi;

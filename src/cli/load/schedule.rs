@@ -25,7 +25,9 @@ impl Schedule {
     /// the number, not added up.
     pub fn due(&self, number: u64) -> Duration {
         let nanos = (u128::from(number) * self.batch * NANOS_PER_SECOND).div_ceil(self.rate);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        let seconds = u64::try_from(nanos / NANOS_PER_SECOND).unwrap_or(u64::MAX);
+        // The remainder is below a second, which fits.
+        Duration::new(seconds, (nanos % NANOS_PER_SECOND) as u32)
     }
 
     /// How many requests are due when this much time has passed.

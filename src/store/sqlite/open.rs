@@ -19,8 +19,8 @@ mod migrations {
 /// Oldest SQLite that is safe: before it, a checkpoint beside a write could corrupt the file.
 const VERSION_MIN: i32 = 3_051_003;
 
-/// Page cache of the writer, in KiB: the ends of the table and its indexes, and the last 30,000 orders
-/// or so. A larger one costs time, because SQLite goes through it at the end of each commit.
+/// Page cache of the writer, in KiB: the ends of the table and its indexes, and the last 30,000
+/// orders or so. A larger one costs time, because SQLite goes through it at the end of each commit.
 const WRITER_CACHE_KIB: i64 = 16_384;
 /// Page cache of each reader, in KiB.
 const READER_CACHE_KIB: i64 = 8_192;

@@ -1,7 +1,7 @@
 //! Everything that is read, each question one whole statement.
 //!
 //! Reads run on connections of their own and never hold up a commit. Each is bounded: by its limit,
-//! or by the window of rows it may look at.
+//! by the window of rows it may look at, or by the number of open orders.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,6 +11,9 @@ use crate::order::{
     OpenOrder, Order, OrderId, Position, Priority, Process, Seq, ShardNumber, StatusKind, Tally,
 };
 use crate::store::{JournalRow, ListQuery, Page, ShardHead, StoreError};
+
+/// Payload on a page after which it ends early, in bytes: a thousand orders of a usual size fit.
+const PAGE_BYTES: usize = 4 << 20;
 
 /// Most rows that one page of a filtered list looks at. About a tenth of a second.
 const WINDOW: i64 = 100_000;
@@ -71,15 +74,18 @@ fn filtered(
         query.process.as_deref(),
         as_limit(query.limit + 1),
     ]);
-    let mut orders = collect(rows.map_err(unreadable)?, row::order)?;
-    let more = orders.len() > query.limit;
-    orders.truncate(query.limit);
-    let next = if more {
-        orders.last().map(|order| order.seq)
-    } else {
-        None
-    };
-    Ok(Page { orders, next })
+    let mut rows = rows.map_err(unreadable)?;
+    let (mut page, mut bytes) = (Page::default(), 0);
+    while let Some(row) = rows.next().map_err(unreadable)? {
+        if page.orders.len() == query.limit || bytes > PAGE_BYTES {
+            page.next = page.orders.last().map(|order| order.seq);
+            break;
+        }
+        let order = row::order(row)?;
+        bytes += order.payload.len();
+        page.orders.push(order);
+    }
+    Ok(page)
 }
 
 /// The sequence numbers that the time range and the cursor leave: from, and up to but not

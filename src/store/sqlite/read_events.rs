@@ -13,7 +13,7 @@ use crate::order::{Event, OrderId, Position, Seq};
 use crate::store::{EventPlace, EventView, JournalRow, StoreError, journal as form};
 
 /// Most journal rows that one history goes through: more than attempts and steps can make.
-const HISTORY_ROWS_MAX: usize = 100_000;
+const HISTORY_ROWS_MAX: usize = 1_000_000;
 
 /// One order's history, oldest first.
 pub(super) fn history(connection: &Connection, id: &OrderId) -> Read<Option<Vec<EventView>>> {

@@ -14,8 +14,9 @@ use crate::order::{
 };
 use crate::store::StoreError;
 
-/// The columns of `orders` by their place in a row, because looking each up by its name takes as long
-/// as reading the row from disk. The last one, the payload, is left out where only the shard reads.
+/// The columns of `orders` by their place in a row, because looking each up by its name takes as
+/// long as reading the row from disk. The last one, the payload, is left out where only the shard
+/// reads.
 pub(super) const COLUMNS: [&str; 23] = [
     "seq",
     "id",
@@ -269,7 +270,7 @@ mod tests {
         let schema = include_str!("../../../migrations/sqlite/V1__orders.sql");
         connection.execute_batch(schema).unwrap();
         let statement = connection.prepare("SELECT * FROM orders").unwrap();
-        assert_eq!(statement.column_names(), COLUMNS);
+        assert!(statement.column_names().eq(COLUMNS));
         let places = [
             (SEQ, "seq"),
             (PRIORITY, "priority"),
