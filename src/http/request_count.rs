@@ -109,7 +109,7 @@ impl RequestCount {
         self.0[route as usize][class].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Answers so far to this route, by class as in [`CLASSES`].
+    /// Answers so far to this route, by class as in `CLASSES`.
     pub fn of(&self, route: Route) -> [u64; CLASSES.len()] {
         std::array::from_fn(|class| self.0[route as usize][class].load(Ordering::Relaxed))
     }

@@ -131,7 +131,7 @@ pub struct Finding {
     pub examined: u64,
     /// How many of them are wrong.
     pub violations: u64,
-    /// The first of those, [`NAMED_MAX`] at most.
+    /// The first of those, `NAMED_MAX` at most.
     pub named: Vec<Violation>,
 }
 
