@@ -50,7 +50,7 @@ fn hours() -> Simulate {
     Simulate {
         shortest_us: 36_000_000_000,
         longest_us: 36_000_000_000,
-        failures_ppm: 0,
+        ..Simulate::default()
     }
 }
 
@@ -59,7 +59,7 @@ fn nothing() -> Simulate {
     Simulate {
         shortest_us: 0,
         longest_us: 0,
-        failures_ppm: 0,
+        ..Simulate::default()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Globals, exit, output};
 use crate::config::setting::SETTINGS;
-use crate::config::{Config, TEMPLATE, duration, masked};
+use crate::config::{Config, Layer, TEMPLATE, duration, masked};
 use crate::order::{Process, Step, StepKind};
 
 const EXAMPLES: &str = "\
@@ -75,12 +75,13 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         "store": config.store,
         "queue": config.queue,
         "log": config.log,
+        "compat": config.compat,
     });
     let plain = SETTINGS.iter().filter(|setting| !setting.key.contains('*'));
     plain
         .filter_map(|setting| {
-            let (section, name) = setting.key.split_once('.')?;
-            let value = match &sections[section][name] {
+            let pointer = format!("/{}", setting.key.replace('.', "/"));
+            let value = match sections.pointer(&pointer)? {
                 Value::Null if setting.key == "store.url" => config.store.effective_url().into(),
                 value => value.clone(),
             };
@@ -140,7 +141,7 @@ fn as_toml(config: &Config) -> String {
     let mut text = String::new();
     let mut section = "";
     for (key, value) in values(config) {
-        let (own, name) = key.split_once('.').unwrap_or(("", key));
+        let (own, name) = key.rsplit_once('.').unwrap_or(("", key));
         if own != section {
             let gap = if section.is_empty() { "" } else { "\n" };
             text.push_str(&format!("{gap}[{own}]\n"));
@@ -164,16 +165,22 @@ fn as_toml(config: &Config) -> String {
 
 fn process_as_toml(config: &Config, process: &Process) -> String {
     let name = &process.name;
-    let origin = config.origin(&format!("process.{name}")).name;
-    // What is built in is no setting: a file that holds it would define a version of its own.
+    let origin = config.origin(&format!("process.{name}"));
+    // What is built in is no setting: a file that holds it would define a version of its own. Its
+    // limits are settings.
     let is_built_in = process.version == 0;
-    let origin = if is_built_in { "built in" } else { &origin };
-    let head = format!("[process.{name}]");
-    let mut lines = vec![
-        format!("{head:<40} # {origin}"),
-        format!("version = {}", process.version),
-        format!("concurrency = {}", process.concurrency),
-    ];
+    let is_untouched = origin.layer == Layer::Default;
+    let mark = |is_comment| if is_comment { "# " } else { "" };
+    let origin = if is_untouched {
+        "built in"
+    } else {
+        &origin.name
+    };
+    let head = format!("{}[process.{name}]", mark(is_untouched));
+    let mut text = format!("\n{head:<40} # {origin}\n");
+    let limits = format!("concurrency = {}", process.concurrency);
+    text.push_str(&format!("{}{limits}\n", mark(is_untouched)));
+    let mut lines = vec![format!("version = {}", process.version)];
     for step in &process.steps {
         lines.push(format!("[[process.{name}.step]]"));
         let settings = step_settings(step);
@@ -183,9 +190,10 @@ fn process_as_toml(config: &Config, process: &Process) -> String {
                 .map(|(key, value)| format!("{key} = {value}")),
         );
     }
-    let mark = if is_built_in { "# " } else { "" };
-    let lines = lines.iter().map(|line| format!("{mark}{line}\n"));
-    std::iter::once("\n".to_owned()).chain(lines).collect()
+    for line in lines {
+        text.push_str(&format!("{}{line}\n", mark(is_built_in)));
+    }
+    text
 }
 
 /// A step as it would be written, in the order of the template.
@@ -202,6 +210,7 @@ fn step_settings(step: &Step) -> Vec<(String, Value)> {
         "name": step.name,
         "kind": "simulate",
         "duration": range,
+        "per_priority": simulate.is_per_priority,
         "failure_rate": f64::from(simulate.failures_ppm) / 1_000_000.0,
         "attempts": step.retry.attempts_max,
         "retry_base": time(step.retry.base_us),
@@ -243,6 +252,8 @@ mod tests {
             PROCESS,
             "[server]\nidle_timeout = \"90s\"\n[store]\ndata = \"x\"",
             "[store]\nurl = \"sqlite:far/away.db\"",
+            "[compat]\ndialects = \"realtime\"\n[compat.api_v1]\nlisten = \"127.0.0.2:81\"",
+            "[compat]\ndialects = \"all\"\n[process.api_v1]\nconcurrency = 3",
         ] {
             let config = read(text);
             let shown = as_toml(&config);
@@ -250,6 +261,7 @@ mod tests {
             assert_eq!(again.server, config.server, "{shown}");
             assert_eq!(again.store, config.store, "{shown}");
             assert_eq!(again.queue, config.queue, "{shown}");
+            assert_eq!(again.compat, config.compat, "{shown}");
             assert_eq!(again.processes, config.processes, "{shown}");
         }
     }

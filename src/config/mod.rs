@@ -3,6 +3,7 @@
 //! Read once at the start, checked with all relations, then handed down in one plain struct per
 //! concern; nothing below sees the whole. `template.toml` beside this file is the manual.
 
+mod compat;
 pub mod duration;
 mod error;
 mod log;
@@ -22,6 +23,7 @@ use figment::value::{Dict, Value};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+pub use self::compat::{CompatSettings, DialectSettings};
 pub use self::error::{ConfigError, masked};
 pub use self::log::{LogFormat, LogSettings};
 pub use self::queue::QueueSettings;
@@ -44,6 +46,8 @@ pub struct Config {
     pub queue: QueueSettings,
     /// The log.
     pub log: LogSettings,
+    /// The dialects.
+    pub compat: CompatSettings,
     /// The processes new orders may name, at least one, each with another name.
     pub processes: Vec<Process>,
     /// Where the values come from; keys that are not in here have their default.
@@ -58,19 +62,21 @@ struct Written {
     store: StoreSettings,
     queue: QueueSettings,
     log: LogSettings,
+    compat: compat::WrittenCompat,
     process: BTreeMap<String, IgnoredAny>,
 }
 
 /// A setting contradicts another one, or what this version can do.
 #[derive(Debug)]
 struct Breach {
-    key: &'static str,
+    key: String,
     /// Follows the key in a sentence.
     detail: String,
 }
 
 impl Breach {
-    fn new(key: &'static str, detail: String) -> Self {
+    fn new(key: impl Into<String>, detail: String) -> Self {
+        let key = key.into();
         Self { key, detail }
     }
 }
@@ -92,22 +98,27 @@ impl Config {
             .settle(layer("store.data"), layer("store.url"));
         settled.map_err(|breach| refused(&figment, breach))?;
         check_bounds(&figment, &written)?;
+        let compat = written.compat.settled();
         let checks = [
             written.server.check(),
             written.store.check(),
             written.queue.check(),
             written.log.check(),
+            compat.check(&written.server),
         ];
         for check in checks {
             check.map_err(|breach| refused(&figment, breach))?;
         }
-        let processes = process::read(&figment, &root, written.process.into_keys())?;
+        let dialects = compat.dialects.iter().map(|settings| settings.dialect);
+        let names = written.process.into_keys();
+        let processes = process::read(&figment, &root, names, dialects)?;
         Ok(Self {
             origins: origins(&figment, &processes),
             server: written.server,
             store: written.store,
             queue: written.queue,
             log: written.log,
+            compat,
             processes,
         })
     }
@@ -153,8 +164,8 @@ fn origin_of(figment: &Figment, key: &str) -> Origin {
 
 fn refused(figment: &Figment, breach: Breach) -> ConfigError {
     ConfigError::Refused {
-        origin: origin_of(figment, breach.key).name,
-        key: breach.key.into(),
+        origin: origin_of(figment, &breach.key).name,
+        key: breach.key,
         detail: breach.detail,
     }
 }

@@ -13,7 +13,7 @@ use super::error::{ConfigError, from_figment, readable, value_at, written};
 use super::setting::{self, SIMULATED_MAX_MS};
 use super::source::origin;
 use super::{Breach, duration};
-use crate::order::{Process, RetryPolicy, Simulate, Step, StepKind};
+use crate::order::{DEFAULT_PROCESS, Dialect, Process, RetryPolicy, Simulate, Step, StepKind};
 
 /// Kinds of steps that are planned; naming one is no slip of the pen.
 const KINDS_NOT_BUILT: [&str; 4] = ["push", "pull", "wait", "rules"];
@@ -25,7 +25,7 @@ const NAME_CHARS_MAX: usize = 64;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenProcess {
-    version: u32,
+    version: Option<u32>,
     concurrency: Option<u32>,
     #[serde(default)]
     step: Vec<WrittenStep>,
@@ -39,6 +39,8 @@ struct WrittenStep {
     kind: WrittenKind,
     #[serde(deserialize_with = "duration_range")]
     duration: (Duration, Duration),
+    #[serde(default)]
+    per_priority: bool,
     #[serde(default, deserialize_with = "parts_per_million")]
     failure_rate: u32,
     concurrency: Option<u32>,
@@ -56,18 +58,34 @@ enum WrittenKind {
     Simulate,
 }
 
-/// The processes that are defined, or the one that is built in if there are none.
+/// The processes that are written, those built in for the dialects that are spoken, and `default`
+/// unless processes other than the dialects' are defined.
 pub(super) fn read(
     figment: &Figment,
     root: &Value,
     names: impl Iterator<Item = String>,
+    spoken: impl Iterator<Item = Dialect>,
 ) -> Result<Vec<Process>, ConfigError> {
     let read = |name: String| Reader { figment, root }.process(&name);
-    let processes = names.map(read).collect::<Result<Vec<_>, _>>()?;
-    if processes.is_empty() {
-        return Ok(vec![Process::built_in()]);
+    let mut processes = names.map(read).collect::<Result<Vec<_>, _>>()?;
+    let is_own =
+        |process: &Process| process.version != 0 && Dialect::from_name(&process.name).is_none();
+    let default = (!processes.iter().any(is_own)).then(Process::built_in);
+    for process in default
+        .into_iter()
+        .chain(spoken.map(Dialect::built_in_process))
+    {
+        if !processes.iter().any(|known| known.name == process.name) {
+            processes.push(process);
+        }
     }
     Ok(processes)
+}
+
+/// The process of this name that needs no definition.
+fn built_in(name: &str) -> Option<Process> {
+    let default = (name == DEFAULT_PROCESS).then(Process::built_in);
+    default.or_else(|| Dialect::from_name(name).map(Dialect::built_in_process))
 }
 
 struct Reader<'a> {
@@ -96,15 +114,32 @@ impl Reader<'_> {
             from_figment(&error, self.root, origin)
         })?;
         self.check_bounds(&path)?;
+        let is_limits_only = written.version.is_none() && written.step.is_empty();
+        if let Some(mut process) = built_in(name).filter(|_| is_limits_only) {
+            process.concurrency = written.concurrency.unwrap_or(process.concurrency);
+            return Ok(process);
+        }
+        let version = written
+            .version
+            .ok_or_else(|| self.missing(&path, "version"))?;
         self.check_steps(&path, &written.step)?;
         Ok(Process {
             name: name.into(),
-            version: written.version,
+            version,
             concurrency: written
                 .concurrency
                 .unwrap_or(Process::built_in().concurrency),
             steps: written.step.into_iter().map(WrittenStep::step).collect(),
         })
+    }
+
+    fn missing(&self, path: &[String], key: &str) -> ConfigError {
+        let key = [path, &[key.to_owned()]].concat();
+        ConfigError::Missing {
+            origin: self.origin(path),
+            must_be: setting::find(&key).map_or_else(String::new, |it| it.form.description()),
+            key: readable(&key),
+        }
     }
 
     /// Before the other keys are looked at, because they depend on the kind.
@@ -188,7 +223,7 @@ impl Reader<'_> {
                 return Err(self.refused(&at("name"), detail));
             }
             step.check()
-                .map_err(|breach| self.refused(&at(breach.key), breach.detail))?;
+                .map_err(|breach| self.refused(&at(&breach.key), breach.detail))?;
         }
         Ok(())
     }
@@ -243,6 +278,7 @@ impl WrittenStep {
                 WrittenKind::Simulate => StepKind::Simulate(Simulate {
                     shortest_us: micros_of(shortest),
                     longest_us: micros_of(longest),
+                    is_per_priority: self.per_priority,
                     failures_ppm: self.failure_rate,
                 }),
             },

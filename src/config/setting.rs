@@ -59,6 +59,16 @@ const fn with_short(key: &'static str, variable: &'static str, form: Form) -> Se
     }
 }
 
+const DIALECTS: Form = Form::Text(
+    "\"all\", \"none\" or names of dialects (two_queue, realtime, order_service, api_v1, \
+     orders_api) with commas between them",
+);
+const ADDRESSES: Form = Form::Text(
+    "addresses with ports and commas between them, such as \"127.0.0.1:8080\" or \
+     \"localhost:8080\", which is 127.0.0.1 and [::1]",
+);
+const TWO_DECIMALS: Form = Form::Text("an ISO 4217 code with two decimals such as \"USD\"");
+const WORD: Form = Form::Text("1 to 64 characters");
 const NAME: Form = Form::Text("1 to 64 lower-case letters, digits, '_' or '-'");
 
 /// Every setting, in the order of the template.
@@ -95,6 +105,19 @@ pub const SETTINGS: &[Setting] = &[
         Form::Text("levels such as \"info\" or \"warn,orderd::http=debug\""),
     ),
     setting("log.format", Form::Choice(&["human", "json"])),
+    with_short("compat.dialects", "ORDERD_COMPAT", DIALECTS),
+    setting("compat.two_queue.listen", ADDRESSES),
+    setting("compat.two_queue.currency", TWO_DECIMALS),
+    setting("compat.two_queue.completed_word", WORD),
+    setting("compat.realtime.listen", ADDRESSES),
+    setting("compat.realtime.currency", TWO_DECIMALS),
+    setting("compat.realtime.profiling", Form::Switch),
+    setting("compat.order_service.listen", ADDRESSES),
+    setting("compat.order_service.currency", TWO_DECIMALS),
+    setting("compat.api_v1.listen", ADDRESSES),
+    setting("compat.api_v1.currency", TWO_DECIMALS),
+    setting("compat.orders_api.listen", ADDRESSES),
+    setting("compat.orders_api.currency", TWO_DECIMALS),
     setting("process.*.version", Form::Count(1, 4_294_967_295)),
     setting("process.*.concurrency", Form::Count(1, 100_000_000)),
     setting("process.*.step.*.name", NAME),
@@ -103,6 +126,7 @@ pub const SETTINGS: &[Setting] = &[
         "process.*.step.*.duration",
         Form::Text("a time such as \"250ms\" or a range such as \"1s..10s\", at most 30 days"),
     ),
+    setting("process.*.step.*.per_priority", Form::Switch),
     setting(
         "process.*.step.*.failure_rate",
         Form::Text("a number from 0.0 to 1.0"),

@@ -1,6 +1,7 @@
 //! Tests of the whole configuration: layers, origins, bounds, relations, processes, the template.
 //! Each reads from texts of its own, never from the machine's environment.
 
+mod compat;
 mod processes;
 
 use std::time::Duration;
@@ -272,6 +273,7 @@ fn the_template_shows_the_defaults() {
     assert_eq!(config.store, StoreSettings::default());
     assert_eq!(config.queue, QueueSettings::default());
     assert_eq!(config.log, LogSettings::default());
+    assert_eq!(config.compat, CompatSettings::default());
     let version = 1;
     let built_in = Process {
         version,

@@ -18,7 +18,7 @@ fn start(folder: &Path, settings: Settings) -> Engine {
     let work = Simulate {
         shortest_us: 0,
         longest_us: 0,
-        failures_ppm: 0,
+        ..Simulate::default()
     };
     process.steps[0].kind = StepKind::Simulate(work);
     Engine::start(Start {

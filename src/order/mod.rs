@@ -4,6 +4,7 @@
 //! types cannot be built invalid, so the floors above do not check them again.
 
 mod commit;
+mod dialect;
 mod event;
 mod id;
 mod item;
@@ -20,6 +21,7 @@ mod tally;
 mod transition;
 
 pub use commit::{Changed, Commit, Receipt};
+pub use dialect::Dialect;
 pub use event::{Event, EventKind};
 pub use id::{IdSource, OrderId, OrderIdError, Position, Seq, ShardNumber};
 pub use item::{Item, Line};

@@ -12,6 +12,9 @@ use thiserror::Error;
 pub struct Currency(iso_currency::Currency);
 
 impl Currency {
+    /// United States dollars.
+    pub const USD: Self = Self(iso_currency::Currency::USD);
+
     /// The currency with this three-letter upper-case code, if there is one.
     pub fn from_code(code: &str) -> Option<Self> {
         let upper = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());

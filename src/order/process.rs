@@ -9,7 +9,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Outcome, RetryPolicy};
+use super::{Outcome, Priority, RetryPolicy};
 
 /// The process an order gets if it names none.
 pub const DEFAULT_PROCESS: &str = "default";
@@ -56,23 +56,33 @@ pub enum StepKind {
 }
 
 /// Simulated work. It is a timer in the shard: no task and no thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Simulate {
     /// Shortest time an attempt takes, in microseconds, from 0.
     pub shortest_us: i64,
     /// Longest time, in microseconds, not below the shortest.
     pub longest_us: i64,
+    /// Whether these times count for priority 1, and are doubled and trebled for 2 and 3.
+    #[serde(default)]
+    pub is_per_priority: bool,
     /// How many attempts of a million fail, 0 to 1,000,000.
     pub failures_ppm: u32,
 }
 
 impl Simulate {
     /// How long the next attempt takes: uniform from shortest to longest, in microseconds.
-    pub fn duration_us(&self, random: &mut impl Rng) -> i64 {
-        if self.longest_us <= self.shortest_us {
-            return self.shortest_us;
-        }
-        random.random_range(self.shortest_us..=self.longest_us)
+    pub fn duration_us(&self, priority: Priority, random: &mut impl Rng) -> i64 {
+        let times = if self.is_per_priority {
+            i64::from(priority.number())
+        } else {
+            1
+        };
+        let once_us = if self.longest_us <= self.shortest_us {
+            self.shortest_us
+        } else {
+            random.random_range(self.shortest_us..=self.longest_us)
+        };
+        once_us.saturating_mul(times)
     }
 
     /// How the attempt ends.
@@ -94,7 +104,7 @@ impl Process {
         let kind = StepKind::Simulate(Simulate {
             shortest_us: 1_000_000,
             longest_us: 10_000_000,
-            failures_ppm: 0,
+            ..Simulate::default()
         });
         let retry = RetryPolicy::default();
         let step = Step {

@@ -221,7 +221,7 @@ impl Shard {
             .push(now.micros_since(ready_at));
         let process = self.processes.at(place.process);
         let StepKind::Simulate(work) = &process.steps[usize::from(place.step)].kind;
-        let duration_us = work.duration_us(&mut self.random);
+        let duration_us = work.duration_us(record.priority, &mut self.random);
         if duration_us == 0 {
             return self.simulated(slot, now);
         }

@@ -53,6 +53,7 @@ fn process(name: &str, micros: i64, failures_ppm: u32) -> Process {
         shortest_us: micros,
         longest_us: micros,
         failures_ppm,
+        ..Simulate::default()
     };
     let retry = RetryPolicy {
         attempts_max: 1,

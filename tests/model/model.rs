@@ -410,7 +410,12 @@ impl Model {
         let ended = events.get(used).filter(|event| {
             event.seq == seq && !matches!(event.kind, EventKind::Started | EventKind::Requeued)
         });
-        self.orders[at].place = Place::Time(now.plus(work.shortest_us), now.plus(work.longest_us));
+        let times = match work.is_per_priority {
+            true => i64::from(self.orders[at].priority.number()),
+            false => 1,
+        };
+        let after = |micros: i64| now.plus(micros * times);
+        self.orders[at].place = Place::Time(after(work.shortest_us), after(work.longest_us));
         match ended {
             Some(event) if work.shortest_us == 0 => {
                 self.finish(at, event, changed)?;

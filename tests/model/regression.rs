@@ -13,7 +13,7 @@ fn process(shortest_us: i64, concurrency: u32) -> Process {
     process.steps[0].kind = StepKind::Simulate(Simulate {
         shortest_us,
         longest_us: shortest_us,
-        failures_ppm: 0,
+        ..Simulate::default()
     });
     process.steps[0].retry = RetryPolicy::default();
     process

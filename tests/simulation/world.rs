@@ -63,6 +63,7 @@ fn processes(random: &mut StdRng) -> Vec<Process> {
                     shortest_us,
                     longest_us,
                     failures_ppm: [0, 0, 200_000, 1_000_000][random.random_range(0..4)],
+                    ..Simulate::default()
                 }),
                 concurrency: [1, 3, u32::MAX][random.random_range(0..3)],
                 retry: RetryPolicy {

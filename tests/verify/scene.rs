@@ -27,6 +27,7 @@ fn process() -> Process {
             shortest_us: seconds * 1_000_000,
             longest_us: seconds * 3_000_000,
             failures_ppm,
+            ..Simulate::default()
         }),
         concurrency: 20,
         retry: RetryPolicy {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::cli::version::{BUILD, VERSION};
 use crate::config::{Config, LogFormat, duration, masked};
-use crate::order::{Process, StepKind};
+use crate::order::{Priority, Process, StepKind};
 use crate::store::Durability;
 use crate::telemetry::Colour;
 
@@ -178,7 +178,15 @@ impl Banner<'_> {
 fn total_time(process: &Process) -> String {
     let ends = process.steps.iter().map(|step| {
         let StepKind::Simulate(simulate) = &step.kind;
-        (simulate.shortest_us, simulate.longest_us)
+        let times = if simulate.is_per_priority {
+            i64::from(Priority::Low.number())
+        } else {
+            1
+        };
+        (
+            simulate.shortest_us,
+            simulate.longest_us.saturating_mul(times),
+        )
     });
     let (shortest, longest) = ends.fold((0_i64, 0_i64), |sum, end| {
         (sum.0.saturating_add(end.0), sum.1.saturating_add(end.1))

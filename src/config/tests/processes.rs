@@ -32,6 +32,7 @@ fn a_process_is_read_whole() {
             shortest_us,
             longest_us,
             failures_ppm,
+            ..Simulate::default()
         })
     };
     assert_eq!(work.kind, simulate(0, 0, 250_000));
@@ -93,7 +94,7 @@ fn each_mistake_in_a_step_is_named() {
         (
             simulated("duration = \"1s\"\nretries = 3"),
             "there is no setting process.default, step 1: retries; there are name, kind, duration, \
-             failure_rate, concurrency, attempts, retry_base, retry_cap",
+             per_priority, failure_rate, concurrency, attempts, retry_base, retry_cap",
         ),
     ] {
         assert_eq!(file(&text).error(), format!("orderd.toml: {message}"));

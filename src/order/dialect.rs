@@ -1,0 +1,123 @@
+//! The wire formats of other order services that orderd speaks besides its own, as names.
+//!
+//! Only who they are and where they are used to listen. How they read and write is not known here.
+
+use super::{Process, RetryPolicy, Simulate, Step, StepKind};
+
+/// Another service's wire format. Its orders run the process that has its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dialect {
+    /// `POST /order`, answered with a line of text; `GET /metrics/pending`.
+    TwoQueue,
+    /// `POST /orders`, `GET /stats`, `GET /health`; limits and labels.
+    Realtime,
+    /// `/order-service/order/…`
+    OrderService,
+    /// `/api/v1/…`
+    ApiV1,
+    /// `POST /orders`, `GET /orders/{order_id}/status`, `GET /metrics`.
+    OrdersApi,
+}
+
+impl Dialect {
+    /// All dialects, by port.
+    pub const ALL: [Self; 5] = [
+        Self::TwoQueue,
+        Self::Realtime,
+        Self::OrderService,
+        Self::ApiV1,
+        Self::OrdersApi,
+    ];
+
+    /// Its name in settings and metrics, which is also that of its process.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TwoQueue => "two_queue",
+            Self::Realtime => "realtime",
+            Self::OrderService => "order_service",
+            Self::ApiV1 => "api_v1",
+            Self::OrdersApi => "orders_api",
+        }
+    }
+
+    /// The dialect with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+
+    /// The port on which its clients look for it.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::TwoQueue | Self::Realtime => 8080,
+            Self::OrderService | Self::ApiV1 => 8000,
+            Self::OrdersApi => 3000,
+        }
+    }
+
+    /// Whether two dialects can be told apart by the paths of one address.
+    pub fn may_share_address(self, other: Self) -> bool {
+        self.port() == other.port()
+    }
+
+    /// Whether the native API is served on its address too. Elsewhere the dialect has paths that
+    /// the native API has as well.
+    pub fn has_native_api(self) -> bool {
+        self.port() == 8080
+    }
+
+    /// The process its orders run if the settings define none: simulated work of the length that
+    /// its clients are used to.
+    pub fn built_in_process(self) -> Process {
+        let (shortest_ms, longest_ms, concurrency) = match self {
+            Self::TwoQueue => (1_000, 10_000, 1_000),
+            Self::Realtime => (10, 10, 10),
+            Self::OrderService => (5_000, 5_000, 100),
+            Self::ApiV1 => (2_000, 2_000, 100),
+            Self::OrdersApi => (1_000, 1_000, 100),
+        };
+        let work = Step {
+            name: "work".into(),
+            kind: StepKind::Simulate(Simulate {
+                shortest_us: shortest_ms * 1_000,
+                longest_us: longest_ms * 1_000,
+                is_per_priority: self == Self::Realtime,
+                failures_ppm: 0,
+            }),
+            concurrency: u32::MAX,
+            retry: RetryPolicy::default(),
+        };
+        Process {
+            name: self.name().into(),
+            version: 0,
+            concurrency,
+            steps: vec![work],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::order::Priority;
+
+    #[test]
+    fn each_name_leads_back() {
+        for dialect in Dialect::ALL {
+            assert_eq!(Dialect::from_name(dialect.name()), Some(dialect));
+            assert_eq!(&*dialect.built_in_process().name, dialect.name());
+        }
+        assert_eq!(Dialect::from_name("Api_V1"), None);
+    }
+
+    #[test]
+    fn the_work_of_realtime_is_as_long_as_its_priority_says() {
+        let process = Dialect::Realtime.built_in_process();
+        let StepKind::Simulate(work) = &process.steps[0].kind;
+        let mut random = StdRng::seed_from_u64(1);
+        let times = Priority::ALL.map(|priority| work.duration_us(priority, &mut random));
+        assert_eq!(times, [10_000, 20_000, 30_000]);
+    }
+}
