@@ -18,6 +18,7 @@
 //!   release the answers. While a commit is being flushed the next one fills: group commit that
 //!   clocks itself.
 //! - [`http`] is the API: a file for each noun, and one that chooses every status code.
+//! - [`compat`] speaks the wire formats of older order services: a file for each.
 //! - [`telemetry`] sets up the log.
 //! - [`cli`] holds the commands; `serve` is the only place where everything meets.
 //!
@@ -30,6 +31,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod compat;
 pub mod config;
 pub mod engine;
 pub mod http;

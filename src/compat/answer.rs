@@ -1,0 +1,216 @@
+//! Answers: the forms in which the dialects send JSON and texts, what all of them say alike, and
+//! the headers that every refusal carries.
+//!
+//! Bodies are exact to the byte, so a developer learns what was wrong from the header
+//! `Orderd-Error`. Nothing here chooses what one dialect alone says.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::refusal::{Code, Refusal};
+use crate::order::OrderId;
+
+/// Tells what was wrong: `<native code>; <JSON pointer or reason>`.
+pub const ORDERD_ERROR: HeaderName = HeaderName::from_static("orderd-error");
+/// Seconds after which a client may try again when the server has no room.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// How a JSON value travels.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonForm {
+    /// The content type.
+    pub content_type: &'static str,
+    /// What follows the value.
+    pub end: &'static str,
+}
+
+/// `application/json`, nothing after the value.
+pub const JSON: JsonForm = JsonForm {
+    content_type: "application/json",
+    end: "",
+};
+
+/// `application/json`, a line feed after the value.
+pub const JSON_LINE: JsonForm = JsonForm { end: "\n", ..JSON };
+
+/// `application/json; charset=utf-8`, nothing after the value.
+pub const JSON_UTF8: JsonForm = JsonForm {
+    content_type: "application/json; charset=utf-8",
+    ..JSON
+};
+
+impl JsonForm {
+    /// An answer with this value.
+    pub fn answer(self, status: StatusCode, value: &impl Serialize) -> Response {
+        let mut body = serde_json::to_vec(value).unwrap_or_default();
+        body.extend_from_slice(self.end.as_bytes());
+        answer(status, self.content_type, body)
+    }
+}
+
+/// A text on a line of its own, which no browser takes for anything else.
+pub fn line(status: StatusCode, text: &str) -> Response {
+    let content_type = "text/plain; charset=utf-8";
+    let mut response = answer(status, content_type, format!("{text}\n"));
+    let nosniff = HeaderValue::from_static("nosniff");
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+/// An answer without a body.
+pub fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// What is said to a refused request: a status, and a text for the dialect's envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wording {
+    /// The status.
+    pub status: StatusCode,
+    /// The text.
+    pub text: Cow<'static, str>,
+}
+
+impl Wording {
+    /// This status with this text.
+    pub fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            text: text.into(),
+        }
+    }
+
+    /// What every dialect says alike. `None`: that is for the dialect.
+    pub fn common(code: Code) -> Option<Self> {
+        let (status, text) = match code {
+            Code::ForeignOrigin => (StatusCode::FORBIDDEN, "Forbidden"),
+            Code::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
+            Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"),
+            Code::UriTooLong => (StatusCode::URI_TOO_LONG, "Request URI too long"),
+            _ => return None,
+        };
+        Some(Self::new(status, text))
+    }
+}
+
+/// Puts the headers on an answer that every refusal carries.
+pub fn refused(mut response: Response, refusal: &Refusal) -> Response {
+    let is_plain = |c: &char| (' '..='~').contains(c);
+    let at: String = refusal.at.chars().filter(is_plain).collect();
+    let error = HeaderValue::try_from(format!("{}; {at}", refusal.code.name()));
+    let status = response.status();
+    let headers = response.headers_mut();
+    if let Ok(error) = error {
+        headers.insert(ORDERD_ERROR, error);
+    }
+    if matches!(status.as_u16(), 429 | 503) {
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+    }
+    response
+}
+
+/// Tells where the order is: `before`, its id, `after`.
+pub fn located(mut response: Response, before: &str, id: &OrderId, after: &str) -> Response {
+    let path = format!("{before}{}{after}", escaped(id));
+    if let Ok(path) = HeaderValue::try_from(path) {
+        response.headers_mut().insert(header::LOCATION, path);
+    }
+    response
+}
+
+/// An id as a part of an address: all but unreserved characters (RFC 3986) are escaped.
+fn escaped(id: &OrderId) -> String {
+    let mut escaped = String::with_capacity(id.as_str().len());
+    for byte in id.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn parts(response: Response) -> (u16, Option<String>, String) {
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 1_024).await.unwrap();
+        let kind = head.headers.get(header::CONTENT_TYPE);
+        (
+            head.status.as_u16(),
+            kind.map(|kind| kind.to_str().unwrap().to_owned()),
+            String::from_utf8(body.to_vec()).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn each_form_has_its_type_and_its_end() {
+        for (form, kind, body) in [
+            (JSON, "application/json", "{\"a\":\"<>&\u{e9}\"}"),
+            (JSON_LINE, "application/json", "{\"a\":\"<>&\u{e9}\"}\n"),
+            (
+                JSON_UTF8,
+                "application/json; charset=utf-8",
+                "{\"a\":\"<>&\u{e9}\"}",
+            ),
+        ] {
+            let value = serde_json::json!({ "a": "<>&\u{e9}" });
+            let answer = parts(form.answer(StatusCode::CREATED, &value)).await;
+            assert_eq!(answer, (201, Some(kind.to_owned()), body.to_owned()));
+        }
+        let answer = line(StatusCode::NOT_FOUND, "gone");
+        assert_eq!(answer.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        let kind = "text/plain; charset=utf-8".to_owned();
+        assert_eq!(parts(answer).await, (404, Some(kind), "gone\n".to_owned()));
+        let nothing = empty(StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(parts(nothing).await, (405, None, String::new()));
+    }
+
+    #[test]
+    fn a_refusal_tells_its_code_and_place_in_one_ascii_line() {
+        let refusal = Refusal::field(Code::WrongType, "a\r\nSet-Cookie: b\u{e9}");
+        let answer = refused(empty(StatusCode::BAD_REQUEST), &refusal);
+        assert_eq!(
+            answer.headers()[ORDERD_ERROR],
+            "wrong-type; /aSet-Cookie: b"
+        );
+        assert!(!answer.headers().contains_key(header::RETRY_AFTER));
+        let refusal = Refusal::new(Code::Draining, "the server is shutting down");
+        let answer = refused(empty(StatusCode::SERVICE_UNAVAILABLE), &refusal);
+        assert_eq!(
+            answer.headers()[ORDERD_ERROR],
+            "draining; the server is shutting down"
+        );
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+    }
+
+    #[test]
+    fn an_address_holds_any_id() {
+        let id = OrderId::parse("a/b?c#%~").unwrap();
+        let answer = located(empty(StatusCode::CREATED), "/orders/", &id, "/status");
+        assert_eq!(
+            answer.headers()[header::LOCATION],
+            "/orders/a%2Fb%3Fc%23%25~/status"
+        );
+    }
+}
