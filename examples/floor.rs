@@ -17,10 +17,11 @@ use axum::routing::{get, post};
 use hyper_util::service::TowerToHyperService;
 use mimalloc::MiMalloc;
 use orderd::clock::Timestamp;
-use orderd::http::{self, ApiError, Code, ServerSettings, batch, wire};
+use orderd::http::{self, ApiError, Code, batch, wire};
 use orderd::order::{
     NewOrder, Order, OrderId, OrderState, Position, Process, Processes, Seq, Status,
 };
+use orderd::server::{self, Door, ServerSettings};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -74,7 +75,7 @@ async fn serve(address: &str) -> Result<(), Box<dyn std::error::Error>> {
         .route("/v1/orders/{id}", get(read))
         .route("/livez", get(livez))
         .route("/readyz", get(livez))
-        .layer(DefaultBodyLimit::max(http::BATCH_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(server::BATCH_BYTES_MAX))
         .with_state(floor);
     let listener = tokio::net::TcpListener::bind(address).await?;
     let api = TowerToHyperService::new(router);
@@ -82,7 +83,8 @@ async fn serve(address: &str) -> Result<(), Box<dyn std::error::Error>> {
         // Without a signal to wait for it runs until it is killed.
         let _ = tokio::signal::ctrl_c().await;
     };
-    http::serve(listener, api, ServerSettings::default(), stop).await;
+    let doors = vec![Door { listener, api }];
+    server::serve(doors, ServerSettings::default(), stop).await;
     Ok(())
 }
 

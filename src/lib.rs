@@ -17,6 +17,7 @@
 //! - [`engine`] runs a shard on one thread, in one loop: drain the inbox, decide, commit once,
 //!   release the answers. While a commit is being flushed the next one fills: group commit that
 //!   clocks itself.
+//! - [`server`] owns the sockets: connections, bodies, and what stands before every route.
 //! - [`http`] is the API: a file for each noun, and one that chooses every status code.
 //! - [`compat`] speaks the wire formats of older order services: a file for each.
 //! - [`telemetry`] sets up the log.
@@ -36,6 +37,7 @@ pub mod config;
 pub mod engine;
 pub mod http;
 pub mod order;
+pub mod server;
 pub mod shard;
 pub mod store;
 pub mod telemetry;

@@ -25,8 +25,9 @@ use super::exit::{self, Failure};
 use crate::clock::{self, Clock, SystemClock};
 use crate::config::{Config, Flag};
 use crate::engine::{self, Engine, StartError};
-use crate::http::{self, App, BodyBudget, Front, Parts};
+use crate::http::{self, App, Parts};
 use crate::order::ShardNumber;
+use crate::server::{self, BodyBudget, Door, Front, Requests};
 use crate::shard::Allowances;
 use crate::store::{self, Store, StoreError};
 use crate::telemetry::{self, Colour};
@@ -130,7 +131,7 @@ pub async fn serve(
     let store = store::open(&config.store.effective_url(), config.store.readers);
     let store = store.map_err(|error| failed_start(&error))?;
     let mut random = StdRng::try_from_rng(&mut SysRng).context("the system gives no randomness")?;
-    let request_id_prefix = random.next_u32();
+    let requests = Arc::new(Requests::new(random.next_u32(), Vec::new()));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let engine = start_engine(config, &store, &clock, random)?;
     let app = Arc::new(App::new(Parts {
@@ -138,8 +139,8 @@ pub async fn serve(
         store: Arc::clone(&store),
         processes: engine.processes(),
         clock,
-        bodies: BodyBudget::new(http::BODY_BUDGET_BYTES, config.server.body_timeout),
-        request_id_prefix,
+        bodies: BodyBudget::new(server::BODY_BUDGET_BYTES, config.server.body_timeout),
+        requests: Arc::clone(&requests),
     }));
     notices.banner(&Banner {
         address,
@@ -155,13 +156,12 @@ pub async fn serve(
         }
         app.begin_drain();
     };
-    http::serve(
+    let router = http::router(Arc::clone(&app));
+    let doors = vec![Door {
         listener,
-        Front::new(Arc::clone(&app)),
-        server_settings(config),
-        stop,
-    )
-    .await;
+        api: Front::new(router, http::voice(), requests),
+    }];
+    server::serve(doors, server_settings(config), stop).await;
     finish(engine, notices).await
 }
 
@@ -201,14 +201,14 @@ fn start_engine(
     })
 }
 
-fn server_settings(config: &Config) -> http::ServerSettings {
+fn server_settings(config: &Config) -> server::ServerSettings {
     let server = &config.server;
-    http::ServerSettings {
+    server::ServerSettings {
         connections_max: usize::try_from(server.connections_max).unwrap_or(usize::MAX),
         head_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
         drain_timeout: server.drain_timeout,
-        ..http::ServerSettings::default()
+        ..server::ServerSettings::default()
     }
 }
 

@@ -15,14 +15,15 @@ use serde_json::value::RawValue;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{BATCH_BYTES_MAX, MediaType, media_type};
 use super::code::Code;
 use super::error::ApiError;
+use super::media_type::{MediaType, media_type};
 use super::parameters::Parameters;
 use super::wire::{CODED, Object, OrderBody};
 use super::{App, diagnosis, orders, render, schema, wire};
 use crate::engine;
 use crate::order::{Fault, NewOrder, OrderId, Processes};
+use crate::server::BATCH_BYTES_MAX;
 
 /// Most orders of a batch.
 pub const BATCH_ORDERS_MAX: usize = 10_000;

@@ -15,6 +15,7 @@ use super::code::Code;
 use super::render;
 use crate::engine::SubmitError;
 use crate::order::{Fault, OrderId};
+use crate::server::BodyError;
 use crate::store::StoreError;
 
 /// Most faults that one answer lists; the rest is counted.
@@ -169,6 +170,18 @@ impl IntoResponse for ApiError {
         let mut response = self.answer(None);
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        let code = match error {
+            BodyError::TooLarge { .. } => Code::BodyTooLarge,
+            BodyError::NoRoom => Code::Overloaded,
+            BodyError::Broken => Code::MalformedJson,
+            BodyError::TooSlow { .. } => Code::RequestTimeout,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

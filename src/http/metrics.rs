@@ -15,9 +15,9 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::error::NOSNIFF;
-use super::request_count::{CLASSES, RequestCount, Route};
 use crate::engine::{BUCKETS_US, Distribution, Stats};
 use crate::order::{Priority, StatusKind};
+use crate::server::{CLASSES, Requests};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 /// Microseconds in a second.
@@ -117,13 +117,13 @@ impl Page {
     }
 }
 
-fn requests(page: &mut Page, requests: &RequestCount) {
+fn requests(page: &mut Page, requests: &Requests) {
     let (name, help) = (
         "orderd_http_requests_total",
         "Answered requests by route and status class.",
     );
     page.one(name, "counter", help, |page| {
-        for route in Route::ALL {
+        for route in requests.routes() {
             for (class, count) in CLASSES.into_iter().zip(requests.of(route)) {
                 page.sample(name, &[("route", route.name()), ("class", class)], count);
             }

@@ -2,37 +2,33 @@
 //! handlers.
 //!
 //! Handlers extract, call once or twice, and answer: writes go to the engine, reads to the store.
-//! `wire` is what comes in, `render` what goes out, `error` alone chooses status codes, `front`
-//! stands before every route, and `server` owns the sockets. Nothing here decides what becomes of
-//! an order.
+//! `wire` is what comes in, `render` what goes out, `error` alone chooses status codes, and `voice`
+//! speaks where no handler does. Nothing here decides what becomes of an order, or knows of
+//! sockets.
 
 pub mod batch;
-mod body;
 mod code;
-mod connection;
 mod cursor;
 mod diagnosis;
 mod error;
 mod events;
-mod front;
 mod health;
 mod list;
+mod media_type;
 mod metrics;
 mod openapi;
 mod orders;
 mod parameters;
 mod prefer;
 pub mod render;
-mod request_count;
 pub mod schema;
-mod server;
 mod stats;
+mod voice;
 pub mod wire;
 #[cfg(test)]
 mod wire_tests;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -41,26 +37,19 @@ use tokio::sync::watch;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use body::{BATCH_BYTES_MAX, BodyBudget, ORDER_BYTES_MAX};
 pub use code::{CODES, Code, Entry, FIELD_CODES};
 pub use error::ApiError;
 pub use events::{Event, EventPage, EventType};
-pub use front::Front;
 pub use health::{Checks, Liveness, Readiness, Version};
 pub use orders::created;
-pub use request_count::{RequestCount, Route};
-pub use server::{Api, ServerSettings, serve};
 pub use stats::StatsView;
+pub use voice::voice;
 
 use crate::clock::Clock;
 use crate::engine::Handle;
 use crate::order::Processes;
+use crate::server::{BodyBudget, Requests};
 use crate::store::Store;
-
-/// How long the whole body of a request may take to arrive.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Room for all bodies above 64 KiB that are in memory at once, in bytes.
-pub const BODY_BUDGET_BYTES: usize = 256 << 20;
 
 /// What the handlers work with.
 pub struct App {
@@ -69,8 +58,7 @@ pub struct App {
     processes: Arc<Processes>,
     clock: Arc<dyn Clock>,
     bodies: BodyBudget,
-    requests: Arc<RequestCount>,
-    request_id_prefix: u32,
+    requests: Arc<Requests>,
     document: OnceLock<Bytes>,
     draining: watch::Sender<bool>,
 }
@@ -87,8 +75,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Bounds what request bodies take of memory and time.
     pub bodies: BodyBudget,
-    /// Random bits from the composition root: the first half of the request ids of this run.
-    pub request_id_prefix: u32,
+    /// Counts the requests of all doors.
+    pub requests: Arc<Requests>,
 }
 
 impl App {
@@ -100,8 +88,7 @@ impl App {
             processes: parts.processes,
             clock: parts.clock,
             bodies: parts.bodies,
-            requests: Arc::default(),
-            request_id_prefix: parts.request_id_prefix,
+            requests: parts.requests,
             document: OnceLock::new(),
             draining: watch::Sender::new(false),
         }
@@ -125,7 +112,8 @@ impl App {
     }
 }
 
-/// Every route. Requests must come through [`Front`], which gives them ids and finishes errors.
+/// Every route. Requests must come through a [`crate::server::Front`] with the native [`voice`],
+/// which finishes errors.
 pub fn router(app: Arc<App>) -> Router {
     let (router, _) = routes().split_for_parts();
     router

@@ -15,12 +15,13 @@ use tokio::sync::oneshot;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{MediaType, ORDER_BYTES_MAX, media_type};
 use super::code::Code;
 use super::error::ApiError;
+use super::media_type::{MediaType, media_type};
 use super::parameters::Parameters;
 use super::{App, prefer, render, schema, wire};
 use crate::order::{Order, OrderId, OrderState};
+use crate::server::ORDER_BYTES_MAX;
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()

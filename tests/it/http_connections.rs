@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use orderd::clock::monotonic;
-use orderd::http::BodyBudget;
+use orderd::server::BodyBudget;
 use serde_json::json;
 
 use crate::support::{Setup, TestServer, order, order_with, within};

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use orderd::clock::SystemClock;
 use orderd::engine::{self, Engine};
-use orderd::http::{self, BodyBudget, ServerSettings};
+use orderd::http;
 use orderd::order::{Process, RetryPolicy, ShardNumber, Simulate, Step, StepKind};
+use orderd::server::{self, BodyBudget, Door, Front, Requests, ServerSettings};
 use orderd::store::{self, Store};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -38,7 +39,7 @@ impl Default for Setup {
         Self {
             engine: engine::Settings::default(),
             server: ServerSettings::default(),
-            bodies: BodyBudget::new(http::BODY_BUDGET_BYTES, http::BODY_TIMEOUT),
+            bodies: BodyBudget::new(server::BODY_BUDGET_BYTES, server::BODY_TIMEOUT),
             processes: vec![
                 process("default", 0, 0),
                 process("slow", 3_600_000_000, 0),
@@ -100,23 +101,29 @@ impl TestServer {
             random: StdRng::seed_from_u64(1),
         })
         .unwrap();
+        let requests = Arc::new(Requests::new(0x1234_abcd, Vec::new()));
         let app = Arc::new(http::App::new(http::Parts {
             engine: engine.handle(),
             store,
             processes: engine.processes(),
             clock: Arc::new(SystemClock),
             bodies: setup.bodies,
-            request_id_prefix: 0x1234_abcd,
+            requests: Arc::clone(&requests),
         }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let api = http::Front::new(Arc::clone(&app));
+        let router = http::router(Arc::clone(&app));
+        let api = Front::new(router, http::voice(), requests);
         let shutdown = async move {
             let _ = stopped.await;
             app.begin_drain();
         };
-        let served = tokio::spawn(http::serve(listener, api, setup.server, shutdown));
+        let served = tokio::spawn(server::serve(
+            vec![Door { listener, api }],
+            setup.server,
+            shutdown,
+        ));
         Self {
             address,
             handle: engine.handle(),

@@ -6,13 +6,14 @@ use crate::lexer::{self, Path};
 use crate::tree::{Finding, Source, Tree};
 
 /// The floor of each module directly below `src/`.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("main", 5),
     ("cli", 5),
     ("http", 4),
     ("compat", 4),
     ("telemetry", 4),
     ("engine", 3),
+    ("server", 3),
     ("shard", 2),
     ("store", 2),
     ("processor", 2),
@@ -27,12 +28,12 @@ pub const BACKENDS: [&str; 3] = ["sqlite", "postgres", "mysql"];
 
 /// Vendor libraries, and the only places below `src/` that may name them.
 const VENDORS: [(&str, &[&str]); 13] = [
-    ("axum", &["src/http", "src/compat"]),
-    ("tower", &["src/http", "src/compat"]),
+    ("axum", &["src/server", "src/http", "src/compat"]),
+    ("tower", &["src/server", "src/http", "src/compat"]),
     ("utoipa", &["src/http", "src/compat"]),
     ("utoipa_axum", &["src/http", "src/compat"]),
-    ("hyper", &["src/http", "src/compat", "src/cli"]),
-    ("hyper_util", &["src/http", "src/compat", "src/cli"]),
+    ("hyper", &["src/server", "src/cli"]),
+    ("hyper_util", &["src/server", "src/cli"]),
     ("rusqlite", &["src/store/sqlite"]),
     (
         "refinery",

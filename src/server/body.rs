@@ -1,6 +1,7 @@
-//! Reads the body of a request: what type it must have, how large it may be, how long it may take.
+//! Reads the body of a request: how large it may be, how long it may take.
 //!
-//! Never holds more than the limit, and arms no timer for a body that has arrived already.
+//! Never holds more than the limit, and arms no timer for a body that has arrived already. What is
+//! in a body is not looked at.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -9,17 +10,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
+use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::code::Code;
-use super::error::ApiError;
 
 /// Largest body of one order, in bytes.
 pub const ORDER_BYTES_MAX: usize = 1 << 20;
 /// Largest body of a batch, in bytes.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
+/// How long the whole body of a request may take to arrive.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Room for all bodies above 64 KiB that are in memory at once, in bytes.
+pub const BODY_BUDGET_BYTES: usize = 256 << 20;
 /// Bodies up to this many bytes need no room in the budget: connections are bounded, and so are
 /// these.
 const SMALL_BYTES: usize = 64 << 10;
@@ -34,9 +36,34 @@ pub struct BodyBudget {
 }
 
 /// A body, and its room in the budget until it is dropped.
-pub(super) struct WholeBody {
-    pub(super) bytes: Bytes,
+#[derive(Debug)]
+pub struct WholeBody {
+    /// All of it.
+    pub bytes: Bytes,
     _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Why there is no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BodyError {
+    /// It has more bytes than it may have here.
+    #[error("a body here may have {limit} bytes")]
+    TooLarge {
+        /// As many as it may have.
+        limit: usize,
+    },
+    /// Too many large bodies are being read.
+    #[error("too many large bodies are being read")]
+    NoRoom,
+    /// The connection ended first.
+    #[error("the body broke off before its end")]
+    Broken,
+    /// It took longer than this.
+    #[error("the body did not arrive within {seconds} s")]
+    TooSlow {
+        /// As long as it may take.
+        seconds: u64,
+    },
 }
 
 impl BodyBudget {
@@ -51,14 +78,14 @@ impl BodyBudget {
     }
 
     /// Reads a body of at most `limit` bytes. A large one waits for room first.
-    pub(super) async fn read(&self, body: Body, limit: usize) -> Result<WholeBody, ApiError> {
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`]: there is no whole body of that size in time.
+    pub async fn read(&self, body: Body, limit: usize) -> Result<WholeBody, BodyError> {
         let size = body.size_hint();
-        let too_large = || {
-            let detail = format!("a body here may have {limit} bytes");
-            ApiError::new(Code::BodyTooLarge, detail)
-        };
         if size.lower() > limit as u64 {
-            return Err(too_large());
+            return Err(BodyError::TooLarge { limit });
         }
         let expected = size
             .upper()
@@ -68,25 +95,17 @@ impl BodyBudget {
             let room = self.room.clone().acquire_many_owned(units);
             let room = within(self.timeout, room).await;
             // The semaphore is never closed.
-            Some(room.and_then(Result::ok).ok_or_else(|| {
-                ApiError::new(Code::Overloaded, "too many large bodies are being read")
-            })?)
+            Some(room.and_then(Result::ok).ok_or(BodyError::NoRoom)?)
         } else {
             None
         };
-        let read = within(self.timeout, collect(body, limit)).await;
-        match read {
+        match within(self.timeout, collect(body, limit)).await {
             Some(Ok(Some(bytes))) => Ok(WholeBody { bytes, _room: room }),
-            Some(Ok(None)) => Err(too_large()),
-            Some(Err(_)) => Err(ApiError::new(
-                Code::MalformedJson,
-                "the body broke off before its end",
-            )),
-            None => {
-                let seconds = self.timeout.as_secs();
-                let detail = format!("the body did not arrive within {seconds} s");
-                Err(ApiError::new(Code::RequestTimeout, detail))
-            }
+            Some(Ok(None)) => Err(BodyError::TooLarge { limit }),
+            Some(Err(_)) => Err(BodyError::Broken),
+            None => Err(BodyError::TooSlow {
+                seconds: self.timeout.as_secs(),
+            }),
         }
     }
 }
@@ -130,40 +149,6 @@ async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     }
 }
 
-/// The form of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MediaType {
-    /// `application/json`, or not said.
-    Json,
-    /// `application/x-ndjson`: one JSON value in each line.
-    Lines,
-}
-
-/// The form that the headers announce. Fails for other types and for compressed bodies.
-pub(super) fn media_type(headers: &HeaderMap) -> Result<MediaType, ApiError> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && encoding != "identity"
-    {
-        let detail = "send the body as it is, without Content-Encoding";
-        return Err(ApiError::new(Code::UnsupportedEncoding, detail));
-    }
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(MediaType::Json);
-    };
-    let essence = value.to_str().unwrap_or_default().split(';').next();
-    let essence = essence.unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        Ok(MediaType::Json)
-    } else if essence.eq_ignore_ascii_case("application/x-ndjson")
-        || essence.eq_ignore_ascii_case("application/ndjson")
-    {
-        Ok(MediaType::Lines)
-    } else {
-        let detail = "the body must be JSON; with curl add -H 'Content-Type: application/json'";
-        Err(ApiError::new(Code::UnsupportedMediaType, detail))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
@@ -171,7 +156,6 @@ mod tests {
     use std::pin::Pin;
     use std::task::Context;
 
-    use axum::http::HeaderValue;
     use hyper::body::Frame;
 
     use super::*;
@@ -205,15 +189,14 @@ mod tests {
         Body::new(Pieces { left, ends })
     }
 
-    async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Code> {
+    async fn read(body: Body, limit: usize) -> Result<Vec<u8>, BodyError> {
         let read = BodyBudget::new(0, TIMEOUT).read(body, limit).await;
         read.map(|body| body.bytes.to_vec())
-            .map_err(|error| error.code())
     }
 
     #[tokio::test]
     async fn a_body_may_have_exactly_the_limit() {
-        let too_large = Err(Code::BodyTooLarge);
+        let too_large = Err(BodyError::TooLarge { limit: 5 });
         assert_eq!(read(Body::from("12345"), 5).await.unwrap(), b"12345");
         assert_eq!(read(Body::from("123456"), 5).await, too_large);
         assert_eq!(read(Body::empty(), 5).await.unwrap(), b"");
@@ -227,7 +210,7 @@ mod tests {
     async fn a_body_that_does_not_come_is_given_up() {
         for begun in [&[][..], &["12"]] {
             let body = pieces(begun, false);
-            assert_eq!(read(body, 5).await, Err(Code::RequestTimeout));
+            assert_eq!(read(body, 5).await, Err(BodyError::TooSlow { seconds: 0 }));
         }
     }
 
@@ -237,25 +220,10 @@ mod tests {
         let large = || Body::from(vec![b' '; BATCH_BYTES_MAX]);
         let first = bodies.read(large(), BATCH_BYTES_MAX).await.ok().unwrap();
         let second = bodies.read(large(), BATCH_BYTES_MAX).await;
-        assert_eq!(second.err().unwrap().code(), Code::Overloaded);
+        assert_eq!(second.err(), Some(BodyError::NoRoom));
         let small = bodies.read(Body::from("x"), 5).await;
         assert!(small.is_ok());
         drop(first);
         assert!(bodies.read(large(), BATCH_BYTES_MAX).await.is_ok());
-    }
-
-    #[test]
-    fn the_media_type_is_read_leniently() {
-        let read = |value: &'static str| {
-            let value = (header::CONTENT_TYPE, HeaderValue::from_static(value));
-            media_type(&HeaderMap::from_iter([value])).map_err(|error| error.code())
-        };
-        assert_eq!(
-            read("Application/JSON ; charset=utf-8"),
-            Ok(MediaType::Json)
-        );
-        assert_eq!(read("application/x-ndjson"), Ok(MediaType::Lines));
-        assert_eq!(read(""), Err(Code::UnsupportedMediaType));
-        assert_eq!(read("text/json"), Err(Code::UnsupportedMediaType));
     }
 }

@@ -1,13 +1,12 @@
-//! Owns the sockets: accepts connections up to a bound, speaks HTTP/1.1 on each, and drains at the
-//! end.
+//! Accepts connections at any number of doors, up to one bound for all, speaks HTTP/1 on each, and
+//! drains them together at the end.
 //!
-//! One task for each connection, nothing unbounded. What a connection may take of time is in
-//! `connection`.
+//! One task for each door and each connection, nothing unbounded. What a connection may take of
+//! time is in `connection`.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +17,10 @@ use hyper::server::conn::http1;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 
 use super::connection::{self, Drain};
+use super::front::Front;
 
 /// Largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -94,49 +95,71 @@ impl<T> Api for T where
 {
 }
 
-/// Serves `api` until `shutdown`, then lets requests in flight end, and returns when all
+/// An address, and what is served there.
+pub struct Door<A = Front> {
+    /// Where connections come in.
+    pub listener: TcpListener,
+    /// What they get.
+    pub api: A,
+}
+
+/// What all doors share.
+struct Hall {
+    room: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+    linger: Duration,
+    connections: Arc<connection::Shared>,
+}
+
+/// Serves at all doors until `shutdown`, then lets requests in flight end, and returns when all
 /// connections are closed or `drain_timeout` is over.
-pub async fn serve(
-    listener: TcpListener,
-    api: impl Api,
+pub async fn serve<A: Api>(
+    doors: Vec<Door<A>>,
     settings: ServerSettings,
     shutdown: impl Future<Output = ()>,
 ) {
-    let room = Arc::new(Semaphore::new(settings.connections_max));
-    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
-    let shared = Arc::new(connection::Shared {
-        http: protocol(),
-        drain: Drain::default(),
-        settings: settings.clone(),
+    let hall = Arc::new(Hall {
+        room: Arc::new(Semaphore::new(settings.connections_max)),
+        refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+        linger: settings.linger,
+        connections: Arc::new(connection::Shared {
+            http: protocol(),
+            drain: Drain::default(),
+            settings: settings.clone(),
+        }),
     });
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut shutdown => break,
-            accepted = accept(&listener) => accepted,
-        };
-        if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
-            let (api, shared) = (api.clone(), Arc::clone(&shared));
-            tokio::spawn(async move {
-                connection::run(accepted, api, &shared).await;
-                drop(permit);
-            });
-        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-            tokio::spawn(refuse(accepted, settings.linger, permit));
-        }
+    let mut accepting = JoinSet::new();
+    for door in doors {
+        accepting.spawn(hold_open(door, Arc::clone(&hall)));
     }
-    drop(listener);
+    shutdown.await;
+    // Closes the doors.
+    accepting.shutdown().await;
     let all = u32::try_from(settings.connections_max).unwrap_or(u32::MAX);
-    shared.drain.begin();
-    let drained = tokio::time::timeout(settings.drain_timeout, room.acquire_many(all)).await;
+    hall.connections.drain.begin();
+    let drained = tokio::time::timeout(settings.drain_timeout, hall.room.acquire_many(all)).await;
     if drained.is_err() {
-        let open = settings.connections_max - room.available_permits();
+        let open = settings.connections_max - hall.room.available_permits();
         tracing::warn!(
             connections = open,
             "closing connections that did not end in time"
         );
-        shared.drain.cut();
+        hall.connections.drain.cut();
+    }
+}
+
+async fn hold_open<A: Api>(door: Door<A>, hall: Arc<Hall>) {
+    loop {
+        let accepted = accept(&door.listener).await;
+        if let Ok(permit) = Arc::clone(&hall.room).try_acquire_owned() {
+            let (api, shared) = (door.api.clone(), Arc::clone(&hall.connections));
+            tokio::spawn(async move {
+                connection::run(accepted, api, &shared).await;
+                drop(permit);
+            });
+        } else if let Ok(permit) = Arc::clone(&hall.refusals).try_acquire_owned() {
+            tokio::spawn(refuse(accepted, hall.linger, permit));
+        }
     }
 }
 

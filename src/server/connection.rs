@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::server::{Api, ServerSettings};
+use super::accept::{Api, ServerSettings};
 
 /// Most bytes that are read and thrown away from a client that goes on sending after its last
 /// answer.
