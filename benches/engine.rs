@@ -8,7 +8,8 @@ use std::time::Duration;
 use orderd::clock::{SystemClock, monotonic};
 use orderd::engine::{Engine, Settings, Start};
 use orderd::order::{
-    Currency, Money, NewOrder, Priority, Process, ProcessIndex, ShardNumber, Simulate, StepKind,
+    Currency, Money, NewOrder, Priority, Process, ProcessIndex, ShardNumber, Simulate, Spelling,
+    StepKind, WantedId,
 };
 use orderd::store::sqlite::Sqlite;
 use rand::SeedableRng;
@@ -102,7 +103,7 @@ fn order() -> NewOrder {
     let currency = Currency::from_code("USD");
     let total = currency.and_then(|currency| Money::new(9_999, currency).ok());
     NewOrder {
-        id: None,
+        id: WantedId::Made(Spelling::Uuid),
         customer_id: "customer-4711".into(),
         total: total.unwrap_or_else(|| unreachable!("USD is a currency")),
         priority: Priority::Medium,

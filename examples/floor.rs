@@ -19,7 +19,7 @@ use mimalloc::MiMalloc;
 use orderd::clock::Timestamp;
 use orderd::http::{self, ApiError, Code, batch, wire};
 use orderd::order::{
-    NewOrder, Order, OrderId, OrderState, Position, Process, Processes, Seq, Status,
+    NewOrder, Order, OrderId, OrderState, Position, Process, Processes, Seq, Status, WantedId,
 };
 use orderd::server::{self, Door, ServerSettings};
 
@@ -94,7 +94,10 @@ impl Floor {
         let number = self.orders.fetch_add(1, Ordering::Relaxed);
         let made_up = || OrderId::parse(&format!("019aa3f0-6c3b-7d52-8a55-{number:012x}"));
         let process = self.processes.at(new.process);
-        let id = new.id.map_or_else(made_up, Ok);
+        let id = match new.id {
+            WantedId::Chosen(id) => Ok(id),
+            WantedId::Made(_) => made_up(),
+        };
         Ok(Order {
             seq: Seq(1),
             id: id.map_err(|error| ApiError::new(Code::Internal, error.to_string()))?,

@@ -259,7 +259,7 @@ fn configuration(work: Work) -> String {
         Work::Hour => (2, "duration = \"1h\"\nconcurrency = 1\n"),
     };
     format!(
-        "[queue]\nopen_orders_max = 100000000\n\n[log]\nfilter = \"warn\"\n\n\
+        "[queue]\nmax_open_orders = 100000000\n\n[log]\nfilter = \"warn\"\n\n\
          [process.default]\nversion = {version}\n\n\
          [[process.default.step]]\nname = \"work\"\nkind = \"simulate\"\n{step}"
     )

@@ -129,6 +129,7 @@ fn as_json(config: &Config) -> Value {
                 "origin": origin,
                 "version": process.version,
                 "concurrency": process.concurrency,
+                "max_open_orders": process.open_orders_max,
                 "steps": steps,
             })
         })
@@ -178,8 +179,13 @@ fn process_as_toml(config: &Config, process: &Process) -> String {
     };
     let head = format!("{}[process.{name}]", mark(is_untouched));
     let mut text = format!("\n{head:<40} # {origin}\n");
-    let limits = format!("concurrency = {}", process.concurrency);
-    text.push_str(&format!("{}{limits}\n", mark(is_untouched)));
+    let limits = [
+        format!("concurrency = {}", process.concurrency),
+        format!("max_open_orders = {}", process.open_orders_max),
+    ];
+    for limit in limits {
+        text.push_str(&format!("{}{limit}\n", mark(is_untouched)));
+    }
     let mut lines = vec![format!("version = {}", process.version)];
     for step in &process.steps {
         lines.push(format!("[[process.{name}.step]]"));
@@ -274,7 +280,7 @@ mod tests {
         assert_eq!(setting("server.idle_timeout")["value"], "90s");
         let origin = setting("server.idle_timeout")["origin"].to_string();
         assert!(origin.ends_with("orderd.toml\""), "{origin}");
-        assert_eq!(setting("queue.open_orders_max")["origin"], "default");
+        assert_eq!(setting("queue.max_open_orders")["origin"], "default");
         assert_eq!(
             setting("store.url")["value"],
             "sqlite:./orderd-data/orders.db"

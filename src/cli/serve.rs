@@ -178,7 +178,7 @@ fn start_engine(
         shard: ShardNumber::default(),
         processes: config.processes.clone(),
         settings: engine::Settings {
-            open_orders_max: queue.open_orders_max,
+            open_orders_max: queue.max_open_orders,
             allowances: Allowances {
                 medium_us: micros(queue.allowance_medium),
                 low_us: micros(queue.allowance_low),

@@ -28,6 +28,8 @@ struct WrittenProcess {
     version: Option<u32>,
     concurrency: Option<u32>,
     #[serde(default)]
+    max_open_orders: u64,
+    #[serde(default)]
     step: Vec<WrittenStep>,
 }
 
@@ -117,6 +119,7 @@ impl Reader<'_> {
         let is_limits_only = written.version.is_none() && written.step.is_empty();
         if let Some(mut process) = built_in(name).filter(|_| is_limits_only) {
             process.concurrency = written.concurrency.unwrap_or(process.concurrency);
+            process.open_orders_max = written.max_open_orders;
             return Ok(process);
         }
         let version = written
@@ -129,6 +132,7 @@ impl Reader<'_> {
             concurrency: written
                 .concurrency
                 .unwrap_or(Process::built_in().concurrency),
+            open_orders_max: written.max_open_orders,
             steps: written.step.into_iter().map(WrittenStep::step).collect(),
         })
     }

@@ -13,7 +13,7 @@ use super::{Breach, duration};
 #[serde(default, deny_unknown_fields)]
 pub struct QueueSettings {
     /// Most orders that are open at once, 1 to 100,000,000; more are refused. Default 1,000,000.
-    pub open_orders_max: u64,
+    pub max_open_orders: u64,
     /// How much older a medium order must be to go before a high one. Default 10 s.
     #[serde(with = "duration")]
     pub allowance_medium: Duration,
@@ -28,7 +28,7 @@ pub struct QueueSettings {
 impl Default for QueueSettings {
     fn default() -> Self {
         Self {
-            open_orders_max: 1_000_000,
+            max_open_orders: 1_000_000,
             allowance_medium: Duration::from_secs(10),
             allowance_low: Duration::from_secs(60),
             begun_head_start: Duration::from_secs(60),

@@ -95,7 +95,7 @@ pub const SETTINGS: &[Setting] = &[
         Form::Text("the URL of a store such as \"sqlite:/var/lib/orderd/orders.db\""),
     ),
     setting("store.readers", Form::Count(1, 64)),
-    setting("queue.open_orders_max", Form::Count(1, 100_000_000)),
+    setting("queue.max_open_orders", Form::Count(1, 100_000_000)),
     setting("queue.allowance_medium", Form::Time(0, 365 * DAY)),
     setting("queue.allowance_low", Form::Time(0, 365 * DAY)),
     setting("queue.begun_head_start", Form::Time(0, 365 * DAY)),
@@ -120,6 +120,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("compat.orders_api.currency", TWO_DECIMALS),
     setting("process.*.version", Form::Count(1, 4_294_967_295)),
     setting("process.*.concurrency", Form::Count(1, 100_000_000)),
+    setting("process.*.max_open_orders", Form::Count(0, 100_000_000)),
     setting("process.*.step.*.name", NAME),
     setting("process.*.step.*.kind", Form::Choice(&["simulate"])),
     setting(

@@ -9,7 +9,8 @@ use rand::SeedableRng;
 use super::*;
 use crate::clock::SystemClock;
 use crate::order::{
-    Currency, Money, NewOrder, Priority, ProcessIndex, Simulate, StatusKind, StepKind,
+    Currency, Money, NewOrder, OrderId, Priority, ProcessIndex, Simulate, Spelling, StatusKind,
+    StepKind, WantedId,
 };
 use crate::store::sqlite::Sqlite;
 
@@ -34,7 +35,9 @@ fn start(folder: &Path, settings: Settings) -> Engine {
 
 fn order(id: Option<&str>) -> NewOrder {
     NewOrder {
-        id: id.map(|id| crate::order::OrderId::parse(id).unwrap()),
+        id: id.map_or(WantedId::Made(Spelling::Uuid), |id| {
+            WantedId::Chosen(OrderId::parse(id).unwrap())
+        }),
         customer_id: "c".into(),
         total: Money::new(1, Currency::from_code("EUR").unwrap()).unwrap(),
         priority: Priority::Medium,

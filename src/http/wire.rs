@@ -129,6 +129,7 @@ impl<'a> OrderBody<'a> {
             metadata: self.metadata.map(|metadata| metadata.0),
             start_at: text(self.start_at),
             expires_at: text(self.expires_at),
+            ..Draft::default()
         }
     }
 }

@@ -279,7 +279,7 @@ proptest! {
         let order = read(body.to_string().as_bytes()).unwrap();
         prop_assert_eq!(&*order.customer_id, &*customer);
         prop_assert_eq!(order.total.minor(), quantity * price);
-        prop_assert_eq!(order.id.map(|id| id.to_string()), id);
+        prop_assert_eq!(order.id.chosen().map(ToString::to_string), id);
         prop_assert_eq!(i64::from(order.priority.number()), priority.unwrap_or(2));
         let payload: Value = serde_json::from_str(&order.payload).unwrap();
         prop_assert_eq!(&payload["items"], &body["items"]);

@@ -90,6 +90,7 @@ impl Dialect {
             name: self.name().into(),
             version: 0,
             concurrency,
+            open_orders_max: 0,
             steps: vec![work],
         }
     }

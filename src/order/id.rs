@@ -103,7 +103,40 @@ impl OrderId {
     }
 }
 
-/// Makes server ids that rise: UUIDv7 (RFC 9562, section 6.2, method 2), lower case with hyphens.
+/// How the 128 bits of a made id are written. Ids of one spelling rise as text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spelling {
+    /// A UUID in lower case with hyphens: 36 characters.
+    #[default]
+    Uuid,
+    /// 32 hexadecimal digits in lower case.
+    Hex,
+    /// `ORD` and 25 digits of base 36 in capitals, with zeros in front.
+    Ord,
+}
+
+impl Spelling {
+    fn write(self, bits: u128) -> OrderId {
+        let uuid = Uuid::from_u128(bits);
+        match self {
+            Self::Uuid => OrderId(Box::from(&*uuid.as_hyphenated().encode_lower(&mut [0; 36]))),
+            Self::Hex => OrderId(Box::from(&*uuid.as_simple().encode_lower(&mut [0; 32]))),
+            Self::Ord => OrderId(base_36(bits)),
+        }
+    }
+}
+
+/// `ORD` and the bits as digits of base 36: 36^25 is above 2^128.
+fn base_36(mut bits: u128) -> Box<str> {
+    let mut text = *b"ORD0000000000000000000000000";
+    for digit in text[3..].iter_mut().rev() {
+        *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(bits % 36) as usize];
+        bits /= 36;
+    }
+    text.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// Makes server ids that rise: UUIDv7 (RFC 9562, section 6.2, method 2), in any spelling.
 ///
 /// Within a millisecond the 74 random bits of the id before go up by a random step, so ids go to
 /// the end of the store's index like sequence numbers do, and still do not tell how many orders
@@ -118,8 +151,8 @@ pub struct IdSource {
 const RANDOM_BITS: u32 = 74;
 
 impl IdSource {
-    /// The next id. Rises even if the clock goes back.
-    pub fn next(&mut self, now: Timestamp, random: &mut impl Rng) -> OrderId {
+    /// The next id. Its bits rise even if the clock goes back.
+    pub fn next(&mut self, now: Timestamp, random: &mut impl Rng, spelling: Spelling) -> OrderId {
         if now.unix_millis() > self.millis {
             self.begin(now.unix_millis(), random);
         } else {
@@ -130,10 +163,7 @@ impl IdSource {
         }
         let (high, low) = (self.bits >> 62, self.bits & ((1 << 62) - 1));
         let (version, variant) = (7_u128 << 76, 0b10_u128 << 62);
-        let uuid =
-            Uuid::from_u128(u128::from(self.millis) << 80 | version | high << 64 | variant | low);
-        let mut text = [0; 36];
-        OrderId(Box::from(&*uuid.as_hyphenated().encode_lower(&mut text)))
+        spelling.write(u128::from(self.millis) << 80 | version | high << 64 | variant | low)
     }
 
     /// Fresh random bits for a new millisecond, the highest clear to leave room for the steps.
@@ -141,6 +171,25 @@ impl IdSource {
         self.millis = millis;
         let drawn = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
         self.bits = drawn >> (128 - (RANDOM_BITS - 1));
+    }
+}
+
+/// The id that a new order gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedId {
+    /// The client chose it.
+    Chosen(OrderId),
+    /// It is made when the order is accepted.
+    Made(Spelling),
+}
+
+impl WantedId {
+    /// The id, if the client chose it.
+    pub fn chosen(&self) -> Option<&OrderId> {
+        match self {
+            Self::Chosen(id) => Some(id),
+            Self::Made(_) => None,
+        }
     }
 }
 
@@ -184,7 +233,8 @@ mod tests {
         let times = [5_000_000, 5_000_000, 5_000_400, 5_001_000, 2, 6_000_000];
         let mut ids: Vec<_> = Vec::new();
         for time in times {
-            ids.extend((0..1_000).map(|_| source.next(Timestamp(time), &mut random)));
+            let mut next = || source.next(Timestamp(time), &mut random, Spelling::Uuid);
+            ids.extend((0..1_000).map(|_| next()));
         }
         assert!(ids.is_sorted() && ids.windows(2).all(|pair| pair[0] != pair[1]));
         for id in ids {
@@ -198,11 +248,37 @@ mod tests {
 
     #[test]
     fn made_ids_depend_on_time_and_seed_only() {
-        let make =
-            |seed| IdSource::default().next(Timestamp(5_000_000), &mut StdRng::seed_from_u64(seed));
+        let make = |seed| {
+            let random = &mut StdRng::seed_from_u64(seed);
+            IdSource::default().next(Timestamp(5_000_000), random, Spelling::Uuid)
+        };
         assert_eq!(make(7), make(7));
         assert_ne!(make(7), make(8));
         assert!(make(7).as_str().starts_with("00000000-1388-7"));
+    }
+
+    #[test]
+    fn every_spelling_writes_the_same_bits_and_rises() {
+        let make = |spelling, time| {
+            let random = &mut StdRng::seed_from_u64(7);
+            let id = IdSource::default().next(Timestamp(time), random, spelling);
+            id.as_str().to_owned()
+        };
+        let uuid = Uuid::parse_str(&make(Spelling::Uuid, 5_000_000)).unwrap();
+        assert_eq!(make(Spelling::Hex, 5_000_000), uuid.as_simple().to_string());
+        let ord = make(Spelling::Ord, 5_000_000);
+        assert_eq!((ord.len(), &ord[..3]), (28, "ORD"));
+        let digits = ord[3..].chars().map(|digit| digit.to_digit(36).unwrap());
+        let bits = digits.fold(0_u128, |bits, digit| bits * 36 + u128::from(digit));
+        assert_eq!(bits, uuid.as_u128());
+        assert!(!ord.contains(|char: char| char.is_lowercase()));
+        for spelling in [Spelling::Uuid, Spelling::Hex, Spelling::Ord] {
+            let ids = [5_000, 6_000, 99_000, 1_700_000_000_000_000].map(|at| make(spelling, at));
+            assert!(ids.is_sorted(), "{ids:?}");
+            assert!(ids.iter().all(|id| OrderId::parse(id).is_ok()));
+        }
+        assert_eq!(&*base_36(0), "ORD0000000000000000000000000");
+        assert_eq!(&*base_36(u128::MAX), "ORDF5LXX1ZZ5PNORYNQGLHZMSP33");
     }
 
     #[test]
@@ -212,7 +288,7 @@ mod tests {
             bits: (1 << RANDOM_BITS) - 1,
         };
         let mut random = StdRng::seed_from_u64(7);
-        let id = source.next(Timestamp(5_000), &mut random);
+        let id = source.next(Timestamp(5_000), &mut random, Spelling::Uuid);
         assert!(id.as_str().starts_with("00000000-0006-7"), "{id}");
     }
 

@@ -5,6 +5,7 @@
 
 mod commit;
 mod dialect;
+mod draft;
 mod event;
 mod id;
 mod item;
@@ -22,11 +23,12 @@ mod transition;
 
 pub use commit::{Changed, Commit, Receipt};
 pub use dialect::Dialect;
+pub use draft::{Draft, DraftRules};
 pub use event::{Event, EventKind};
-pub use id::{IdSource, OrderId, OrderIdError, Position, Seq, ShardNumber};
+pub use id::{IdSource, OrderId, OrderIdError, Position, Seq, ShardNumber, Spelling, WantedId};
 pub use item::{Item, Line};
 pub use money::{Currency, Money, MoneyError};
-pub use new_order::{Draft, Fault, ITEMS_MAX, NewOrder};
+pub use new_order::{Fault, ITEMS_MAX, NewOrder};
 pub use opening::{OpenOrder, Opening};
 pub use outcome::Outcome;
 pub use priority::Priority;

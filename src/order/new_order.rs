@@ -9,14 +9,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Currency, Item, Line, Money, OrderId, OrderIdError, Priority, ProcessIndex, Processes,
+    Currency, Draft, DraftRules, Item, Line, Money, OrderId, OrderIdError, Priority, ProcessIndex,
+    Processes, WantedId,
 };
 use crate::clock::Timestamp;
 
 /// Most items of an order.
 pub const ITEMS_MAX: usize = 1_000;
-/// Longest customer id or article, in characters.
-pub const NAME_LENGTH_MAX: usize = 255;
 /// Longest address, in characters.
 pub const ADDRESS_LENGTH_MAX: usize = 1_024;
 /// Longest notes, in characters.
@@ -28,41 +27,13 @@ pub const METADATA_KEY_LENGTH_MAX: usize = 64;
 /// Longest metadata value, in characters.
 pub const METADATA_VALUE_LENGTH_MAX: usize = 1_024;
 
-/// An order as a client wrote it, in domain terms but not checked.
-#[derive(Clone, Debug, Default)]
-pub struct Draft<'a> {
-    /// The client's own id, if it chose one.
-    pub order_id: Option<Cow<'a, str>>,
-    /// Who ordered.
-    pub customer_id: Cow<'a, str>,
-    /// What was ordered.
-    pub items: Vec<Item<'a>>,
-    /// Minor units of the total.
-    pub total_minor: i64,
-    /// ISO 4217 code of all money in the order.
-    pub currency: Cow<'a, str>,
-    /// 1 to 3; medium if absent.
-    pub priority: Option<i64>,
-    /// Name of the process; `default` if absent.
-    pub process: Option<Cow<'a, str>>,
-    /// Where to, as free text.
-    pub address: Option<Cow<'a, str>>,
-    /// Anything for people.
-    pub notes: Option<Cow<'a, str>>,
-    /// Anything for programs.
-    pub metadata: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
-    /// RFC 3339 time before which no step starts.
-    pub start_at: Option<Cow<'a, str>>,
-    /// RFC 3339 time after which no first step starts.
-    pub expires_at: Option<Cow<'a, str>>,
-}
-
 /// A checked order that nobody has accepted yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewOrder {
-    /// The client's own id, if it chose one.
-    pub id: Option<OrderId>,
-    /// Who ordered: 1 to 255 characters, no control characters.
+    /// The client's own id, or how to write one that is made.
+    pub id: WantedId,
+    /// Who ordered: 1 to 255 characters; no control characters under the native rules, and never
+    /// U+0000.
     pub customer_id: Box<str>,
     /// What it costs.
     pub total: Money,
@@ -118,7 +89,9 @@ impl NewOrder {
     pub fn check(draft: &Draft<'_>, processes: &Processes) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let id = order_id(draft, &mut faults);
-        name("/customer_id", &draft.customer_id, &mut faults);
+        if let Some((code, detail)) = draft.rules.name_fault(&draft.customer_id) {
+            faults.push(Fault::new("/customer_id", code, detail));
+        }
         let total = money(draft, &mut faults);
         items(draft, total, &mut faults);
         let priority = priority(draft, &mut faults);
@@ -180,36 +153,25 @@ fn payload(draft: &Draft<'_>) -> Box<str> {
     json.unwrap_or_default().into_boxed_str()
 }
 
-fn order_id(draft: &Draft<'_>, faults: &mut Vec<Fault>) -> Option<OrderId> {
-    match OrderId::parse(draft.order_id.as_deref()?) {
-        Ok(id) => Some(id),
+fn order_id(draft: &Draft<'_>, faults: &mut Vec<Fault>) -> WantedId {
+    let made = WantedId::Made(draft.spelling);
+    let Some(text) = draft.order_id.as_deref() else {
+        return made;
+    };
+    match OrderId::parse(text) {
+        Ok(id) => WantedId::Chosen(id),
         Err(error) => {
             let code = match error {
                 OrderIdError::Length => "invalid-length",
                 OrderIdError::Character | OrderIdError::Dots => "invalid-character",
             };
             faults.push(Fault::new("/order_id", code, error.to_string()));
-            None
+            made
         }
     }
 }
 
-/// A name is not empty, not over length, and has no control characters.
-fn name(pointer: &str, value: &str, faults: &mut Vec<Fault>) {
-    if let Some((code, detail)) = name_fault(value) {
-        faults.push(Fault::new(pointer, code, detail));
-    }
-}
-
-fn name_fault(value: &str) -> Option<(&'static str, &'static str)> {
-    if value.is_empty() || is_longer_than(value, NAME_LENGTH_MAX) {
-        return Some(("invalid-length", "must have 1 to 255 characters"));
-    }
-    let controls = value.chars().any(char::is_control);
-    controls.then_some(("invalid-character", "must not have control characters"))
-}
-
-fn is_longer_than(value: &str, characters: usize) -> bool {
+pub(super) fn is_longer_than(value: &str, characters: usize) -> bool {
     value.len() > characters && value.chars().count() > characters
 }
 
@@ -246,31 +208,30 @@ fn money(draft: &Draft<'_>, faults: &mut Vec<Fault>) -> Option<Money> {
 
 fn items(draft: &Draft<'_>, total: Option<Money>, faults: &mut Vec<Fault>) {
     let count = draft.items.len();
-    if count == 0 || count > ITEMS_MAX {
-        let detail = format!("an order has 1 to {ITEMS_MAX} items, this one has {count}");
+    let count_min = draft.rules.items_min();
+    if !(count_min..=ITEMS_MAX).contains(&count) {
+        let detail = format!("an order has {count_min} to {ITEMS_MAX} items, this one has {count}");
         faults.push(Fault::new("/items", "invalid-length", detail));
         return;
     }
     let before = faults.len();
     for (at, item) in draft.items.iter().enumerate() {
         match item {
-            Item::Plain(value) => plain(at, value, faults),
-            Item::Line(value) => line(at, value, faults),
+            Item::Plain(value) => {
+                if let Some((code, detail)) = draft.rules.item_fault(value) {
+                    faults.push(Fault::new(format!("/items/{at}"), code, detail));
+                }
+            }
+            Item::Line(value) => line(at, value, draft.rules, faults),
         }
     }
-    if let (Some(total), true) = (total, faults.len() == before) {
+    if let (Some(total), true, 1..) = (total, faults.len() == before, count) {
         sum(&draft.items, total, faults);
     }
 }
 
-fn plain(at: usize, value: &str, faults: &mut Vec<Fault>) {
-    if let Some((code, detail)) = name_fault(value) {
-        faults.push(Fault::new(format!("/items/{at}"), code, detail));
-    }
-}
-
-fn line(at: usize, line: &Line<'_>, faults: &mut Vec<Fault>) {
-    if let Some((code, detail)) = name_fault(&line.sku) {
+fn line(at: usize, line: &Line<'_>, rules: DraftRules, faults: &mut Vec<Fault>) {
+    if let Some((code, detail)) = rules.item_fault(&line.sku) {
         faults.push(Fault::new(format!("/items/{at}/sku"), code, detail));
     }
     if line.quantity < 1 {

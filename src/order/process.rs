@@ -24,6 +24,10 @@ pub struct Process {
     /// Most orders of this process that are processing at once, from 1.
     #[serde(skip, default = "unlimited")]
     pub concurrency: u32,
+    /// Most orders of this process, in all its versions, that may be open at once. 0: it has no
+    /// bound of its own, beside that of the whole server.
+    #[serde(skip)]
+    pub open_orders_max: u64,
     /// The steps in the order they run, 1 to 100.
     pub steps: Vec<Step>,
 }
@@ -117,6 +121,7 @@ impl Process {
             name: DEFAULT_PROCESS.into(),
             version: 0,
             concurrency: 1_000_000,
+            open_orders_max: 0,
             steps: vec![step],
         }
     }
@@ -200,7 +205,7 @@ impl Processes {
         let Some(current) = self.find(&old.name).map(|index| self.at(index)) else {
             return;
         };
-        old.concurrency = current.concurrency;
+        (old.concurrency, old.open_orders_max) = (current.concurrency, current.open_orders_max);
         for step in &mut old.steps {
             if let Some(same) = current.steps.iter().find(|same| same.name == step.name) {
                 (step.concurrency, step.retry) = (same.concurrency, same.retry);
@@ -221,6 +226,14 @@ impl Processes {
         let mut all = self.all.iter().enumerate();
         let (at, process) = all.find(|(_, p)| &*p.name == name && p.version == version)?;
         Some((ProcessIndex(u16::try_from(at).ok()?), process))
+    }
+
+    /// All versions of a process that are known, itself among them.
+    pub fn versions(&self, index: ProcessIndex) -> impl Iterator<Item = ProcessIndex> + '_ {
+        let name = &self.at(index).name;
+        let all = (0..).map(ProcessIndex).zip(&self.all);
+        all.filter(move |(_, process)| process.name == *name)
+            .map(|(index, _)| index)
     }
 
     /// The process at this place. Indexes come from this registry, so there is one.

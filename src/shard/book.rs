@@ -79,14 +79,29 @@ pub(super) struct Book {
     records: Slab,
     free: Vec<u32>,
     index: HashTable<u32>,
+    /// How many there are, by process.
+    by_process: Vec<u64>,
 }
 
 impl Book {
+    pub(super) fn new(processes: usize) -> Self {
+        Self {
+            by_process: vec![0; processes],
+            ..Self::default()
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.index.len()
     }
 
+    /// How many orders of a process there are.
+    pub(super) fn len_of(&self, process: ProcessIndex) -> u64 {
+        self.by_process[usize::from(process.0)]
+    }
+
     pub(super) fn insert(&mut self, record: Record) -> Slot {
+        self.by_process[usize::from(record.process.0)] += 1;
         let slot = match self.free.pop() {
             Some(slot) => {
                 *self.records.at_mut(slot) = record;
@@ -114,9 +129,10 @@ impl Book {
     }
 
     pub(super) fn remove(&mut self, slot: Slot) {
-        let seq = self.at(slot).seq;
+        let Record { seq, process, .. } = *self.at(slot);
         if let Ok(entry) = self.index.find_entry(hash(seq), |other| *other == slot.0) {
             entry.remove();
+            self.by_process[usize::from(process.0)] -= 1;
             self.free.push(slot.0);
         }
     }
@@ -155,7 +171,7 @@ mod tests {
 
     #[test]
     fn records_are_found_beyond_the_first_chunk() {
-        let mut book = Book::default();
+        let mut book = Book::new(1);
         (0..3 * CHUNK as i64).for_each(|seq| {
             book.insert(record(seq));
         });
@@ -169,7 +185,7 @@ mod tests {
         fn the_book_is_a_set_of_sequence_numbers(
             moves in proptest::collection::vec((0..40_i64, any::<bool>()), 0..200),
         ) {
-            let (mut book, mut model) = (Book::default(), BTreeSet::new());
+            let (mut book, mut model) = (Book::new(1), BTreeSet::new());
             for (seq, is_insert) in moves {
                 if is_insert && model.insert(seq) {
                     book.insert(record(seq));
@@ -178,6 +194,7 @@ mod tests {
                     book.remove(slot);
                 }
                 prop_assert_eq!(book.len(), model.len());
+                prop_assert_eq!(book.len_of(ProcessIndex(0)), model.len() as u64);
             }
             for seq in 0..40 {
                 let found = book.find(Seq(seq)).map(|slot| book.at(slot).seq);

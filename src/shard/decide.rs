@@ -11,26 +11,21 @@ use super::{CHANGES_MAX, Overloaded, Shard};
 use crate::clock::Timestamp;
 use crate::order::OpenOrder;
 use crate::order::{
-    Event, EventKind, NewOrder, Order, OrderState, Outcome, Position, Seq, Status, StepKind,
-    Transition,
+    Event, EventKind, NewOrder, Order, OrderState, Outcome, Position, ProcessIndex, Seq, Status,
+    StepKind, Transition, WantedId,
 };
 
 impl Shard {
     /// Accepts an order, unless there is no room. It becomes true with the next commit.
     pub fn submit(&mut self, order: NewOrder, now: Timestamp) -> Result<(), Overloaded> {
-        if self.book.len() as u64 >= self.settings.open_orders_max {
+        let process = order.process;
+        if !self.has_room(process) {
             return Err(Overloaded);
         }
         self.last_seq = self.last_seq.next();
         self.commit.at = now;
         let order = self.accepted(order, self.last_seq, now);
         let state = &order.state;
-        let index = self
-            .processes
-            .find_version(&order.process, order.process_version);
-        let Some((process, _)) = index else {
-            return Err(Overloaded);
-        };
         self.define(process);
         self.book.insert(Record {
             seq: order.seq,
@@ -65,6 +60,13 @@ impl Shard {
         Ok(())
     }
 
+    fn has_room(&self, process: ProcessIndex) -> bool {
+        let max = self.processes.at(process).open_orders_max;
+        let versions = self.processes.versions(process);
+        let has_own = max == 0 || versions.map(|it| self.book.len_of(it)).sum::<u64>() < max;
+        has_own && (self.book.len() as u64) < self.settings.open_orders_max
+    }
+
     fn accepted(&mut self, order: NewOrder, seq: Seq, now: Timestamp) -> Box<Order> {
         let process = self.processes.at(order.process);
         let status = match order.start_at {
@@ -82,9 +84,10 @@ impl Shard {
         };
         Box::new(Order {
             seq,
-            id: order
-                .id
-                .unwrap_or_else(|| self.ids.next(now, &mut self.random)),
+            id: match order.id {
+                WantedId::Chosen(id) => id,
+                WantedId::Made(spelling) => self.ids.next(now, &mut self.random, spelling),
+            },
             customer_id: order.customer_id,
             process: process.name.clone(),
             process_version: process.version,
@@ -312,7 +315,7 @@ impl Shard {
         self.timers.set(later, seq, TimerKind::Move);
     }
 
-    fn define(&mut self, process: crate::order::ProcessIndex) {
+    fn define(&mut self, process: ProcessIndex) {
         let is_defined = &mut self.is_defined[usize::from(process.0)];
         if !std::mem::replace(is_defined, true) {
             self.commit

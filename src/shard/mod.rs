@@ -31,13 +31,14 @@ pub const CHANGES_MAX: usize = 4_096;
 pub struct ShardSettings {
     /// Its number.
     pub shard: ShardNumber,
-    /// Most orders that may be open at once, 1 to 1,000,000,000.
+    /// Most orders that may be open at once, 1 to 1,000,000,000. A process may have a bound of its
+    /// own.
     pub open_orders_max: u64,
     /// Head starts in the queue.
     pub allowances: Allowances,
 }
 
-/// No room for another open order.
+/// No room for another open order, or for another one of its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overloaded;
 
@@ -92,7 +93,7 @@ impl Shard {
         Self {
             is_defined: processes.all().iter().map(is_stored).collect(),
             ready: Ready::new(processes.all(), settings.allowances),
-            book: Book::default(),
+            book: Book::new(processes.all().len()),
             timers: Timers::default(),
             last_seq: opening.last_seq,
             last_lease: 0,

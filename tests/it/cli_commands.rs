@@ -85,16 +85,16 @@ fn settings_are_shown_with_their_origin() {
             (&value.into(), &origin.into())
         );
     }
-    let place = place.with("other.toml", "[queue]\nopen_orders_max = 5\n");
+    let place = place.with("other.toml", "[queue]\nmax_open_orders = 5\n");
     let environment = [("ORDERD_CONFIG", "other.toml")];
     let text = place.run_with(&["config", "show"], &environment).expect(0);
     let line = text
         .lines()
-        .find(|line| line.starts_with("open_orders_max"))
+        .find(|line| line.starts_with("max_open_orders"))
         .unwrap();
     assert_eq!(
         line.split_whitespace().collect::<Vec<_>>().join(" "),
-        "open_orders_max = 5 # other.toml"
+        "max_open_orders = 5 # other.toml"
     );
     assert!(text.contains("idle_timeout = \"1m\""), "{text}");
 }

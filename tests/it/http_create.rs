@@ -159,6 +159,24 @@ async fn without_room_nothing_is_stored_and_the_client_is_told_when_to_come_back
 }
 
 #[tokio::test]
+async fn a_full_process_refuses_its_own_orders_only() {
+    let mut setup = Setup::default();
+    let slow = setup.processes.iter_mut().find(|it| &*it.name == "slow");
+    slow.unwrap().open_orders_max = 2;
+    let server = TestServer::with(setup).await;
+    let slow = order_with(json!({"process": "slow"}));
+    for _ in 0..2 {
+        server.create(&slow).await;
+    }
+    let reply = server.post("/v1/orders", slow.to_string()).await;
+    assert_eq!((reply.status, &*reply.code()), (503, "overloaded"));
+    assert_eq!(reply.header("retry-after"), "1");
+    server.create(&order_with(json!({}))).await;
+    assert_eq!(server.count().await, 3);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_draining_server_says_so() {
     let server = TestServer::start().await;
     let ready = server.get("/readyz").await;

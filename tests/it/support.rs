@@ -64,6 +64,7 @@ fn process(name: &str, micros: i64, failures_ppm: u32) -> Process {
         name: name.into(),
         version: 1,
         concurrency: u32::MAX,
+        open_orders_max: 0,
         steps: vec![Step {
             name: "work".into(),
             kind: StepKind::Simulate(simulate),

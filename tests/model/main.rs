@@ -15,7 +15,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 14] = [
+const MUST_HAPPEN: [&str; 15] = [
     "accepted",
     "ready",
     "started",
@@ -29,6 +29,7 @@ const MUST_HAPPEN: [&str; 14] = [
     "collided",
     "restarted",
     "overloaded",
+    "process overloaded",
     "lease limited",
 ];
 

@@ -104,6 +104,11 @@ impl Model {
         self.orders.iter().filter(|it| it.is_present()).count()
     }
 
+    pub fn open_orders_of(&self, process: usize) -> usize {
+        let present = self.orders.iter().filter(|it| it.is_present());
+        present.filter(|it| it.process == process).count()
+    }
+
     /// Whether every order from before the restart is back.
     pub fn is_recovered(&self) -> bool {
         self.orders.iter().all(|it| it.place != Place::Absent)

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use orderd::clock::{MICROS_PER_SECOND, Timestamp};
 use orderd::order::{
-    Currency, Money, NewOrder, Opening, OrderId, Position, Priority, Process, ProcessIndex,
-    Processes, Receipt, RetryPolicy, Seq, ShardNumber, Simulate, Status, Step, StepKind,
+    Currency, Money, NewOrder, Opening, Position, Priority, Process, ProcessIndex, Processes,
+    Receipt, RetryPolicy, Seq, ShardNumber, Simulate, Spelling, Status, Step, StepKind, WantedId,
 };
 use orderd::shard::{Allowances, Overloaded, Shard, ShardSettings};
 use proptest::collection::vec;
@@ -96,11 +96,13 @@ fn step() -> impl Strategy<Value = (Simulate, u32, RetryPolicy)> {
 
 fn processes() -> impl Strategy<Value = Vec<Process>> {
     let concurrency = prop::sample::select(vec![1, 2, 4, u32::MAX, u32::MAX]);
-    vec((vec(step(), 1..4), concurrency), 1..3).prop_map(|all| {
-        let process = |(at, (steps, concurrency)): (usize, (Vec<_>, u32))| Process {
+    let open_orders_max = prop::sample::select(vec![0, 0, 0, 2, 5]);
+    vec((vec(step(), 1..4), concurrency, open_orders_max), 1..3).prop_map(|all| {
+        let process = |(at, (steps, concurrency, max)): (usize, (Vec<_>, u32, u64))| Process {
             name: format!("process-{at}").into(),
             version: 1,
             concurrency,
+            open_orders_max: max,
             steps: steps
                 .into_iter()
                 .enumerate()
@@ -280,7 +282,7 @@ impl<'a> Pair<'a> {
     fn order(&self, submit: &Submit) -> NewOrder {
         let later = |us: Option<i64>| us.map(|us| self.now.plus(us));
         NewOrder {
-            id: OrderId::parse(&format!("o-{}", self.model.last_seq.0 + 1)).ok(),
+            id: WantedId::Made(Spelling::Uuid),
             customer_id: "c".into(),
             total: Money::new(5, Currency::from_code("EUR").expect("a code")).expect("money"),
             priority: Priority::ALL[submit.priority],
@@ -296,6 +298,12 @@ impl<'a> Pair<'a> {
         let (process, priority) = (usize::from(order.process.0), order.priority);
         let (start_at, expires_at) = (order.start_at, order.expires_at);
         let has_room = (self.model.open_orders() as u64) < self.sequence.open_orders_max;
+        let own_max = self.sequence.processes[process].open_orders_max;
+        let is_full = own_max > 0 && self.model.open_orders_of(process) as u64 >= own_max;
+        if has_room && is_full {
+            self.count("process overloaded", 1);
+        }
+        let has_room = has_room && !is_full;
         let submitted = self.shard.submit(order, self.now);
         let expected = has_room.then_some(()).ok_or(Overloaded);
         same("submitted", expected, submitted)?;

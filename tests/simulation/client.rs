@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 use orderd::clock::Timestamp;
 use orderd::engine::{Handle, SubmitError};
 use orderd::order::{
-    Currency, Money, NewOrder, Order, OrderId, OrderState, Priority, ProcessIndex,
+    Currency, Money, NewOrder, Order, OrderId, OrderState, Priority, ProcessIndex, Spelling,
+    WantedId,
 };
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -107,10 +108,10 @@ impl Request {
 /// A random order that nobody sent before: `number` makes it unique.
 pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16) -> NewOrder {
     let id = match random.random_range(0..10) {
-        0..3 => None,
+        0..3 => WantedId::Made([Spelling::Uuid, Spelling::Hex, Spelling::Ord][number % 3]),
         // From a few, so that some collide.
-        3..6 => Some(format!("id-{}", random.random_range(0..12))),
-        _ => Some(format!("own-{number}")),
+        3..6 => chosen(format!("id-{}", random.random_range(0..12))),
+        _ => chosen(format!("own-{number}")),
     };
     let mut soon = |chance| {
         let is_given = random.random_ratio(chance, 10);
@@ -119,7 +120,7 @@ pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16)
     let (start_at, expires_at) = (soon(2), soon(2));
     let total = Money::new(number as i64, Currency::from_code("EUR").unwrap()).unwrap();
     NewOrder {
-        id: id.map(|text| OrderId::parse(&text).unwrap()),
+        id,
         customer_id: format!("attempt-{number}").into(),
         total,
         priority: Priority::ALL[random.random_range(0..3)],
@@ -128,6 +129,10 @@ pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16)
         start_at,
         expires_at: expires_at.map(|at| at.max(start_at.map_or(at, |start| start.plus(1)))),
     }
+}
+
+fn chosen(text: String) -> WantedId {
+    WantedId::Chosen(OrderId::parse(&text).unwrap())
 }
 
 /// The same order once more, marked as another attempt.

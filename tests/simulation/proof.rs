@@ -227,7 +227,7 @@ impl Proof {
 
 fn is_as_sent(order: &Order, sent: &NewOrder, processes: &Processes) -> bool {
     let process = processes.at(sent.process);
-    sent.id.as_ref().is_none_or(|id| *id == order.id)
+    sent.id.chosen().is_none_or(|id| *id == order.id)
         && order.customer_id == sent.customer_id
         && order.total == sent.total
         && order.priority == sent.priority

@@ -78,6 +78,7 @@ fn processes(random: &mut StdRng) -> Vec<Process> {
             name: format!("process-{at}").into(),
             version: 1,
             concurrency: [2, 5, u32::MAX][random.random_range(0..3)],
+            open_orders_max: [0, 0, 4][random.random_range(0..3)],
             steps: (0..steps).map(|at| step(at, random)).collect(),
         }
     };
@@ -277,8 +278,9 @@ impl World {
 
     /// Sends an order again whose fate is not known.
     fn send_again(&mut self) {
-        let is_open =
-            |attempt: &Attempt| attempt.order.id.is_some() && matches!(attempt.fate, Fate::Unknown);
+        let is_open = |attempt: &Attempt| {
+            attempt.order.id.chosen().is_some() && matches!(attempt.fate, Fate::Unknown)
+        };
         let open = (0..self.attempts.len()).filter(|at| is_open(&self.attempts[*at]));
         let open: Vec<_> = open.collect();
         if open.is_empty() {

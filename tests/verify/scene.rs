@@ -9,7 +9,7 @@ use orderd::clock::{Clock, ManualClock, Timestamp};
 use orderd::engine::{Engine, Handle, Settings, Start, Turns};
 use orderd::order::{
     Currency, Money, NewOrder, OrderId, Priority, Process, ProcessIndex, RetryPolicy, ShardNumber,
-    Simulate, Step, StepKind,
+    Simulate, Step, StepKind, WantedId,
 };
 use orderd::store::sqlite::Sqlite;
 use rand::SeedableRng;
@@ -39,6 +39,7 @@ fn process() -> Process {
         name: "default".into(),
         version: 1,
         concurrency: 30,
+        open_orders_max: 0,
         steps: vec![step("pay", 300_000, 0), step("pack", 100_000, 1)],
     }
 }
@@ -50,7 +51,7 @@ fn order(number: usize, now: Timestamp) -> NewOrder {
     );
     let total = Money::new(number as i64, Currency::from_code("EUR").unwrap()).unwrap();
     NewOrder {
-        id: Some(OrderId::parse(&id).unwrap()),
+        id: WantedId::Chosen(OrderId::parse(&id).unwrap()),
         customer_id: "ada".into(),
         total,
         priority: Priority::ALL[number % 3],

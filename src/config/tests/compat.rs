@@ -156,6 +156,10 @@ fn each_dialect_that_is_spoken_has_a_process() {
     let default = own("default", 0, 1_000_000);
     assert_eq!(processes(chosen), [default.clone(), own("api_v1", 0, 100)]);
     let limited = format!("{chosen}[process.api_v1]\nconcurrency = 3\n[process.realtime]\n");
+    let bounded = file(&format!("{limited}max_open_orders = 100\n"));
+    let bounds = bounded.read().unwrap().processes;
+    let bounds: Vec<_> = bounds.iter().map(|it| it.open_orders_max).collect();
+    assert_eq!(bounds, [0, 100, 0]);
     assert_eq!(
         processes(&limited),
         [own("api_v1", 0, 3), own("realtime", 0, 10), default.clone()]

@@ -41,8 +41,12 @@ fn a_process_is_read_whole() {
     assert_eq!(pack.kind, simulate(1_000_000, 10_000_000, 0));
     assert_eq!((pack.concurrency, pack.retry.attempts_max), (u32::MAX, 10));
     assert!(config.origin("process.default").name.ends_with(FILE_NAME));
-    let limited = given.variable("ORDERD_PROCESS__DEFAULT__CONCURRENCY", "5");
-    assert_eq!(limited.read().unwrap().processes[0].concurrency, 5);
+    assert_eq!(process.open_orders_max, 0);
+    let limited = given
+        .variable("ORDERD_PROCESS__DEFAULT__CONCURRENCY", "5")
+        .variable("ORDERD_PROCESS__DEFAULT__MAX_OPEN_ORDERS", "9");
+    let process = &limited.read().unwrap().processes[0];
+    assert_eq!((process.concurrency, process.open_orders_max), (5, 9));
 }
 
 #[test]
@@ -111,6 +115,11 @@ fn each_mistake_in_a_process_is_named() {
         (
             format!("[process.default]\nversion = 0\n{STEP}"),
             "process.default.version is 0; it must be a whole number from 1 to 4,294,967,295",
+        ),
+        (
+            format!("[process.default]\nversion = 1\nmax_open_orders = 100000001\n{STEP}"),
+            "process.default.max_open_orders is 100000001; it must be a whole number from 0 to \
+             100,000,000",
         ),
         (
             format!("[process.default]\n{STEP}"),
