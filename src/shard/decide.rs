@@ -27,7 +27,7 @@ impl Shard {
         let order = self.accepted(order, self.last_seq, now);
         let state = &order.state;
         self.define(process);
-        self.book.insert(Record {
+        let slot = self.book.insert(Record {
             seq: order.seq,
             status: state.status,
             position: state.position,
@@ -55,7 +55,7 @@ impl Shard {
             lease: 0,
             reason: None,
         });
-        self.fresh.push(order.seq);
+        self.fresh.push((slot, order.seq));
         self.commit.created.push(order);
         Ok(())
     }
@@ -121,7 +121,7 @@ impl Shard {
             return false;
         };
         let is_leased = matches!(state.status, Status::Processing { .. });
-        self.book.insert(Record {
+        let slot = self.book.insert(Record {
             seq: *seq,
             status: state.status,
             position: state.position,
@@ -139,7 +139,7 @@ impl Shard {
         {
             self.timers.set(expires_at, *seq, TimerKind::Expiry);
         }
-        self.route(*seq, if is_leased { state.updated_at } else { now });
+        self.route(slot, if is_leased { state.updated_at } else { now });
         true
     }
 
@@ -175,7 +175,7 @@ impl Shard {
             (TimerKind::Move, _) if record.due != due => {}
             (TimerKind::Move, Status::Scheduled { .. }) => {
                 self.make(slot, Move::to(Transition::Ready { ready_at: now }), now);
-                self.fresh.push(seq);
+                self.fresh.push((slot, seq));
             }
             (TimerKind::Move, Status::Pending { ready_at }) => {
                 self.ready
@@ -287,16 +287,14 @@ impl Shard {
         );
         self.make(slot, it, now);
         if goes_on {
-            self.fresh.push(record.seq);
+            self.fresh.push((slot, record.seq));
         }
     }
 
     /// Sends an order to where its status waits: the queue, a timer, or nowhere.
-    pub(super) fn route(&mut self, seq: Seq, now: Timestamp) {
-        let Some(slot) = self.book.find(seq) else {
-            return;
-        };
+    pub(super) fn route(&mut self, slot: Slot, now: Timestamp) {
         let record = *self.book.at(slot);
+        let seq = record.seq;
         let later = match record.status {
             Status::Scheduled { start_at } => start_at,
             Status::Pending { ready_at } if ready_at > now => ready_at,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use rand::rngs::StdRng;
 
-use self::book::Book;
+use self::book::{Book, Slot};
 pub use self::ready::Allowances;
 use self::ready::Ready;
 use self::timers::{TimerKind, Timers};
@@ -70,7 +70,7 @@ pub struct Shard {
     /// What the next commit will make true.
     commit: Commit,
     /// Orders that go to the queue or to a timer when the commit is durable.
-    fresh: Vec<Seq>,
+    fresh: Vec<(Slot, Seq)>,
     /// By process: whether its definition is stored, or on its way in the commit.
     is_defined: Vec<bool>,
     measured: Measured,
@@ -126,10 +126,13 @@ impl Shard {
         for at in collided {
             self.forget(self.commit.created[*at].seq);
         }
-        let fresh = std::mem::take(&mut self.fresh);
-        fresh.iter().for_each(|seq| self.route(*seq, now));
+        let mut fresh = std::mem::take(&mut self.fresh);
+        for (slot, seq) in fresh.drain(..) {
+            if self.book.holds(slot, seq) {
+                self.route(slot, now);
+            }
+        }
         self.fresh = fresh;
-        self.fresh.clear();
         let created = std::mem::take(&mut self.commit.created);
         // Not before they are durable: an order that is not there cannot expire.
         for order in &created {
@@ -166,7 +169,7 @@ impl Shard {
                 .is_ok()
         };
         self.commit.events.retain(|event| !is_created(event.seq));
-        self.fresh.retain(|seq| !is_created(*seq));
+        self.fresh.retain(|(_, seq)| !is_created(*seq));
     }
 
     /// When the shard wants to be advanced next: `now` if there is work that may start, or the time
