@@ -7,6 +7,7 @@
 use serde_json::value::RawValue;
 
 use super::json;
+use super::refusal::Code;
 
 /// Decimals of the currencies that the dialects know.
 pub const MINOR_PLACES: u32 = 2;
@@ -29,6 +30,16 @@ pub enum Misfit {
     TooPrecise,
     /// It is beyond what 64 bits hold, or its exponent is beyond ±30.
     TooLarge,
+}
+
+impl Misfit {
+    /// What is wrong with an amount that does not fit.
+    pub fn code(self) -> Code {
+        match self {
+            Self::TooPrecise => Code::InvalidMoney,
+            Self::TooLarge => Code::OutOfRange,
+        }
+    }
 }
 
 impl<'a> Decimal<'a> {
@@ -87,7 +98,11 @@ impl<'a> Decimal<'a> {
     }
 
     /// The number in units of which ten to the power of `places` make one.
-    fn units(&self, places: u32) -> Result<i64, Misfit> {
+    ///
+    /// # Errors
+    ///
+    /// [`Misfit`]: it has no exact place there.
+    pub fn units(&self, places: u32) -> Result<i64, Misfit> {
         if self.exponent > EXPONENT_MAX {
             return Err(Misfit::TooLarge);
         }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use axum::http::StatusCode;
+
 use crate::engine::SubmitError;
 use crate::order::Fault;
 use crate::store::StoreError;
@@ -91,16 +93,18 @@ impl Code {
         found.map_or(Self::OutOfRange, |(code, _)| *code)
     }
 
-    /// Whether the order would be fine at another time: what is answered with 503.
-    pub fn is_unavailable(self) -> bool {
-        matches!(
-            self,
+    /// The status if the server is at fault, not the request: 503 where it would be fine at another
+    /// time, else 500.
+    pub fn server_fault(self) -> Option<StatusCode> {
+        match self {
             Self::Overloaded
-                | Self::Draining
-                | Self::StoreUnavailable
-                | Self::StorageFull
-                | Self::OutcomeUnknown
-        )
+            | Self::Draining
+            | Self::StoreUnavailable
+            | Self::StorageFull
+            | Self::OutcomeUnknown => Some(StatusCode::SERVICE_UNAVAILABLE),
+            Self::Internal => Some(StatusCode::INTERNAL_SERVER_ERROR),
+            _ => None,
+        }
     }
 }
 

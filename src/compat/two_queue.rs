@@ -1,0 +1,178 @@
+//! `two_queue`: `POST /order` answered with a line of text, `GET /order/{order_id}`, and
+//! `GET /metrics/pending`.
+//!
+//! Wire structs and their translation; every rule of an order itself is elsewhere.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Wire;
+use super::accept::ranks_json_first;
+use super::answer::{self, JSON_LINE, JsonForm, Wording};
+use super::decimal;
+use super::desk::{Desk, IdInPath};
+use super::fields::{Fields, Reading};
+use super::json::Json;
+use super::refusal::{Code, FieldNames, Refusal};
+use super::words;
+use crate::order::{Dialect, Draft, Item, NewOrder, Order};
+use crate::server::RequestHead;
+
+/// What the common code knows about it.
+pub const WIRE: Wire = Wire {
+    dialect: Dialect::TwoQueue,
+    owns: |path| path == "/order" || path.starts_with("/order/") || path == "/metrics/pending",
+    routes: |_| {
+        Router::new()
+            .route("/order", post(create))
+            .route("/order/{order_id}", get(read))
+    },
+    wording,
+    envelope: |head, _, wording| say(head.accept, wording),
+};
+
+const FIELD_NAMES: &FieldNames = &[("customer_id", "user_id"), ("items", "item_ids")];
+
+/// JSON in place of text.
+const QUOTED: JsonForm = JsonForm {
+    content_type: "application/json; charset=UTF-8",
+    ..JSON_LINE
+};
+
+/// An order as it is read back.
+#[derive(Serialize)]
+struct OrderView<'a> {
+    order_id: &'a str,
+    user_id: &'a str,
+    item_ids: Vec<String>,
+    total_amount: Box<RawValue>,
+    status: &'a str,
+}
+
+async fn create(
+    State(desk): State<Arc<Desk>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let body = desk.read(body).await?;
+    let order = desk.accept(order(&desk, &body.bytes)?).await?;
+    let received = Wording::new(StatusCode::OK, format!("Received order {}", order.id));
+    let response = say(headers.get(header::ACCEPT), &received);
+    Ok(answer::located(response, "/order/", &order.id, ""))
+}
+
+async fn read(State(desk): State<Arc<Desk>>, IdInPath(id): IdInPath) -> Result<Response, Refusal> {
+    let order = desk.order(&id).await?;
+    let completed = &desk.settings.completed_word;
+    let view = OrderView {
+        order_id: order.id.as_str(),
+        user_id: &order.customer_id,
+        item_ids: item_ids_of(&order)?,
+        total_amount: decimal::number(order.total.minor(), order.total.currency().decimals()),
+        status: &words::small(order.state.status.kind(), completed),
+    };
+    Ok(JSON_LINE.answer(StatusCode::OK, &view))
+}
+
+/// The order in a body. Types come before values, and values in the order of the fields.
+fn order(desk: &Desk, body: &[u8]) -> Result<Box<NewOrder>, Refusal> {
+    let fields = Fields::read(body, Reading::Loose)?;
+    let user_id = fields.text("user_id")?;
+    let item_ids = item_ids(&fields)?;
+    let total = fields.decimal("total_amount")?;
+    let missing = |name| move || Refusal::field(Code::MissingField, name);
+    let user_id = user_id.filter(|id| !id.is_empty());
+    let user_id = user_id.ok_or_else(missing("user_id"))?;
+    if item_ids.is_empty() {
+        return Err(missing("item_ids")());
+    }
+    let total = total.ok_or_else(missing("total_amount"))?;
+    let total_minor = total.minor();
+    let total_minor =
+        total_minor.map_err(|misfit| Refusal::field(misfit.code(), "total_amount"))?;
+    if total_minor < 0 {
+        return Err(Refusal::field(Code::OutOfRange, "total_amount"));
+    }
+    let items = item_ids.into_iter().map(|id| Item::Plain(id.into()));
+    let draft = Draft {
+        customer_id: user_id.into(),
+        items: items.collect(),
+        total_minor,
+        ..desk.draft()
+    };
+    desk.check(&draft, FIELD_NAMES)
+}
+
+/// A text with commas between the ids, or a list of ids; none if the field is absent.
+fn item_ids<'a>(fields: &'a Fields<'_>) -> Result<Vec<&'a str>, Refusal> {
+    let mut ids = match fields.get("item_ids") {
+        Some(Json::Text(text)) => text.split(',').collect(),
+        _ => fields.texts("item_ids")?.unwrap_or_default(),
+    };
+    for id in &mut ids {
+        *id = id.trim();
+    }
+    ids.retain(|id| !id.is_empty());
+    Ok(ids)
+}
+
+/// What was ordered; of a line with a quantity, the article.
+fn item_ids_of(order: &Order) -> Result<Vec<String>, Refusal> {
+    #[derive(Deserialize)]
+    struct Payload {
+        items: Vec<OneItem>,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneItem {
+        Text(String),
+        Line { sku: String },
+    }
+    let payload: Payload = serde_json::from_str(&order.payload)
+        .map_err(|_| Refusal::new(Code::Internal, "a stored row breaks a rule"))?;
+    let ids = payload.items.into_iter().map(|item| match item {
+        OneItem::Text(id) | OneItem::Line { sku: id } => id,
+    });
+    Ok(ids.collect())
+}
+
+fn wording(_: &RequestHead<'_>, refusal: &Refusal) -> Wording {
+    let (bad, name) = (StatusCode::BAD_REQUEST, refusal.name());
+    match refusal.code {
+        Code::MissingField => Wording::new(bad, format!("{name} is required")),
+        Code::OutOfRange | Code::InvalidMoney => {
+            let text = "total_amount must be >= 0 with at most 2 decimals";
+            Wording::new(bad, text)
+        }
+        Code::InvalidLength if name == "item_ids" && refusal.is_whole_field() => {
+            Wording::new(bad, "too many items in order")
+        }
+        Code::InvalidLength => Wording::new(bad, format!("{name} is too long")),
+        Code::InvalidCharacter => Wording::new(bad, format!("{name} has an invalid character")),
+        Code::IdempotencyKeyUnsupported => Wording::new(bad, "Invalid Idempotency-Key"),
+        Code::OrderNotFound => Wording::new(StatusCode::NOT_FOUND, "Order not found"),
+        Code::RouteNotFound => Wording::new(StatusCode::NOT_FOUND, "404 page not found"),
+        Code::MethodNotAllowed => Wording::new(StatusCode::METHOD_NOT_ALLOWED, ""),
+        code => match code.server_fault() {
+            Some(status) => Wording::new(status, "Service temporarily unavailable"),
+            None => Wording::new(bad, "Invalid request payload"),
+        },
+    }
+}
+
+/// A line of text, or a JSON string for who would rather have that. No text is no body.
+fn say(accept: Option<&HeaderValue>, wording: &Wording) -> Response {
+    match &*wording.text {
+        "" => answer::empty(wording.status),
+        text if ranks_json_first(accept) => QUOTED.answer(wording.status, &text),
+        text => answer::line(wording.status, text),
+    }
+}
