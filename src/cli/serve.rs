@@ -3,6 +3,8 @@
 //! Takes the port, then the store; starts the engine, then HTTP; ends both in the other order. Here
 //! alone chance comes from the system; everything below is handed its generator and its clock.
 
+mod compose;
+mod doors;
 mod listen;
 mod notice;
 mod signals;
@@ -15,8 +17,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
-use tokio::net::TcpListener;
 
+use self::compose::Behind;
+use self::listen::Opened;
 use self::notice::Banner;
 pub use self::notice::Notices;
 use self::signals::Signals;
@@ -25,9 +28,8 @@ use super::exit::{self, Failure};
 use crate::clock::{self, Clock, SystemClock};
 use crate::config::{Config, Flag};
 use crate::engine::{self, Engine, StartError};
-use crate::http::{self, App, Parts};
 use crate::order::ShardNumber;
-use crate::server::{self, BodyBudget, Door, Front, Requests};
+use crate::server;
 use crate::shard::Allowances;
 use crate::store::{self, Store, StoreError};
 use crate::telemetry::{self, Colour};
@@ -37,6 +39,7 @@ Examples:
   orderd serve
   orderd serve --listen 127.0.0.1:8080 --data /var/lib/orderd
   orderd serve --config /etc/orderd.toml --log warn,orderd::http=debug
+  orderd serve --compat                   speak five other order services' formats too
   orderd serve --json                     log as JSON";
 
 const AFTER: &str = "\
@@ -59,6 +62,10 @@ pub struct Arguments {
     /// Let other machines connect although nobody has to log in
     #[arg(long)]
     insecure: bool,
+    /// Speak other services' formats too: all, or names with commas [env: ORDERD_COMPAT]
+    #[arg(long, value_name = "DIALECTS")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    compat: Option<String>,
 }
 
 impl Arguments {
@@ -76,6 +83,9 @@ impl Arguments {
         }
         if self.insecure {
             flags.push(Flag::new("--insecure", "server.insecure", true));
+        }
+        if let Some(dialects) = &self.compat {
+            flags.push(Flag::new("--compat", "compat.dialects", dialects.as_str()));
         }
         if is_json {
             flags.push(Flag::new("--json", "log.format", "json"));
@@ -106,44 +116,36 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
         .context("cannot start the runtime")?;
     let served = runtime.block_on(async {
         let signals = Signals::install(notices).context("cannot watch for signals")?;
-        let listener = listen::bind(config.server.listen)?;
-        serve(listener, &config, notices, signals.first()).await
+        let opened = listen::open(doors::plan(&config))?;
+        serve(opened, &config, notices, signals.first()).await
     });
     // A read that hangs in the system must not hold up the end.
     runtime.shutdown_background();
     served.map(|()| exit::OK)
 }
 
-/// Serves on a listener until `shutdown` resolves, then answers what is in flight, lets the engine
-/// finish, and returns when everything that was accepted is on disk.
+/// Serves at all opened places until `shutdown` resolves, then answers what is in flight, lets the
+/// engine finish, and returns when everything that was accepted is on disk.
 ///
 /// # Errors
 ///
-/// As [`run`], without those of the port.
+/// As [`run`], without those of the ports.
 pub async fn serve(
-    listener: TcpListener,
+    opened: Vec<Opened>,
     config: &Config,
     notices: Notices,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let started = clock::monotonic();
-    let address = listener.local_addr().context("cannot tell the port")?;
     let store = store::open(&config.store.effective_url(), config.store.readers);
     let store = store.map_err(|error| failed_start(&error))?;
     let mut random = StdRng::try_from_rng(&mut SysRng).context("the system gives no randomness")?;
-    let requests = Arc::new(Requests::new(random.next_u32(), Vec::new()));
+    let request_id_prefix = random.next_u32();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let engine = start_engine(config, &store, &clock, random)?;
-    let app = Arc::new(App::new(Parts {
-        engine: engine.handle(),
-        store: Arc::clone(&store),
-        processes: engine.processes(),
-        clock,
-        bodies: BodyBudget::new(server::BODY_BUDGET_BYTES, config.server.body_timeout),
-        requests: Arc::clone(&requests),
-    }));
+    let behind = Behind::new(config, &engine, &store, &clock, request_id_prefix);
     notices.banner(&Banner {
-        address,
+        places: opened.iter().map(|opened| opened.place.clone()).collect(),
         config,
         durability: store.durability(),
         started_in: started.elapsed(),
@@ -154,14 +156,9 @@ pub async fn serve(
             () = shutdown => notices.draining(config.server.drain_timeout),
             () = ended => notices.engine_ended(),
         }
-        app.begin_drain();
+        behind.app.begin_drain();
     };
-    let router = http::router(Arc::clone(&app));
-    let doors = vec![Door {
-        listener,
-        api: Front::new(router, http::voice(), requests),
-    }];
-    server::serve(doors, server_settings(config), stop).await;
+    server::serve(behind.doors(opened), server_settings(config), stop).await;
     finish(engine, notices).await
 }
 
@@ -251,7 +248,10 @@ mod tests {
     fn config(folder: &std::path::Path) -> Config {
         let folder = folder.to_string_lossy().into_owned();
         let sources = Sources {
-            flags: vec![Flag::new("--data", "store.data", folder)],
+            flags: vec![
+                Flag::new("--data", "store.data", folder),
+                Flag::new("--listen", "server.listen", "127.0.0.1:0"),
+            ],
             ..Sources::default()
         };
         Config::read(&sources).unwrap()
@@ -261,9 +261,9 @@ mod tests {
         config: &Config,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
-        let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let opened = listen::open(doors::plan(config)).unwrap();
         let notices = Notices::new(LogFormat::Json, Colour::Off);
-        serve(listener, config, notices, shutdown).await
+        serve(opened, config, notices, shutdown).await
     }
 
     #[tokio::test]

@@ -24,6 +24,8 @@ pub struct Outcome {
 pub struct Server {
     child: Child,
     told: Lines<BufReader<ChildStderr>>,
+    /// What it has said so far.
+    pub heard: Vec<String>,
     /// Such as `http://127.0.0.1:34567`.
     pub url: String,
 }
@@ -71,12 +73,22 @@ impl Place {
 
     /// Starts a server on a free port and waits until it is ready.
     pub fn serve(&self, arguments: &[&str]) -> Server {
-        let mut command =
-            self.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        self.serve_at("127.0.0.1:0", arguments)
+    }
+
+    /// The same on another address.
+    pub fn serve_at(&self, address: &str, arguments: &[&str]) -> Server {
+        let mut command = self.command(&[&["serve", "--listen", address], arguments].concat());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let told = BufReader::new(child.stderr.take().unwrap()).lines();
         let url = String::new();
-        let mut server = Server { child, told, url };
+        let heard = Vec::new();
+        let mut server = Server {
+            child,
+            told,
+            heard,
+            url,
+        };
         let line = server.hears("/v1/orders");
         let from = line.find("http://").unwrap();
         let to = line.find("/v1/orders").unwrap();
@@ -100,15 +112,14 @@ fn outcome(output: Output) -> Outcome {
 impl Server {
     /// The next line of stderr with these words.
     pub fn hears(&mut self, words: &str) -> String {
-        let mut before = Vec::new();
         for line in self.told.by_ref() {
             let line = line.unwrap();
+            self.heard.push(line.clone());
             if line.contains(words) {
                 return line;
             }
-            before.push(line);
         }
-        panic!("the server never said {words:?}, only {before:#?}");
+        panic!("the server never said {words:?}, only {:#?}", self.heard);
     }
 
     /// Everything it says until its end.

@@ -157,6 +157,45 @@ async fn a_client_that_has_finished_sending_still_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn http_1_0_is_served_with_and_without_keep_alive() {
+    let server = TestServer::start().await;
+    let body = order().to_string();
+    let request = |headers: &str| {
+        let length = body.len();
+        format!("POST /v1/orders HTTP/1.0\r\n{headers}Content-Length: {length}\r\n\r\n{body}")
+    };
+    let mut connection = server.connect().await;
+    for _ in 0..2 {
+        connection
+            .write(request("Connection: Keep-Alive\r\n"))
+            .await;
+        let reply = connection.reply().await;
+        assert_eq!(reply.status, 201);
+        // A client of this version goes on only if it is told that it may.
+        assert_eq!(reply.header("connection"), "keep-alive");
+    }
+    connection.write(request("")).await;
+    assert_eq!(connection.reply().await.status, 201);
+    assert!(connection.rest().await.is_empty());
+    assert_eq!(server.count().await, 3);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_arrives_although_nobody_has_read_the_body() {
+    let server = TestServer::start().await;
+    let long = format!("POST /{}", "x".repeat(9_000));
+    for (start, status) in [("POST /v1/orders", 403), (&*long, 414)] {
+        // More than the buffers between both sides hold.
+        let body = vec![b' '; 20 << 20];
+        let headers = ["Origin: http://evil.test", "Connection: close"];
+        let reply = server.send(start, &headers, body).await;
+        assert_eq!(reply.status, status);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn one_connection_too_many_is_told_so() {
     let mut setup = Setup::default();
     setup.server.connections_max = 1;

@@ -263,9 +263,17 @@ async fn head_works_wherever_get_does() {
         "/v1/orders",
         "/v1/orders/a",
         "/v1/orders/nope",
+        "/v1/orders/a/events",
+        "/v1/events",
+        "/v1/stats",
         "/livez",
+        "/readyz",
+        "/healthz",
+        "/version",
         "/metrics",
+        "/errors/overloaded",
         "/openapi.json",
+        "/nowhere",
     ] {
         let get = server.get(path).await;
         let mut connection = server.connect().await;

@@ -12,6 +12,7 @@ mod cli_commands;
 mod cli_orders;
 mod cli_serve;
 mod cli_support;
+mod compat_doors;
 mod http_batch;
 mod http_connections;
 mod http_create;

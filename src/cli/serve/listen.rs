@@ -1,4 +1,4 @@
-//! Takes the port. Fails at once and says what to do, before any data is touched.
+//! Takes the ports. Fails at once and says what to do, before any data is touched.
 //! Never tries another port than the one that was asked for.
 
 use std::io::{self, ErrorKind};
@@ -6,37 +6,68 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket};
 
+use super::doors::Place;
 use crate::cli::exit::{self, Failure};
 
 /// Connections that the system keeps until they are accepted: a burst of clients must not be
 /// refused.
 const BACKLOG: u32 = 4_096;
 
-/// Listens on an address.
+/// A place with its port taken.
+pub struct Opened {
+    /// The place; its address is the one that was really taken.
+    pub place: Place,
+    /// Its port.
+    pub listener: TcpListener,
+}
+
+/// Listens at all places, except for optional ones whose address this machine does not have.
 ///
 /// # Errors
 ///
-/// [`Failure`] with the code for ports that cannot be had.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    listen(address).map_err(|error| {
-        let way_out = match error.kind() {
-            ErrorKind::AddrInUse => {
-                "the port is in use; stop the other server, or choose another address with --listen"
-                    .into()
-            }
-            ErrorKind::PermissionDenied => {
-                "ports below 1024 need special rights; choose another address with --listen".into()
-            }
-            ErrorKind::AddrNotAvailable => {
-                "this machine has no such address; choose another with --listen".into()
-            }
-            _ => format!("{error}; choose another address with --listen"),
+/// [`Failure`] with the code for ports that cannot be had, about the first of them.
+pub fn open(places: Vec<Place>) -> Result<Vec<Opened>, Failure> {
+    let mut opened = Vec::new();
+    for mut place in places {
+        let listener = match listen(place.address) {
+            Err(error) if place.is_optional && is_missing(&error) => continue,
+            listened => listened.map_err(|error| failed(&place, &error))?,
         };
-        Failure::new(
-            exit::UNAVAILABLE,
-            format!("cannot listen on {address}: {way_out}"),
-        )
-    })
+        // It listens, so the system knows where.
+        place.address = listener.local_addr().unwrap_or(place.address);
+        opened.push(Opened { place, listener });
+    }
+    Ok(opened)
+}
+
+fn failed(place: &Place, error: &io::Error) -> Failure {
+    let other = format!("choose another address {}", place.way_out());
+    let why = match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!("the port is in use; stop the other server, or {other}")
+        }
+        ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need special rights; {other}")
+        }
+        ErrorKind::AddrNotAvailable => format!("this machine has no such address; {other}"),
+        _ => format!("{error}; {other}"),
+    };
+    let purpose = if place.dialects.is_empty() {
+        String::new()
+    } else {
+        format!(" for {}", place.contents())
+    };
+    let message = format!("cannot listen on {}{purpose}: {why}", place.address);
+    Failure::new(exit::UNAVAILABLE, message)
+}
+
+/// Whether the machine does not have the address: no such interface, or not even the protocol.
+fn is_missing(error: &io::Error) -> bool {
+    /// EAFNOSUPPORT of Linux, macOS and FreeBSD, which has no `ErrorKind`.
+    const PROTOCOL_MISSING: [i32; 2] = [97, 47];
+    let code = error.raw_os_error();
+    error.kind() == ErrorKind::AddrNotAvailable
+        || code.is_some_and(|code| PROTOCOL_MISSING.contains(&code))
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -54,20 +85,65 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::Dialect;
+
+    fn place(address: SocketAddr, dialects: &[Dialect], is_optional: bool) -> Place {
+        Place {
+            address,
+            is_native: dialects.is_empty(),
+            dialects: dialects.into(),
+            is_optional,
+        }
+    }
+
+    /// Why a port that is taken already cannot be had again.
+    fn refused(dialects: &[Dialect]) -> (SocketAddr, String) {
+        let free = place("127.0.0.1:0".parse().unwrap(), &[], false);
+        let first = open(vec![free]).unwrap();
+        let address = first[0].place.address;
+        let again = open(vec![place(address, dialects, true)]);
+        let failure = again.err().unwrap();
+        assert_eq!(failure.code, exit::UNAVAILABLE);
+        (address, failure.message)
+    }
 
     #[tokio::test]
     async fn a_port_in_use_is_named_with_the_way_out() {
-        let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = first.local_addr().unwrap();
-        let failure = bind(address).unwrap_err();
-        assert_eq!(failure.code, exit::UNAVAILABLE);
+        let (address, message) = refused(&[]);
         assert_eq!(
-            failure.message,
+            message,
             format!(
                 "cannot listen on {address}: the port is in use; stop the other server, or choose \
-                 another \
-                 address with --listen"
+                 another address with --listen"
             )
         );
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_the_dialects_that_want_it() {
+        let (address, message) = refused(&[Dialect::OrderService, Dialect::ApiV1]);
+        assert_eq!(
+            message,
+            format!(
+                "cannot listen on {address} for order_service, api_v1: the port is in use; stop \
+                 the other server, or choose another address with compat.order_service.listen and \
+                 compat.api_v1.listen, or leave it out of --compat=NAMES"
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn only_an_optional_address_may_be_missing() {
+        // Of the range for documentation: no machine has it.
+        let nowhere: SocketAddr = "[2001:db8::1]:0".parse().unwrap();
+        assert!(
+            open(vec![place(nowhere, &[Dialect::ApiV1], true)])
+                .unwrap()
+                .is_empty()
+        );
+        let failure = open(vec![place(nowhere, &[Dialect::ApiV1], false)])
+            .err()
+            .unwrap();
+        assert_eq!(failure.code, exit::UNAVAILABLE);
     }
 }

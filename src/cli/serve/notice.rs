@@ -9,6 +9,7 @@ use std::io::{Write, stderr};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::doors::Place;
 use crate::cli::version::{BUILD, VERSION};
 use crate::config::{Config, LogFormat, duration, masked};
 use crate::order::{Priority, Process, StepKind};
@@ -29,8 +30,8 @@ pub struct Notices {
 
 /// What is said at the start.
 pub struct Banner<'a> {
-    /// Where it really listens.
-    pub address: SocketAddr,
+    /// Where it really listens, that of `server.listen` first, and what is served there.
+    pub places: Vec<Place>,
     /// With what it was started.
     pub config: &'a Config,
     /// What the store's answers are worth.
@@ -88,18 +89,34 @@ fn say(text: &str) {
 }
 
 impl Banner<'_> {
-    /// An address that a client on this machine can use.
+    /// A URL of the native API that a client on this machine can use.
     fn url(&self, path: &str) -> String {
-        let mut address = self.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        }
-        format!("http://{address}{path}")
+        let native = self.places.first().map(|place| url(place.address));
+        format!("{}{path}", native.unwrap_or_default())
+    }
+
+    /// The places with dialects.
+    fn compat(&self) -> impl Iterator<Item = &Place> {
+        let places = self.places.iter();
+        places.filter(|place| !place.dialects.is_empty())
     }
 
     fn events(&self) {
         for warning in self.warnings() {
             tracing::warn!("{warning}");
+        }
+        for place in self.compat() {
+            let names: Vec<_> = place
+                .dialects
+                .iter()
+                .map(|dialect| dialect.name())
+                .collect();
+            tracing::info!(
+                url = url(place.address),
+                dialects = names.join(","),
+                native_api = place.has_native_api(),
+                "listening"
+            );
         }
         tracing::info!(
             version = VERSION,
@@ -122,15 +139,22 @@ impl Banner<'_> {
         let (bold, dim, warn, plain) = (style(BOLD), style(DIM), style(YELLOW), style(PLAIN));
         let store = &self.config.store;
         let folder = store.folder();
-        let url = masked(&store.effective_url());
+        let store_url = masked(&store.effective_url());
         let Durability { level, detail } = &self.durability;
-        let rows = [
+        let mut rows = vec![
             ("API", self.url("/v1/orders")),
             ("OpenAPI", self.url("/openapi.json")),
             ("Metrics", self.url("/metrics")),
-            ("Data", format!("{} {dim}({url}){plain}", folder.display())),
+            (
+                "Data",
+                format!("{} {dim}({store_url}){plain}", folder.display()),
+            ),
             ("Durability", format!("{level} {dim}({detail}){plain}")),
         ];
+        for place in self.compat() {
+            let door = format!("{} {dim}{}{plain}", url(place.address), place.contents());
+            rows.push(("Compat", door));
+        }
         let mut text = format!("{bold}orderd {VERSION}{plain}\n\n");
         for (name, value) in rows {
             // Writing to a string cannot fail.
@@ -151,20 +175,21 @@ impl Banner<'_> {
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
         let processes = self.config.processes.iter();
-        for process in processes.filter(|process| process.is_simulated()) {
+        let simulated = processes.filter(|process| process.is_simulated());
+        let waits = |process: &Process| format!("{} waits {}", process.name, total_time(process));
+        let waits: Vec<String> = simulated.map(waits).collect();
+        if !waits.is_empty() {
             warnings.push(format!(
-                "Work is simulated: process {} waits {} per order and does nothing. Change it: \
-                 orderd \
+                "Work is simulated: process {} per order and does nothing. Change it: orderd \
                  config template > orderd.toml",
-                process.name,
-                total_time(process)
+                waits.join(", ")
             ));
         }
-        if !self.address.ip().is_loopback() {
+        let open = self.places.iter().map(|place| place.address);
+        for address in open.filter(|address| !address.ip().is_loopback()) {
             warnings.push(format!(
-                "Whoever can reach {} can read and create orders: nobody has to log in \
+                "Whoever can reach {address} can read and create orders: nobody has to log in \
                  (--insecure).",
-                self.address
             ));
         }
         if BUILD == "debug" {
@@ -172,6 +197,14 @@ impl Banner<'_> {
         }
         warnings
     }
+}
+
+/// A URL that a client on this machine can use.
+fn url(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    format!("http://{address}")
 }
 
 /// How long the steps of a simulated process take together.
@@ -201,12 +234,15 @@ fn total_time(process: &Process) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::doors;
     use super::*;
-    use crate::config::Sources;
+    use crate::config::{Flag, Sources};
 
     fn banner(config: &Config, address: &str, colour: Colour) -> String {
+        let mut places = doors::plan(config);
+        places[0].address = address.parse().unwrap();
         Banner {
-            address: address.parse().unwrap(),
+            places,
             config,
             durability: Durability {
                 level: "disk",
@@ -246,5 +282,27 @@ mod tests {
         let text = banner(&config, "0.0.0.0:80", Colour::Off);
         assert!(text.contains("http://127.0.0.1:80/"), "{text}");
         assert!(text.contains("Whoever can reach 0.0.0.0:80"), "{text}");
+    }
+
+    #[test]
+    fn it_says_which_dialects_are_spoken_where() {
+        let sources = Sources {
+            flags: vec![Flag::new(
+                "--compat",
+                "compat.dialects",
+                "realtime,orders_api",
+            )],
+            ..Sources::default()
+        };
+        let config = Config::read(&sources).unwrap();
+        let text = banner(&config, "127.0.0.1:7070", Colour::Off);
+        for part in [
+            "Compat      http://127.0.0.1:8080 realtime and the native API\n",
+            "Compat      http://[::1]:8080 realtime and the native API\n",
+            "Compat      http://127.0.0.1:3000 orders_api\n",
+            "process default waits 1s to 10s, realtime waits 10ms to 30ms, orders_api waits 1s per",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
     }
 }

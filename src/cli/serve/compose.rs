@@ -1,0 +1,88 @@
+//! Puts routes and a voice behind each door: those of the native API, of dialects, or of both.
+//!
+//! Only wires together what others have built.
+
+use std::sync::Arc;
+
+use super::doors::Place;
+use super::listen::Opened;
+use crate::clock::{self, Clock};
+use crate::compat;
+use crate::config::{CompatSettings, Config, DialectSettings};
+use crate::engine::Engine;
+use crate::http::{self, App};
+use crate::server::{self, BodyBudget, Door, Front, Requests};
+use crate::store::Store;
+
+/// What the doors lead to.
+pub struct Behind<'a> {
+    /// The native API.
+    pub app: Arc<App>,
+    /// What the dialects work with.
+    pub compat: compat::Parts,
+    /// How they are set.
+    pub settings: &'a CompatSettings,
+    /// The requests of all doors.
+    pub requests: Arc<Requests>,
+}
+
+impl<'a> Behind<'a> {
+    /// All of it over this engine and its store. The prefix is random: the first half of the ids of
+    /// the requests of this run.
+    pub fn new(
+        config: &'a Config,
+        engine: &Engine,
+        store: &Arc<dyn Store>,
+        clock: &Arc<dyn Clock>,
+        request_id_prefix: u32,
+    ) -> Self {
+        let dialects = config.compat.dialects.iter().map(|known| known.dialect);
+        let requests = Arc::new(Requests::new(request_id_prefix, dialects.collect()));
+        let bodies = BodyBudget::new(server::BODY_BUDGET_BYTES, config.server.body_timeout);
+        let app = App::new(http::Parts {
+            engine: engine.handle(),
+            store: Arc::clone(store),
+            processes: engine.processes(),
+            clock: Arc::clone(clock),
+            bodies: bodies.clone(),
+            requests: Arc::clone(&requests),
+        });
+        let compat = compat::Parts {
+            engine: engine.handle(),
+            store: Arc::clone(store),
+            processes: engine.processes(),
+            clock: Arc::clone(clock),
+            bodies,
+            started: clock::monotonic(),
+        };
+        Self {
+            app: Arc::new(app),
+            compat,
+            settings: &config.compat,
+            requests,
+        }
+    }
+
+    /// A door for each opened place.
+    pub fn doors(&self, opened: Vec<Opened>) -> Vec<Door> {
+        let door = |opened: Opened| Door {
+            api: self.front(&opened.place),
+            listener: opened.listener,
+        };
+        opened.into_iter().map(door).collect()
+    }
+
+    fn front(&self, place: &Place) -> Front {
+        let requests = Arc::clone(&self.requests);
+        let native = || http::router(Arc::clone(&self.app));
+        if place.dialects.is_empty() {
+            return Front::new(native(), http::voice(), requests);
+        }
+        let settings = place.dialects.iter().filter_map(|it| self.settings.of(*it));
+        let settings: Vec<DialectSettings> = settings.cloned().collect();
+        let has_native_api = place.has_native_api();
+        let router = compat::router(&self.compat, &settings, has_native_api.then(native));
+        let voice = compat::voice(&settings, has_native_api.then(http::voice));
+        Front::new(router, voice, requests)
+    }
+}

@@ -1,0 +1,276 @@
+//! The doors of a server that speaks dialects: where they are, who shares one, what is said when a
+//! port is taken, and that all of them drain. What dialects say is tested elsewhere.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use orderd::order::Dialect;
+
+use crate::cli_support::{Place, Server};
+
+/// A good order of `two_queue`.
+const ORDER: &str = r#"{"user_id":"u","item_ids":"a","total_amount":1}"#;
+
+/// A file in which each dialect takes a free port.
+fn free_ports() -> String {
+    let section = |dialect: &Dialect| {
+        let name = dialect.name();
+        format!("[compat.{name}]\nlisten = \"127.0.0.1:0\"\n")
+    };
+    Dialect::ALL.iter().map(section).collect()
+}
+
+/// A server that speaks these dialects, each on a free port.
+fn speaking(place: &Place, dialects: &str) -> Server {
+    place.write("orderd.toml", &free_ports());
+    place.serve(&[&format!("--compat={dialects}")])
+}
+
+/// The addresses and contents of the doors with dialects, as the server told them.
+fn doors(server: &Server) -> Vec<(SocketAddr, String)> {
+    let lines = server.heard.iter();
+    let doors = lines.filter_map(|line| line.trim().strip_prefix("Compat"));
+    let parts = doors.filter_map(|door| door.trim().strip_prefix("http://")?.split_once(' '));
+    parts
+        .map(|(address, contents)| (address.parse().unwrap(), contents.to_owned()))
+        .collect()
+}
+
+fn only_door(server: &Server) -> SocketAddr {
+    let doors = doors(server);
+    assert_eq!(doors.len(), 1, "{doors:?}");
+    doors[0].0
+}
+
+fn native(server: &Server) -> SocketAddr {
+    let address = server.url.trim_start_matches("http://");
+    address.parse().unwrap()
+}
+
+/// The whole answer to one request on a connection of its own.
+fn ask(address: SocketAddr, start: &str, headers: &[&str], body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let mut request = format!("{start} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for header in headers {
+        request.push_str(&format!("{header}\r\n"));
+    }
+    request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    ask(address, &format!("GET {path}"), &[], "")
+}
+
+fn speaks_two_queue(address: SocketAddr) -> bool {
+    get(address, "/order/nope").ends_with("\r\n\r\nOrder not found\n")
+}
+
+#[track_caller]
+fn assert_status(answer: &str, status: u16) {
+    let line = format!("HTTP/1.1 {status} ");
+    assert!(answer.starts_with(&line), "not {status}: {answer}");
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_dialect() {
+    for name in Dialect::ALL.map(Dialect::name) {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let moved = format!("[compat.{name}]\nlisten = \"{address}\"");
+        let place = Place::new().with("orderd.toml", &moved);
+        let contents = match name {
+            "two_queue" | "realtime" => format!("{name} and the native API"),
+            name => name.into(),
+        };
+        let compat = format!("--compat={name}");
+        place
+            .run(&["serve", "--listen", "127.0.0.1:0", &compat])
+            .expect_error(
+                6,
+                &format!(
+                    "cannot listen on {address} for {contents}: the port is in use; stop the \
+                     other server, or choose another address with compat.{name}.listen, or leave \
+                     it out of --compat=NAMES"
+                ),
+            );
+        assert!(!place.path().join("orderd-data").exists());
+    }
+}
+
+#[test]
+fn a_dialect_answers_where_it_was_moved_to_and_nowhere_else() {
+    let place = Place::new();
+    let server = speaking(&place, "two_queue");
+    let door = only_door(&server);
+    assert_ne!(door, native(&server));
+    assert!(speaks_two_queue(door));
+    assert!(!speaks_two_queue(native(&server)));
+    assert!(get(native(&server), "/order/nope").contains("route-not-found"));
+}
+
+#[test]
+fn dialects_that_can_share_a_door_do() {
+    let place = Place::new();
+    let server = speaking(&place, "all");
+    let doors = doors(&server);
+    let contents: Vec<&str> = doors.iter().map(|(_, what)| &**what).collect();
+    assert_eq!(
+        contents,
+        [
+            "two_queue, realtime and the native API",
+            "order_service, api_v1",
+            "orders_api",
+        ]
+    );
+    for (address, contents) in &doors {
+        let is_there = contents.starts_with("two_queue");
+        assert_eq!(speaks_two_queue(*address), is_there);
+    }
+}
+
+#[test]
+fn a_log_in_json_tells_each_door() {
+    let place = Place::new().with("orderd.toml", &free_ports());
+    let server = place.serve(&["--json", "--compat=realtime,api_v1"]);
+    let told: Vec<serde_json::Value> = server
+        .heard
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|event: &serde_json::Value| event["message"] == "listening")
+        .collect();
+    assert_eq!(told.len(), 2, "{:?}", server.heard);
+    for (event, dialect, native_api) in [(&told[0], "realtime", true), (&told[1], "api_v1", false)]
+    {
+        assert_eq!(event["dialects"], dialect);
+        assert_eq!(event["native_api"], native_api);
+        let address = event["url"].as_str().unwrap().trim_start_matches("http://");
+        assert!(TcpStream::connect(address).is_ok());
+    }
+}
+
+#[test]
+fn the_native_api_is_served_beside_the_dialects_of_8080_only() {
+    let place = Place::new();
+    let server = speaking(&place, "two_queue,orders_api");
+    let [(shared, _), (other, _)] = doors(&server)[..] else {
+        panic!("not two doors");
+    };
+    for path in [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/v1/stats",
+        "/v1/orders",
+    ] {
+        assert_status(&get(shared, path), 200);
+    }
+    let order = r#"{"order_id":"A-1","customer_id":"c","items":["tea"],
+        "total":{"amount":1,"currency":"USD"}}"#;
+    let json = ["Content-Type: application/json"];
+    assert_status(&ask(shared, "POST /v1/orders", &json, order), 201);
+    assert_status(&get(native(&server), "/v1/orders/A-1"), 200);
+    let answer = ask(shared, "POST /v1/orders", &json, "{");
+    assert!(
+        answer.contains("malformed-json") && answer.contains("request_id"),
+        "{answer}"
+    );
+    for path in ["/livez", "/openapi.json", "/v1/stats"] {
+        assert_status(&get(other, path), 404);
+    }
+}
+
+#[test]
+fn server_listen_may_be_the_door_of_a_dialect() {
+    // Nobody else has the second loopback address, so the port stays free after it was found.
+    let free = TcpListener::bind("127.0.0.2:0").map(|found| found.local_addr());
+    let Ok(Ok(address)) = free else { return };
+    let moved = format!("[compat.two_queue]\nlisten = \"{address}\"");
+    let place = Place::new().with("orderd.toml", &moved);
+    let server = place.serve_at(&address.to_string(), &["--compat=two_queue"]);
+    assert_eq!(only_door(&server), address);
+    assert_eq!(native(&server), address);
+    assert!(speaks_two_queue(address));
+    assert_status(&get(address, "/v1/stats"), 200);
+}
+
+#[test]
+fn requests_are_counted_by_dialect() {
+    let place = Place::new();
+    let server = speaking(&place, "two_queue,orders_api");
+    let [(shared, _), (other, _)] = doors(&server)[..] else {
+        panic!("not two doors");
+    };
+    get(shared, "/v1/stats");
+    ask(shared, "POST /order", &[], ORDER);
+    ask(shared, "POST /order", &[], "{");
+    get(shared, "/order/nope");
+    get(other, "/v1/orders");
+    let metrics = get(native(&server), "/metrics");
+    let count = |route: &str, class: &str, count: u32| {
+        let line =
+            format!("orderd_http_requests_total{{route=\"{route}\",class=\"{class}\"}} {count}\n");
+        assert!(metrics.contains(&line), "no {line} in {metrics}");
+    };
+    count("compat/two_queue", "2xx", 1);
+    count("compat/two_queue", "4xx", 2);
+    count("stats", "2xx", 1);
+    count("list", "4xx", 0);
+    assert!(!metrics.contains("compat/realtime"));
+}
+
+#[test]
+fn what_no_handler_sees_is_refused_in_the_words_of_the_dialect() {
+    let place = Place::new();
+    let server = speaking(&place, "two_queue");
+    let door = only_door(&server);
+    // More than is read of it before the answer, which must arrive all the same.
+    let large = " ".repeat(900_000);
+    let foreign = ["Origin: http://evil.test"];
+    let answer = ask(door, "POST /order", &foreign, &large);
+    assert_status(&answer, 403);
+    assert!(answer.ends_with("\r\n\r\nForbidden\n"), "{answer}");
+    assert!(answer.contains("orderd-error: foreign-origin"), "{answer}");
+    let own = format!("Origin: http://{door}");
+    assert_status(&ask(door, "POST /order", &[&own], "{"), 400);
+    let answer = get(door, &format!("/order/a?{}", "x".repeat(8_192)));
+    assert_status(&answer, 414);
+    assert!(answer.contains("orderd-error: uri-too-long"), "{answer}");
+}
+
+#[test]
+fn all_doors_drain_together() {
+    let place = Place::new();
+    let mut server = speaking(&place, "two_queue");
+    let addresses = [native(&server), only_door(&server)];
+    let mut stream = TcpStream::connect(addresses[1]).unwrap();
+    let head = format!(
+        "POST /order HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
+         Content-Length: {}\r\n\r\n",
+        ORDER.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    server.signal("TERM");
+    server.hears("draining: ");
+    for address in addresses {
+        // The last moment before a door closes may still let somebody in, who is then sent away.
+        while let Ok(mut late) = TcpStream::connect(address) {
+            let _ = late.read(&mut [0]);
+        }
+    }
+    stream.write_all(ORDER.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_status(&answer, 200);
+    let (_, id) = answer.trim_end().rsplit_once(' ').unwrap();
+    assert_eq!(server.exit_code(), Some(0));
+    let server = place.serve(&["--compat=none"]);
+    assert_status(&get(native(&server), &format!("/v1/orders/{id}")), 200);
+}
