@@ -102,6 +102,28 @@ fn a_port_in_use_is_named_with_its_dialect() {
 }
 
 #[test]
+fn dialects_may_be_chosen_in_the_environment_and_a_wrong_name_is_refused() {
+    let place = Place::new();
+    let shown = place.run_with(
+        &["config", "show", "--json"],
+        &[("ORDERD_COMPAT", "api_v1")],
+    );
+    let shown: serde_json::Value = serde_json::from_str(&shown.expect(0)).unwrap();
+    let dialects = &shown["settings"]["compat.dialects"];
+    assert_eq!(dialects["value"], serde_json::json!(["api_v1"]));
+    assert_eq!(dialects["origin"], "ORDERD_COMPAT");
+    assert_eq!(shown["processes"][1]["name"], "api_v1");
+    place
+        .run(&["serve", "--compat=api_v1,api_v2"])
+        .expect_error(
+            8,
+            "--compat: compat.dialects is \"api_v1,api_v2\"; it must be \"all\", \"none\" or names \
+         of dialects (two_queue, realtime, order_service, api_v1, orders_api) with commas between \
+         them",
+        );
+}
+
+#[test]
 fn a_dialect_answers_where_it_was_moved_to_and_nowhere_else() {
     let place = Place::new();
     let server = speaking(&place, "two_queue");

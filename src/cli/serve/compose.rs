@@ -11,6 +11,7 @@ use crate::compat;
 use crate::config::{CompatSettings, Config, DialectSettings};
 use crate::engine::Engine;
 use crate::http::{self, App};
+use crate::order::Dialect;
 use crate::server::{self, BodyBudget, Door, Front, Requests};
 use crate::store::Store;
 
@@ -63,13 +64,25 @@ impl<'a> Behind<'a> {
         }
     }
 
-    /// A door for each opened place.
+    /// A door for each opened place. Those with the same dialects lead to the same routes.
     pub fn doors(&self, opened: Vec<Opened>) -> Vec<Door> {
-        let door = |opened: Opened| Door {
-            api: self.front(&opened.place),
-            listener: opened.listener,
-        };
-        opened.into_iter().map(door).collect()
+        let mut fronts: Vec<(Vec<Dialect>, Front)> = Vec::new();
+        let mut doors = Vec::new();
+        for Opened { place, listener } in opened {
+            let known = fronts
+                .iter()
+                .find(|(dialects, _)| *dialects == place.dialects);
+            let api = match known {
+                Some((_, front)) => front.clone(),
+                None => {
+                    let front = self.front(&place);
+                    fronts.push((place.dialects, front.clone()));
+                    front
+                }
+            };
+            doors.push(Door { listener, api });
+        }
+        doors
     }
 
     fn front(&self, place: &Place) -> Front {
