@@ -106,6 +106,7 @@ fn order() -> NewOrder {
         id: WantedId::Made(Spelling::Uuid),
         customer_id: "customer-4711".into(),
         total: total.unwrap_or_else(|| unreachable!("USD is a currency")),
+        item_count: 1,
         priority: Priority::Medium,
         process: ProcessIndex(0),
         payload: PAYLOAD.into(),

@@ -52,6 +52,7 @@ CREATE TABLE orders (
   priority        INTEGER NOT NULL CHECK (priority BETWEEN 1 AND 3),
   total_minor     INTEGER NOT NULL CHECK (total_minor >= 0),
   currency        TEXT    NOT NULL CHECK (length(currency) = 3),
+  item_count      INTEGER NOT NULL CHECK (item_count >= 0),
   created_at      INTEGER NOT NULL,
   start_at        INTEGER,
   expires_at      INTEGER,
@@ -62,6 +63,8 @@ CREATE TABLE orders (
   version         INTEGER NOT NULL CHECK (version >= 1),
   step            TEXT    NOT NULL,
   attempt         INTEGER NOT NULL CHECK (attempt >= 0),
+  -- When its first step was started first; kept through retries and restarts.
+  started_at      INTEGER CHECK (started_at IS NOT NULL OR (status <> 3 AND status <> 7)),
   updated_at      INTEGER NOT NULL,
   -- scheduled: when it starts; pending: when it may start; waiting: until when; dead: since when.
   due_at          INTEGER CHECK ((due_at IS NOT NULL) = (status <> 3 AND status < 6)),
@@ -96,13 +99,27 @@ CREATE TABLE journal (
   hash     BLOB    NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 
--- How many orders there are by status and priority; kept with each commit, equal to a recount.
+-- How many orders of each process there are by status and priority; kept with each commit, equal to
+-- a recount.
 CREATE TABLE tally (
   shard    INTEGER NOT NULL,
+  process  TEXT    NOT NULL,
   status   INTEGER NOT NULL CHECK (status BETWEEN 1 AND 10),
   priority INTEGER NOT NULL CHECK (priority BETWEEN 1 AND 3),
   orders   INTEGER NOT NULL CHECK (orders >= 0),
-  PRIMARY KEY (shard, status, priority)
+  PRIMARY KEY (shard, process, status, priority)
+) STRICT, WITHOUT ROWID;
+
+-- How long the completed orders of each process took, summed up; kept with each commit, equal to a
+-- recount.
+CREATE TABLE tally_times (
+  shard        INTEGER NOT NULL,
+  process      TEXT    NOT NULL,
+  -- From first start to completion, in microseconds.
+  work_us      INTEGER NOT NULL CHECK (work_us >= 0),
+  -- From accepted to completed, in whole seconds, each order rounded down.
+  turnaround_s INTEGER NOT NULL CHECK (turnaround_s >= 0),
+  PRIMARY KEY (shard, process)
 ) STRICT, WITHOUT ROWID;
 
 -- For people with a SQL prompt: stable names, readable values. Write to nothing here.
@@ -110,6 +127,7 @@ CREATE VIEW order_list AS
   SELECT o.id AS order_id, o.customer_id, s.name AS status, o.priority, o.process, o.process_version,
          o.step, o.attempt, o.total_minor, o.currency, o.reason,
          datetime(o.created_at / 1000000, 'unixepoch') AS created_at,
+         datetime(o.started_at / 1000000, 'unixepoch') AS started_at,
          datetime(o.updated_at / 1000000, 'unixepoch') AS updated_at,
          datetime(o.ended_at / 1000000, 'unixepoch') AS ended_at,
          o.payload

@@ -2,6 +2,8 @@
 //! server or without one, and never repairs anything.
 
 mod chain;
+mod compare;
+mod counters;
 mod findings;
 mod histories;
 mod show;

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::Stats;
 use super::inbox::{Answer, Command, Inbox, Push};
 use crate::clock;
-use crate::order::{NewOrder, Order, OrderId, OrderState};
+use crate::order::{NewOrder, Order, OrderId, OrderState, ProcessTally};
 use crate::store::StoreError;
 
 /// Sends commands to an engine.
@@ -122,6 +122,14 @@ impl Handle {
     pub async fn stats(&self) -> Option<Stats> {
         let (reply, answer) = oneshot::channel();
         self.push(Command::Stats { reply }).ok()?;
+        answer.await.ok()
+    }
+
+    /// The counters of one process as of the last commit, zeros if it is not known. `None` once the
+    /// engine has ended.
+    pub async fn process_tally(&self, process: &str) -> Option<ProcessTally> {
+        let (process, (reply, answer)) = (process.into(), oneshot::channel());
+        self.push(Command::ProcessTally { process, reply }).ok()?;
         answer.await.ok()
     }
 

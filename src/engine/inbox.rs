@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::{Stats, SubmitError};
-use crate::order::{NewOrder, Order, OrderState};
+use crate::order::{NewOrder, Order, OrderState, ProcessTally};
 
 /// Most orders that wait in the inbox: about a second's worth.
 const ORDERS_MAX: usize = 65_536;
@@ -37,6 +37,11 @@ pub(super) enum Command {
     },
     /// Tell about yourself.
     Stats { reply: oneshot::Sender<Stats> },
+    /// Tell the counters of one process.
+    ProcessTally {
+        process: Box<str>,
+        reply: oneshot::Sender<ProcessTally>,
+    },
 }
 
 impl Command {
@@ -51,7 +56,7 @@ impl Command {
                 orders: orders.len().max(1),
                 bytes: orders.iter().map(|order| order.payload.len()).sum(),
             },
-            Self::Stats { .. } => Weight {
+            Self::Stats { .. } | Self::ProcessTally { .. } => Weight {
                 orders: 1,
                 bytes: 0,
             },

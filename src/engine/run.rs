@@ -14,7 +14,7 @@ use super::recovery::{Pages, Taken};
 use super::replies::Replies;
 use super::{Stats, SubmitError};
 use crate::clock::{self, Clock, Timestamp};
-use crate::order::{Commit, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind};
+use crate::order::{Commit, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind, Tally};
 use crate::shard::{Overloaded, Shard};
 use crate::store::{Store, StoreError};
 
@@ -189,6 +189,9 @@ impl Turns {
             match command {
                 None => break,
                 Some(Command::Stats { reply }) => drop(reply.send(self.stats())),
+                Some(Command::ProcessTally { process, reply }) => {
+                    drop(reply.send(self.parts.shard.tally_of(&process)));
+                }
                 Some(Command::Submit {
                     order,
                     reply,
@@ -319,7 +322,8 @@ impl Turns {
         Stats {
             at: now,
             started_at: meters.started_at,
-            tally: *shard.tally(),
+            tally: Tally::of_all(shard.tallies()),
+            processes: shard.tallies().to_vec(),
             accepted_per_second: meters.accepted.per_second(now),
             completed_per_second: meters.completed.per_second(now),
             processing_time: meters.processing_time.distribution(),
@@ -351,7 +355,7 @@ impl Turns {
                     let refused = orders.iter().map(|_| Err(SubmitError::Draining)).collect();
                     drop(reply.send(refused));
                 }
-                Command::Stats { .. } => {}
+                Command::Stats { .. } | Command::ProcessTally { .. } => {}
             }
         }
     }

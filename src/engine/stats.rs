@@ -3,8 +3,7 @@
 //! Data only; how it is gathered is in `meter`.
 
 use crate::clock::Timestamp;
-use crate::order::Tally;
-use crate::order::{Position, ShardNumber};
+use crate::order::{Position, ProcessTally, ShardNumber, Tally};
 
 /// A picture of the engine between two turns.
 #[derive(Clone, Debug)]
@@ -15,6 +14,8 @@ pub struct Stats {
     pub started_at: Timestamp,
     /// Orders by status and priority, over the life of the store.
     pub tally: Tally,
+    /// The same and the times of completed orders, for each process that is known.
+    pub processes: Vec<ProcessTally>,
     /// Orders accepted per second over the last 1 s, 1 min and 5 min.
     pub accepted_per_second: [f64; 3],
     /// Orders completed per second over the last 1 s, 1 min and 5 min.

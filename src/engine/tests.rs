@@ -39,6 +39,7 @@ fn order(id: Option<&str>) -> NewOrder {
             WantedId::Chosen(OrderId::parse(id).unwrap())
         }),
         customer_id: "c".into(),
+        item_count: 1,
         total: Money::new(1, Currency::from_code("EUR").unwrap()).unwrap(),
         priority: Priority::Medium,
         process: ProcessIndex(0),
@@ -80,6 +81,27 @@ async fn an_order_is_accepted_worked_off_and_there_after_a_restart() {
         (2, 1, 0)
     );
     assert_eq!(stats.tally.by_status(StatusKind::Completed), 1);
+}
+
+#[tokio::test]
+async fn counters_of_a_process_are_told_until_the_engine_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    for epoch in 1..3 {
+        let engine = start(folder.path(), Settings::default());
+        let handle = engine.handle();
+        let accepted = handle.submit(Box::new(order(None)), true).await.unwrap();
+        let end = accepted.end.unwrap().await.unwrap();
+        // Accepted and started in two turns; a step that takes no time ends in the one it starts.
+        assert_eq!(end.started_at, Some(end.updated_at));
+        let tally = handle.process_tally("default").await.unwrap();
+        assert_eq!(tally.tally.by_status(StatusKind::Completed), epoch);
+        assert_eq!((tally.work_us, tally.turnaround_s), (0, 0));
+        assert_eq!(handle.stats().await.unwrap().processes, [tally]);
+        assert!(handle.process_tally("nobody").await.unwrap().is_zero());
+        handle.drain();
+        engine.join().unwrap();
+        assert_eq!(handle.process_tally("default").await, None);
+    }
 }
 
 #[tokio::test]

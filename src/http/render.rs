@@ -135,6 +135,7 @@ fn state(out: &mut Vec<u8>, order: &Order) {
     };
     optional_time(out, b",\"ready_at\":", ready_at);
     optional_time(out, b",\"created_at\":", Some(order.created_at));
+    optional_time(out, b",\"started_at\":", state.started_at);
     optional_time(out, b",\"updated_at\":", Some(state.updated_at));
     optional_time(out, b",\"ended_at\":", ended_at);
     optional_text(out, b",\"reason\":", state.reason.as_deref());
@@ -245,6 +246,7 @@ mod tests {
             process_version: 3,
             priority: Priority::High,
             total: Money::new(9_999, Currency::from_code("USD").unwrap()).unwrap(),
+            item_count: 2,
             payload: payload.into(),
             start_at: Some(Timestamp(0)),
             expires_at: None,
@@ -254,6 +256,7 @@ mod tests {
                 version: 1,
                 step: Arc::from("pack \"it\""),
                 attempt: 0,
+                started_at: Some(Timestamp(3_000_000)),
                 updated_at: Timestamp(1_795_231_450_123_456),
                 reason: Some("because\n".into()),
                 position: Position(1),
@@ -290,6 +293,8 @@ mod tests {
             assert_eq!(name, status.kind().name());
             let waits = matches!(status, Status::Scheduled { .. } | Status::Pending { .. });
             assert_eq!(shown.ready_at.is_some(), waits);
+            let started_at = Some("1970-01-01T00:00:03.000000Z");
+            assert_eq!(shown.started_at.as_deref(), started_at);
         }
     }
 

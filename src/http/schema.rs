@@ -189,6 +189,9 @@ pub struct Order {
     /// When it was accepted.
     #[schema(format = DateTime, example = "2026-11-21T03:24:10.123456Z")]
     pub created_at: String,
+    /// When its first step was started first. Kept through retries and restarts.
+    #[schema(format = DateTime)]
+    pub started_at: Option<String>,
     /// When it changed last.
     #[schema(format = DateTime, example = "2026-11-21T03:24:10.123456Z")]
     pub updated_at: String,

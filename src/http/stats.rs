@@ -18,7 +18,7 @@ use super::code::Code;
 use super::error::ApiError;
 use super::parameters::Parameters;
 use crate::engine::{Distribution, Stats};
-use crate::order::{Priority, StatusKind};
+use crate::order::{Priority, ProcessTally, StatusKind, Tally};
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(stats))
@@ -32,6 +32,8 @@ const MICROS_PER_MILLI: f64 = 1_000.0;
 pub struct StatsView {
     /// How many orders there are.
     pub orders: OrderCounts,
+    /// The orders of each process, in all its versions.
+    pub processes: BTreeMap<String, ProcessView>,
     /// How fast orders move.
     pub rates: Rates,
     /// From first start to completion, of orders completed since the server started.
@@ -60,6 +62,22 @@ pub struct OrderCounts {
     pub open: i64,
     /// All orders ever accepted.
     pub total: i64,
+}
+
+/// The orders of one process, over the life of the store.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ProcessView {
+    /// By status, all ten of them.
+    pub by_status: BTreeMap<String, i64>,
+    /// Orders that have not ended.
+    pub open: i64,
+    /// All orders ever accepted.
+    pub total: i64,
+    /// Mean over its completed orders, from first start to completion; 0 if there are none.
+    pub average_work_ms: f64,
+    /// Mean over its completed orders of the whole seconds from accepted to completed, each rounded
+    /// down; 0 if there are none.
+    pub average_turnaround_seconds: f64,
 }
 
 /// How fast orders move.
@@ -144,6 +162,7 @@ fn view(app: &App, stats: &Stats) -> StatsView {
     let age = app.clock.now().max(stats.at);
     StatsView {
         orders: counts(stats),
+        processes: stats.processes.iter().map(process).collect(),
         rates: Rates {
             accepted_per_second: windows(stats.accepted_per_second),
             completed_per_second: windows(stats.completed_per_second),
@@ -169,18 +188,41 @@ fn view(app: &App, stats: &Stats) -> StatsView {
 
 fn counts(stats: &Stats) -> OrderCounts {
     let tally = &stats.tally;
-    let by_status =
-        StatusKind::ALL.map(|status| (status.name().to_owned(), tally.by_status(status)));
     let by_priority = Priority::ALL.map(|priority| {
         let open = tally.open_by_priority(priority);
         (priority.number().to_string(), open)
     });
     OrderCounts {
-        total: by_status.iter().map(|(_, count)| count).sum(),
-        by_status: by_status.into(),
+        total: tally.total(),
+        by_status: by_status(tally),
         by_priority: by_priority.into(),
         open: tally.open(),
     }
+}
+
+fn process(counters: &ProcessTally) -> (String, ProcessView) {
+    let tally = &counters.tally;
+    let completed = tally.by_status(StatusKind::Completed);
+    let mean = |sum: i64| {
+        if completed == 0 {
+            0.0
+        } else {
+            sum as f64 / completed as f64
+        }
+    };
+    let view = ProcessView {
+        by_status: by_status(tally),
+        open: tally.open(),
+        total: tally.total(),
+        average_work_ms: mean(counters.work_us).round() / MICROS_PER_MILLI,
+        average_turnaround_seconds: (mean(counters.turnaround_s) * 1_000.0).round() / 1_000.0,
+    };
+    (counters.process.to_string(), view)
+}
+
+fn by_status(tally: &Tally) -> BTreeMap<String, i64> {
+    let count = |status: StatusKind| (status.name().to_owned(), tally.by_status(status));
+    StatusKind::ALL.map(count).into()
 }
 
 fn windows([second, minute, five_minutes]: [f64; 3]) -> Windows {

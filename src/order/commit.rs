@@ -3,7 +3,9 @@
 //! Data only. An order that changed several times since the last commit is in here once, in its
 //! latest state; its events are all there.
 
-use super::{Event, Order, OrderState, Position, Process, Seq, ShardNumber, Tally};
+use std::borrow::Cow;
+
+use super::{Event, Order, OrderState, Position, Process, ProcessTally, Seq, ShardNumber};
 use crate::clock::Timestamp;
 
 /// One batch of changes.
@@ -25,8 +27,8 @@ pub struct Commit {
     pub changed: Vec<Changed>,
     /// Every transition, in the order in which it happened.
     pub events: Vec<Event>,
-    /// How the counters change if no new order collides.
-    pub tally: Tally,
+    /// How the counters change if no new order collides: each process at most once.
+    pub tallies: Vec<ProcessTally>,
 }
 
 /// The latest state of an order that is in the store already.
@@ -73,13 +75,15 @@ impl Commit {
             .filter(move |event| collided.is_empty() || !is_left_out(event.seq))
     }
 
-    /// How the counters of orders by status and priority change if the `collided` orders are left
-    /// out.
-    pub fn tally_change(&self, collided: &[usize]) -> Tally {
-        let mut change = self.tally;
-        for created in collided.iter().map(|at| &self.created[*at]) {
-            change.count(created.state.status.kind(), created.priority, -1);
+    /// How the counters change if the `collided` orders are left out.
+    pub fn tally_changes(&self, collided: &[usize]) -> Cow<'_, [ProcessTally]> {
+        if collided.is_empty() {
+            return Cow::Borrowed(&self.tallies);
         }
-        change
+        let mut changes = self.tallies.clone();
+        for order in collided.iter().map(|at| &self.created[*at]) {
+            ProcessTally::among(&mut changes, &order.process).count(order, -1);
+        }
+        Cow::Owned(changes)
     }
 }

@@ -33,10 +33,11 @@ pub use opening::{OpenOrder, Opening};
 pub use outcome::Outcome;
 pub use priority::Priority;
 pub use process::{
-    DEFAULT_PROCESS, Process, ProcessIndex, Processes, Simulate, Step, StepKind, VersionReused,
+    DEFAULT_PROCESS, NameIndex, Process, ProcessIndex, Processes, Simulate, Step, StepKind,
+    VersionReused,
 };
 pub use retry::RetryPolicy;
 pub use state::{Order, OrderState};
 pub use status::{Status, StatusKind, Target};
-pub use tally::Tally;
+pub use tally::{ProcessTally, Tally};
 pub use transition::{IllegalTransition, Transition};

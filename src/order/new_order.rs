@@ -37,6 +37,8 @@ pub struct NewOrder {
     pub customer_id: Box<str>,
     /// What it costs.
     pub total: Money,
+    /// How many items it has, 0 to 1,000.
+    pub item_count: u16,
     /// Its head start.
     pub priority: Priority,
     /// What will be done with it.
@@ -122,10 +124,13 @@ impl NewOrder {
         };
         let customer_id = draft.customer_id.as_ref().into();
         let payload = payload(draft);
+        // At most `ITEMS_MAX`, or there would be a fault.
+        let item_count = draft.items.len() as u16;
         Ok(Self {
             id,
             customer_id,
             total,
+            item_count,
             priority,
             process,
             payload,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{OrderState, Position, Priority, Process, Seq, Tally};
+use super::{OrderState, Position, Priority, Process, ProcessTally, Seq};
 use crate::clock::Timestamp;
 
 /// Where a shard stands when it is opened.
@@ -16,8 +16,8 @@ pub struct Opening {
     pub last_seq: Seq,
     /// The position of the last commit, or the shard's base.
     pub position: Position,
-    /// Counters as of that commit.
-    pub tally: Tally,
+    /// Counters as of that commit, by process, for every process that ever had an order.
+    pub tallies: Vec<ProcessTally>,
     /// Every process that an order ever pinned.
     pub definitions: Vec<Process>,
 }

@@ -134,9 +134,9 @@ impl Process {
     }
 
     /// The number of the step with this name.
-    pub fn step_index(&self, name: &str) -> Option<u16> {
+    pub fn step_index(&self, name: &str) -> Option<u8> {
         let at = self.steps.iter().position(|step| &*step.name == name)?;
-        u16::try_from(at).ok()
+        u8::try_from(at).ok()
     }
 
     fn defines_the_same(&self, other: &Self) -> bool {
@@ -155,6 +155,10 @@ impl Process {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessIndex(pub u16);
 
+/// Place of a process's name in the registry: its versions share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NameIndex(pub u16);
+
 /// A process that was kept under the same name and version has other steps now.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("process {name} changed but is still version {version}; orders pin it: raise its version")]
@@ -171,6 +175,9 @@ pub struct VersionReused {
 pub struct Processes {
     all: Vec<Process>,
     current: usize,
+    names: Vec<Arc<str>>,
+    /// The name of each process.
+    name_of: Vec<NameIndex>,
 }
 
 impl Processes {
@@ -182,6 +189,7 @@ impl Processes {
         let mut processes = Self {
             current: current.len(),
             all: current,
+            ..Self::default()
         };
         for mut old in kept {
             processes.limit_like_current(&mut old);
@@ -196,7 +204,30 @@ impl Processes {
                 }
             }
         }
+        processes.index_names();
         Ok(processes)
+    }
+
+    fn index_names(&mut self) {
+        for process in &self.all {
+            let known = self.names.iter().position(|name| *name == process.name);
+            let at = known.unwrap_or_else(|| {
+                self.names.push(Arc::clone(&process.name));
+                self.names.len() - 1
+            });
+            // There are no more names than processes, and those have a `u16` each.
+            self.name_of.push(NameIndex(at as u16));
+        }
+    }
+
+    /// All names, in the order of their indexes: each once.
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.names
+    }
+
+    /// The name of the process at this place.
+    pub fn name_of(&self, index: ProcessIndex) -> NameIndex {
+        self.name_of[usize::from(index.0)]
     }
 
     /// Limits and retries are not part of a definition: an old version follows the current one's,
@@ -230,9 +261,9 @@ impl Processes {
 
     /// All versions of a process that are known, itself among them.
     pub fn versions(&self, index: ProcessIndex) -> impl Iterator<Item = ProcessIndex> + '_ {
-        let name = &self.at(index).name;
-        let all = (0..).map(ProcessIndex).zip(&self.all);
-        all.filter(move |(_, process)| process.name == *name)
+        let name = self.name_of(index);
+        let all = (0..).map(ProcessIndex).zip(&self.name_of);
+        all.filter(move |(_, other)| **other == name)
             .map(|(index, _)| index)
     }
 
@@ -269,6 +300,8 @@ mod tests {
         let processes = Processes::new(vec![new], vec![old]).unwrap();
         assert_eq!(processes.at(processes.find("default").unwrap()).version, 2);
         assert_eq!(processes.find_version("default", 1).unwrap().1.version, 1);
+        assert_eq!(processes.names(), ["default".into()]);
+        assert_eq!(processes.versions(ProcessIndex(0)).count(), 2);
         assert!(processes.find("other").is_none());
     }
 

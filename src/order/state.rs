@@ -18,6 +18,8 @@ pub struct OrderState {
     pub step: Arc<str>,
     /// Attempts of that step that were started, from 0.
     pub attempt: u16,
+    /// When its first step was started first. Kept through retries and restarts.
+    pub started_at: Option<Timestamp>,
     /// When it changed last.
     pub updated_at: Timestamp,
     /// Why it is where it is, for people: the last failure, refusal or cancel.
@@ -43,6 +45,8 @@ pub struct Order {
     pub priority: Priority,
     /// What it costs.
     pub total: Money,
+    /// How many items it has, 0 to 1,000.
+    pub item_count: u16,
     /// A JSON object with `items` and, if given, `address`, `notes` and `metadata`.
     pub payload: Box<str>,
     /// No step starts before.

@@ -6,24 +6,25 @@
 use hashbrown::HashTable;
 
 use crate::clock::Timestamp;
-use crate::order::{Position, Priority, ProcessIndex, Seq, Status};
+use crate::order::{Position, Priority, ProcessIndex, Seq, Status, StatusKind, Target};
 
 /// What the shard remembers of an open order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     pub(super) seq: Seq,
-    pub(super) status: Status,
+    pub(super) status: PackedStatus,
     /// The journal row with its last event. Equal to that of the commit being built: changed in it.
     pub(super) position: Position,
     /// The time of its live timer; a timer with another time is stale.
     pub(super) due: Timestamp,
-    /// When its first step started, for the measurement; 0 until then, and after a restart.
+    pub(super) created_at: Timestamp,
+    /// When its first step was started first; `NEVER` until then.
     pub(super) started_at: Timestamp,
     pub(super) version: u32,
     /// Its place among the changes of the commit being built, if it is one of them.
     pub(super) change: u32,
     pub(super) process: ProcessIndex,
-    pub(super) step: u16,
+    pub(super) step: u8,
     /// Attempts of that step that were started.
     pub(super) attempt: u16,
     pub(super) priority: Priority,
@@ -33,6 +34,70 @@ const _: () = assert!(
     size_of::<Record>() <= 64,
     "the book is budgeted at 64 bytes for a record"
 );
+
+/// `Record::started_at` of an order that was never started.
+pub(super) const NEVER: Timestamp = Timestamp(i64::MIN);
+
+impl Record {
+    /// When its first step was started first, if it was.
+    pub(super) fn started_at(&self) -> Option<Timestamp> {
+        (self.started_at != NEVER).then_some(self.started_at)
+    }
+}
+
+/// A status in 9 bytes without alignment, where the enum takes 16.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PackedStatus {
+    kind: StatusKind,
+    /// The time, the lease, or the number of the target.
+    data: [u8; 8],
+}
+
+impl From<Status> for PackedStatus {
+    fn from(status: Status) -> Self {
+        let data = match status {
+            Status::Scheduled { start_at: at }
+            | Status::Pending { ready_at: at }
+            | Status::Waiting { until: at }
+            | Status::Dead { since: at }
+            | Status::Completed { ended_at: at }
+            | Status::Cancelled { ended_at: at }
+            | Status::Rejected { ended_at: at }
+            | Status::Expired { ended_at: at } => at.0,
+            Status::Processing { lease } => lease,
+            Status::Compensating { target } => target.kind().number().into(),
+        };
+        Self {
+            kind: status.kind(),
+            data: data.to_ne_bytes(),
+        }
+    }
+}
+
+impl PackedStatus {
+    pub(super) fn get(self) -> Status {
+        let data = i64::from_ne_bytes(self.data);
+        let at = Timestamp(data);
+        match self.kind {
+            StatusKind::Scheduled => Status::Scheduled { start_at: at },
+            StatusKind::Pending => Status::Pending { ready_at: at },
+            StatusKind::Processing => Status::Processing { lease: data },
+            StatusKind::Waiting => Status::Waiting { until: at },
+            StatusKind::Dead => Status::Dead { since: at },
+            StatusKind::Compensating => Status::Compensating {
+                target: match StatusKind::from_number(data) {
+                    Some(StatusKind::Rejected) => Target::Rejected,
+                    Some(StatusKind::Expired) => Target::Expired,
+                    _ => Target::Cancelled,
+                },
+            },
+            StatusKind::Completed => Status::Completed { ended_at: at },
+            StatusKind::Cancelled => Status::Cancelled { ended_at: at },
+            StatusKind::Rejected => Status::Rejected { ended_at: at },
+            StatusKind::Expired => Status::Expired { ended_at: at },
+        }
+    }
+}
 
 /// `Record::change` of an order that is new in the commit being built.
 pub(super) const IS_NEW: u32 = u32::MAX;
@@ -165,16 +230,39 @@ mod tests {
             seq: Seq(seq),
             status: Status::Pending {
                 ready_at: Timestamp(0),
-            },
+            }
+            .into(),
             position: Position(0),
             due: Timestamp(0),
-            started_at: Timestamp(0),
+            created_at: Timestamp(0),
+            started_at: NEVER,
             version: 1,
             change: IS_NEW,
             process: ProcessIndex(0),
             step: 0,
             attempt: 0,
             priority: Priority::Medium,
+        }
+    }
+
+    #[test]
+    fn a_packed_status_is_the_same_status() {
+        let at = Timestamp(-7);
+        let targets = [Target::Cancelled, Target::Rejected, Target::Expired];
+        let mut all = vec![
+            Status::Scheduled { start_at: at },
+            Status::Pending { ready_at: at },
+            Status::Processing { lease: i64::MAX },
+            Status::Waiting { until: at },
+            Status::Dead { since: at },
+            Status::Completed { ended_at: at },
+            Status::Cancelled { ended_at: at },
+            Status::Rejected { ended_at: at },
+            Status::Expired { ended_at: at },
+        ];
+        all.extend(targets.map(|target| Status::Compensating { target }));
+        for status in all {
+            assert_eq!(PackedStatus::from(status).get(), status);
         }
     }
 

@@ -3,7 +3,7 @@
 //! Every function here reads the record, chooses a move and makes it. No order is moved anywhere
 //! else.
 
-use super::book::{IS_NEW, Record, Slot};
+use super::book::{IS_NEW, NEVER, Record, Slot};
 use super::ready::{Class, Place};
 use super::timers::TimerKind;
 use super::transition::Move;
@@ -29,10 +29,11 @@ impl Shard {
         self.define(process);
         let slot = self.book.insert(Record {
             seq: order.seq,
-            status: state.status,
+            status: state.status.into(),
             position: state.position,
             due: Timestamp::default(),
-            started_at: Timestamp::default(),
+            created_at: now,
+            started_at: NEVER,
             version: state.version,
             change: IS_NEW,
             process,
@@ -40,9 +41,8 @@ impl Shard {
             attempt: 0,
             priority: order.priority,
         });
-        self.commit
-            .tally
-            .count(state.status.kind(), order.priority, 1);
+        let name = self.processes.name_of(process);
+        self.commit.tallies[usize::from(name.0)].count(&order, 1);
         self.commit.events.push(Event {
             seq: order.seq,
             version: state.version,
@@ -78,6 +78,7 @@ impl Shard {
             version: 1,
             step: process.steps[0].name.clone(),
             attempt: 0,
+            started_at: None,
             updated_at: now,
             reason: None,
             position: self.commit.position,
@@ -93,6 +94,7 @@ impl Shard {
             process_version: process.version,
             priority: order.priority,
             total: order.total,
+            item_count: order.item_count,
             payload: order.payload,
             start_at: order.start_at,
             expires_at: order.expires_at,
@@ -123,10 +125,11 @@ impl Shard {
         let is_leased = matches!(state.status, Status::Processing { .. });
         let slot = self.book.insert(Record {
             seq: *seq,
-            status: state.status,
+            status: state.status.into(),
             position: state.position,
             due: Timestamp::default(),
-            started_at: Timestamp::default(),
+            created_at: order.created_at,
+            started_at: state.started_at.unwrap_or(NEVER),
             version: state.version,
             change: IS_NEW,
             process,
@@ -166,7 +169,7 @@ impl Shard {
             return;
         };
         let record = *self.book.at(slot);
-        match (kind, record.status) {
+        match (kind, record.status.get()) {
             (TimerKind::Expiry, Status::Scheduled { .. } | Status::Pending { .. })
                 if !is_begun(&record) =>
             {
@@ -196,7 +199,7 @@ impl Shard {
             return self.ready.release(place);
         };
         let record = *self.book.at(slot);
-        if matches!(record.status, Status::Processing { .. }) {
+        if matches!(record.status.get(), Status::Processing { .. }) {
             // The attempt that lost its lease does not count.
             let next = Some((record.step, record.attempt.saturating_sub(1)));
             let requeue = Move::to(Transition::Requeue { ready_at });
@@ -216,9 +219,6 @@ impl Shard {
             },
             now,
         );
-        if record.started_at == Timestamp::default() {
-            self.book.at_mut(slot).started_at = now;
-        }
         self.measured
             .queue_waits_us
             .push(now.micros_since(ready_at));
@@ -251,10 +251,8 @@ impl Shard {
         let is_last = usize::from(record.step) + 1 == process.steps.len();
         let it = match outcome {
             Outcome::Complete if is_last => {
-                let started_at = record.started_at;
-                self.measured
-                    .processing_times_us
-                    .push(now.micros_since(started_at));
+                let worked_us = now.micros_since(record.started_at);
+                self.measured.processing_times_us.push(worked_us);
                 Move::to(Transition::Complete { at: now })
             }
             Outcome::Complete => {
@@ -295,7 +293,7 @@ impl Shard {
     pub(super) fn route(&mut self, slot: Slot, now: Timestamp) {
         let record = *self.book.at(slot);
         let seq = record.seq;
-        let later = match record.status {
+        let later = match record.status.get() {
             Status::Scheduled { start_at } => start_at,
             Status::Pending { ready_at } if ready_at > now => ready_at,
             Status::Pending { ready_at } => {
@@ -325,7 +323,7 @@ impl Shard {
 
 /// Whether an entry of the queue still means this record.
 pub(super) fn is_startable(record: &Record, queued_at: Timestamp) -> bool {
-    match record.status {
+    match record.status.get() {
         Status::Pending { ready_at } => ready_at == queued_at,
         // Only a lease from before the start is ever in the queue, and only until it starts again.
         Status::Processing { .. } => record.due == Timestamp::default(),

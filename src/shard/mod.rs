@@ -21,7 +21,7 @@ use self::ready::Ready;
 use self::timers::{TimerKind, Timers};
 use crate::clock::Timestamp;
 use crate::order::{
-    Commit, IdSource, Opening, Order, Position, Processes, Receipt, Seq, ShardNumber, Tally,
+    Commit, IdSource, Opening, Order, Position, ProcessTally, Processes, Receipt, Seq, ShardNumber,
 };
 
 /// Most changes of orders that one turn of work adds to a commit.
@@ -66,7 +66,8 @@ pub struct Shard {
     last_seq: Seq,
     last_lease: i64,
     ids: IdSource,
-    tally: Tally,
+    /// As of the last durable commit, in the order of the registry's names.
+    tallies: Vec<ProcessTally>,
     /// What the next commit will make true.
     commit: Commit,
     /// Orders that go to the queue or to a timer when the commit is durable.
@@ -98,11 +99,12 @@ impl Shard {
             last_seq: opening.last_seq,
             last_lease: 0,
             ids: IdSource::default(),
-            tally: opening.tally,
+            tallies: tallies(&processes, &opening.tallies),
             commit: Commit {
                 shard: settings.shard,
                 epoch: opening.epoch,
                 position: opening.position.next(),
+                tallies: tallies(&processes, &[]),
                 ..Commit::default()
             },
             fresh: Vec::new(),
@@ -122,7 +124,10 @@ impl Shard {
     /// commit, with `false` for those that collided and are not stored.
     pub fn committed(&mut self, receipt: &Receipt, now: Timestamp) -> Vec<(Box<Order>, bool)> {
         let Receipt { collided } = receipt;
-        self.tally.add(&self.commit.tally_change(collided));
+        // Both stand in the order of the registry's names.
+        let changes = self.commit.tally_changes(collided);
+        let tallies = self.tallies.iter_mut().zip(changes.iter());
+        tallies.for_each(|(tally, change)| tally.add(change));
         for at in collided {
             self.forget(self.commit.created[*at].seq);
         }
@@ -141,7 +146,7 @@ impl Shard {
             }
         }
         self.commit.position = self.commit.position.next();
-        self.commit.tally = Tally::default();
+        self.commit.tallies.iter_mut().for_each(ProcessTally::clear);
         self.commit.changed.clear();
         self.commit.events.clear();
         self.commit.definitions.clear();
@@ -158,9 +163,7 @@ impl Shard {
     pub fn retract(&mut self) {
         let created = std::mem::take(&mut self.commit.created);
         for order in &created {
-            self.commit
-                .tally
-                .count(order.state.status.kind(), order.priority, -1);
+            ProcessTally::among(&mut self.commit.tallies, &order.process).count(order, -1);
             self.forget(order.seq);
         }
         let is_created = |seq| {
@@ -181,9 +184,17 @@ impl Shard {
         self.timers.next_due()
     }
 
-    /// Orders by status and priority, as of the last durable commit.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    /// The counters of every process that is known, as of the last durable commit.
+    pub fn tallies(&self) -> &[ProcessTally] {
+        &self.tallies
+    }
+
+    /// The counters of one process, as of the last durable commit; zeros if it is not known.
+    pub fn tally_of(&self, process: &str) -> ProcessTally {
+        let known = self.tallies.iter().find(|it| &*it.process == process);
+        known
+            .cloned()
+            .unwrap_or_else(|| ProcessTally::new(process.into()))
     }
 
     /// How many orders are open, including those on their way to the store.
@@ -221,4 +232,14 @@ impl Shard {
             self.book.remove(slot);
         }
     }
+}
+
+/// Counters of all names in the registry, in its order, as they were `kept`; then any others.
+fn tallies(processes: &Processes, kept: &[ProcessTally]) -> Vec<ProcessTally> {
+    let names = processes.names().iter();
+    let mut all: Vec<_> = names.map(|name| ProcessTally::new(name.clone())).collect();
+    for tally in kept {
+        ProcessTally::among(&mut all, &tally.process).add(tally);
+    }
+    all
 }

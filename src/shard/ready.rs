@@ -91,7 +91,7 @@ impl Class {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) process: ProcessIndex,
-    pub(super) step: u16,
+    pub(super) step: u8,
 }
 
 /// All orders that wait for their turn, and how many attempts are running.

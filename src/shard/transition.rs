@@ -15,7 +15,7 @@ pub(super) struct Move {
     /// Why, for people.
     pub(super) reason: Option<Box<str>>,
     /// The step and attempt the order is at afterwards, if that changes.
-    pub(super) next: Option<(u16, u16)>,
+    pub(super) next: Option<(u8, u16)>,
 }
 
 impl Move {
@@ -32,7 +32,7 @@ impl Shard {
     /// Makes a move that the caller knows to be legal. An illegal one changes nothing and is
     /// reported: it would be a mistake in this program.
     pub(super) fn make(&mut self, slot: Slot, it: Move, now: Timestamp) {
-        let before = self.book.at(slot).status;
+        let before = self.book.at(slot).status.get();
         let status = match before.apply(it.transition) {
             Ok(status) => status,
             Err(error) => {
@@ -43,8 +43,11 @@ impl Shard {
         };
         self.note(slot, &it, (before, status), now);
         let record = self.book.at_mut(slot);
-        record.status = status;
+        record.status = status.into();
         record.version += 1;
+        if matches!(it.transition, Transition::Start { .. }) && record.started_at().is_none() {
+            record.started_at = now;
+        }
         if let Some((step, attempt)) = it.next {
             (record.step, record.attempt) = (step, attempt);
         }
@@ -81,8 +84,13 @@ impl Shard {
             lease,
             reason: it.reason.clone(),
         });
-        self.commit.tally.count(before.kind(), record.priority, -1);
-        self.commit.tally.count(after.kind(), record.priority, 1);
+        let name = self.processes.name_of(record.process);
+        let counters = &mut self.commit.tallies[usize::from(name.0)];
+        counters.tally.count(before.kind(), record.priority, -1);
+        counters.tally.count(after.kind(), record.priority, 1);
+        if let Status::Completed { ended_at } = after {
+            counters.complete(record.created_at, record.started_at, ended_at);
+        }
     }
 
     /// Puts the latest state of an order into the commit.
@@ -92,12 +100,13 @@ impl Shard {
         let is_in_commit = record.position == position && record.change != IS_NEW;
         record.position = position;
         let state = OrderState {
-            status: record.status,
+            status: record.status.get(),
             version: record.version,
             step: self.processes.at(record.process).steps[usize::from(record.step)]
                 .name
                 .clone(),
             attempt: record.attempt,
+            started_at: record.started_at(),
             updated_at: now,
             reason,
             position,

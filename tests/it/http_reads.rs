@@ -216,6 +216,16 @@ async fn statistics_and_metrics_count_what_happened() {
     assert_eq!(stats.processing_time_ms.count, 1);
     assert_eq!(stats.durability.level, "disk");
     assert_eq!(stats.shard.epoch, 1);
+    let (done, slow) = (&stats.processes["default"], &stats.processes["slow"]);
+    assert_eq!(
+        (done.total, done.open, done.by_status["completed"]),
+        (1, 0, 1)
+    );
+    assert_eq!((slow.total, slow.open, slow.by_status.len()), (1, 1, 10));
+    assert_eq!(
+        (slow.average_work_ms, stats.processes["failing"].total),
+        (0.0, 0)
+    );
 
     let reply = server.get("/metrics").await;
     assert!(

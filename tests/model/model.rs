@@ -6,8 +6,8 @@
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Changed, Event, EventKind, OpenOrder, OrderState, Position, Priority, Process, Seq, Status,
-    StatusKind, StepKind, Tally,
+    Changed, Event, EventKind, OpenOrder, OrderState, Position, Priority, Process, ProcessTally,
+    Seq, Status, StatusKind, StepKind,
 };
 use orderd::shard::Allowances;
 
@@ -41,6 +41,7 @@ pub struct Entry {
     pub version: u32,
     pub updated_at: Timestamp,
     pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
     pub reason: Option<Box<str>>,
     pub position: Position,
@@ -126,18 +127,30 @@ impl Model {
             version: entry.version,
             step: self.processes[entry.process].steps[entry.step].name.clone(),
             attempt: entry.attempt,
+            started_at: entry.started_at,
             updated_at: entry.updated_at,
             reason: entry.reason.clone(),
             position: entry.position,
         }
     }
 
-    pub fn tally_of(orders: &[Entry]) -> Tally {
-        let mut tally = Tally::default();
-        for entry in orders {
-            tally.count(entry.status.kind(), entry.priority, 1);
-        }
-        tally
+    /// The counters of each process, counted from end to end.
+    pub fn tallies_of(&self, orders: &[Entry]) -> Vec<ProcessTally> {
+        let count = |(at, process): (usize, &Process)| {
+            let mut counters = ProcessTally::new(process.name.clone());
+            for entry in orders.iter().filter(|it| it.process == at) {
+                let tally = &mut counters.tally;
+                tally.count(entry.status.kind(), entry.priority, 1);
+                if let (Status::Completed { ended_at }, Some(started_at)) =
+                    (entry.status, entry.started_at)
+                {
+                    counters.work_us += ended_at.0 - started_at.0;
+                    counters.turnaround_s += (ended_at.0 - entry.created_at.0) / 1_000_000;
+                }
+            }
+            counters
+        };
+        self.processes.iter().enumerate().map(count).collect()
     }
 
     /// The step that an order is at.
@@ -407,6 +420,7 @@ impl Model {
         }
         self.last_lease += 1;
         self.orders[at].attempt += 1;
+        self.orders[at].started_at.get_or_insert(now);
         let lease = self.last_lease;
         self.apply(at, EventKind::Started, Status::Processing { lease }, now);
         self.expect(events.get(used).ok_or_else(nothing)?)?;

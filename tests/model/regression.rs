@@ -90,6 +90,20 @@ fn a_lost_lease_is_named_with_its_attempt_and_keeps_its_place() {
     check(process(60 * MICROS_PER_SECOND, 1), turns);
 }
 
+#[test]
+fn an_order_keeps_its_first_start_through_a_restart() {
+    let minute = 60 * MICROS_PER_SECOND;
+    let turns = vec![
+        turn(0, vec![order(None)], STORED),
+        turn(1, vec![], STORED),
+        turn(minute / 2, vec![], Fate::Lost),
+        turn(1, vec![], STORED),
+        turn(minute, vec![], STORED),
+    ];
+    // The model adds up from the first start: a minute and a half.
+    check(process(minute, 1), turns);
+}
+
 /// More than one turn may change: the rest goes on at once, and nothing is left behind.
 #[test]
 fn a_turn_is_bounded_and_the_next_one_goes_on() {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use orderd::clock::{MICROS_PER_SECOND, Timestamp};
 use orderd::order::{
-    Currency, Money, NewOrder, Opening, Position, Priority, Process, ProcessIndex, Processes,
-    Receipt, RetryPolicy, Seq, ShardNumber, Simulate, Spelling, Status, Step, StepKind, WantedId,
+    Currency, Money, NewOrder, Opening, Position, Priority, Process, ProcessIndex, ProcessTally,
+    Processes, Receipt, RetryPolicy, Seq, ShardNumber, Simulate, Spelling, Status, Step, StepKind,
+    WantedId,
 };
 use orderd::shard::{Allowances, Overloaded, Shard, ShardSettings};
 use proptest::collection::vec;
@@ -284,6 +285,7 @@ impl<'a> Pair<'a> {
         NewOrder {
             id: WantedId::Made(Spelling::Uuid),
             customer_id: "c".into(),
+            item_count: 1,
             total: Money::new(5, Currency::from_code("EUR").expect("a code")).expect("money"),
             priority: Priority::ALL[submit.priority],
             process: ProcessIndex((submit.process % self.sequence.processes.len()) as u16),
@@ -320,6 +322,7 @@ impl<'a> Pair<'a> {
                 version: 1,
                 updated_at: self.now,
                 created_at: self.now,
+                started_at: None,
                 expires_at,
                 reason: None,
                 position: Position(0),
@@ -353,11 +356,15 @@ impl<'a> Pair<'a> {
         same("position", model.position.next(), commit.position)?;
         same("epoch", model.epoch, commit.epoch)?;
         same("events", &model.events, &commit.events)?;
-        let mut change = Model::tally_of(&model.orders);
-        for (status, priority, count) in Model::tally_of(&model.durable).nonzero() {
-            change.count(status, priority, -count);
+        let mut after = model.tallies_of(&model.durable);
+        for change in &commit.tallies {
+            ProcessTally::among(&mut after, &change.process).add(change);
         }
-        same("tally of the commit", change, commit.tally)?;
+        same(
+            "counters after the commit",
+            model.tallies_of(&model.orders),
+            after,
+        )?;
         let is_new = |entry: &&Entry| !entry.is_stored;
         let new: Vec<_> = model.orders.iter().filter(is_new).collect();
         same("new orders", new.len(), commit.created.len())?;
@@ -413,7 +420,11 @@ impl<'a> Pair<'a> {
     fn compare(&mut self) -> Result<(), Difference> {
         let (model, shard, now) = (&self.model, &mut self.shard, self.now);
         same("open orders", model.open_orders(), shard.open_orders())?;
-        same("tally", Model::tally_of(&model.durable), *shard.tally())?;
+        let tallies = model.tallies_of(&model.durable);
+        same("counters", &tallies[..], shard.tallies())?;
+        for tally in &tallies {
+            same("one process", tally, &shard.tally_of(&tally.process))?;
+        }
         same("last position", model.position, shard.position())?;
         same("oldest", model.oldest_ready(), shard.oldest_ready())?;
         let waits = model.oldest_ready().is_some();
@@ -463,7 +474,7 @@ fn opening(model: &Model, defined: &[Process]) -> Opening {
         epoch: model.epoch,
         last_seq: model.durable_seq,
         position: model.position,
-        tally: Model::tally_of(&model.durable),
+        tallies: model.tallies_of(&model.durable),
         definitions: defined.to_vec(),
     }
 }

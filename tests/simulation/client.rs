@@ -123,6 +123,7 @@ pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16)
         id,
         customer_id: format!("attempt-{number}").into(),
         total,
+        item_count: 1,
         priority: Priority::ALL[random.random_range(0..3)],
         process: ProcessIndex(random.random_range(0..processes)),
         payload: format!(r#"{{"items":["article-{number}"]}}"#).into(),

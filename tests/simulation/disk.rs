@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use orderd::clock::ManualClock;
 use orderd::order::{
-    Commit, OpenOrder, Opening, Order, OrderId, Position, Process, Receipt, Seq, ShardNumber, Tally,
+    Commit, OpenOrder, Opening, Order, OrderId, Position, Process, ProcessTally, Receipt, Seq,
+    ShardNumber,
 };
 use orderd::store::{
     Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Store, StoreError,
@@ -53,7 +54,7 @@ pub struct Data {
     pub position: Position,
     pub hash: [u8; 32],
     pub last_seq: Seq,
-    pub tally: Tally,
+    pub tallies: Vec<ProcessTally>,
     pub definitions: Vec<Process>,
     pub orders: BTreeMap<Seq, Order>,
     pub ids: BTreeMap<OrderId, Seq>,
@@ -76,7 +77,7 @@ impl Disk {
             position: Position(0),
             hash: journal::GENESIS,
             last_seq: Seq(0),
-            tally: Tally::default(),
+            tallies: Vec::new(),
             definitions: Vec::new(),
             orders: BTreeMap::new(),
             ids: BTreeMap::new(),
@@ -137,7 +138,9 @@ impl Disk {
         data.definitions.extend(commit.definitions.iter().cloned());
         let counts_all = self.planted == Some(Planted::CountsCollisions);
         let counted: &[usize] = if counts_all { &[] } else { &collided };
-        data.tally.add(&commit.tally_change(counted));
+        for change in commit.tally_changes(counted).iter() {
+            ProcessTally::among(&mut data.tallies, &change.process).add(change);
+        }
         let newest = commit.created.last().map(|order| order.seq);
         data.last_seq = data.last_seq.max(newest.unwrap_or_default());
         data.append(commit, &collided);
@@ -193,7 +196,7 @@ impl Store for Disk {
             epoch: data.epoch,
             last_seq: data.last_seq,
             position: data.position,
-            tally: data.tally,
+            tallies: data.tallies.clone(),
             definitions: data.definitions.clone(),
         })
     }

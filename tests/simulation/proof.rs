@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use orderd::clock::Timestamp;
 use orderd::order::{
-    Event, EventKind, NewOrder, Order, Position, Processes, Seq, StatusKind, Tally,
+    Event, EventKind, NewOrder, Order, Position, ProcessTally, Processes, Seq, StatusKind, Tally,
 };
 use orderd::store::journal;
 
@@ -25,7 +26,23 @@ struct Life {
     position: Position,
     /// The fence of the attempt that runs.
     fence: (i64, i64),
-    at: orderd::clock::Timestamp,
+    at: Timestamp,
+    accepted_at: Timestamp,
+    /// When a step was started first.
+    started_at: Option<Timestamp>,
+}
+
+impl Life {
+    /// Counts the order, and how long it took if it is completed.
+    fn count(&self, order: &Order, tallies: &mut Vec<ProcessTally>) {
+        let tally = ProcessTally::among(tallies, &order.process);
+        tally.tally.count(self.status, order.priority, 1);
+        if let (StatusKind::Completed, Some(started_at)) = (self.status, self.started_at) {
+            // The clock is set back now and then.
+            tally.work_us += (self.at.0 - started_at.0).max(0);
+            tally.turnaround_s += (self.at.0 - self.accepted_at.0).max(0) / 1_000_000;
+        }
+    }
 }
 
 /// Follows the journal.
@@ -110,6 +127,9 @@ impl Proof {
             return tell(5, "does not follow the event before");
         }
         let mut fence = before.map_or((0, 0), |life| life.fence);
+        let accepted_at = before.map_or(event.at, |life| life.accepted_at);
+        let first = (event.kind == EventKind::Started).then_some(event.at);
+        let started_at = before.and_then(|life| life.started_at).or(first);
         match event.kind {
             EventKind::Accepted => self.accepted(event.seq, data, sent, processes)?,
             EventKind::Started if event.lease <= self.lease => return tell(6, "a fence fell"),
@@ -132,6 +152,8 @@ impl Proof {
             position,
             fence,
             at: event.at,
+            accepted_at,
+            started_at,
         };
         self.lives.insert(event.seq, life);
         Ok(())
@@ -177,7 +199,7 @@ impl Proof {
             let (lives, orders) = (self.lives.len(), data.orders.len());
             return Err(format!("(2) {orders} orders, but {lives} histories"));
         }
-        let mut tally = Tally::default();
+        let mut tallies = Vec::new();
         for (order, life) in data.orders.values().zip(self.lives.values()) {
             let state = &order.state;
             let row = (
@@ -189,10 +211,20 @@ impl Proof {
             if row != (life.status, life.version, life.position, life.at) {
                 return Err(format!("(5) the row is not the last event: {order:?}"));
             }
-            tally.count(life.status, order.priority, 1);
+            if (order.created_at, state.started_at) != (life.accepted_at, life.started_at) {
+                return Err(format!("(5) the row has another start: {order:?}"));
+            }
+            life.count(order, &mut tallies);
         }
-        if tally != data.tally {
-            return Err(format!("(8) counted {tally:?}, kept {:?}", data.tally));
+        for counted in &tallies {
+            let kept = data.tallies.iter().find(|it| it.process == counted.process);
+            if kept != Some(counted) {
+                return Err(format!("(8) counted {counted:?}, kept {kept:?}"));
+            }
+        }
+        let (all, kept) = (Tally::of_all(&tallies), Tally::of_all(&data.tallies));
+        if all != kept {
+            return Err(format!("(8) counted {all:?}, kept {kept:?}"));
         }
         Ok(())
     }

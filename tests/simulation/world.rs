@@ -9,7 +9,8 @@ use std::time::Duration;
 use orderd::clock::{Clock, ManualClock, Timestamp};
 use orderd::engine::{Engine, Handle, Settings, Start, StartError, SubmitError, Turns};
 use orderd::order::{
-    Process, Processes, RetryPolicy, ShardNumber, Simulate, StatusKind, Step, StepKind,
+    Process, ProcessTally, Processes, RetryPolicy, ShardNumber, Simulate, StatusKind, Step,
+    StepKind,
 };
 use orderd::store::{Store, StoreError};
 use rand::rngs::StdRng;
@@ -461,13 +462,19 @@ impl World {
         let mut stats = Box::pin(async move { handle.stats().await });
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(stats.as_mut().poll(&mut context).is_pending());
-        let kept = self.disk.data().tally;
+        let mut kept = self.disk.data().tallies.clone();
+        kept.retain(|tally| !tally.is_zero());
         self.turn()?;
-        match stats.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(Some(stats)) if stats.tally == kept => Ok(()),
-            std::task::Poll::Ready(stats) => Err(format!("(8) {stats:?}, kept {kept:?}")),
-            std::task::Poll::Pending => Err("asked for statistics, not answered".into()),
+        let std::task::Poll::Ready(stats) = stats.as_mut().poll(&mut context) else {
+            return Err("asked for statistics, not answered".into());
+        };
+        let mut counted = stats.map_or(Vec::new(), |stats| stats.processes);
+        counted.retain(|tally| !tally.is_zero());
+        let is_kept = |tally: &ProcessTally| kept.contains(tally);
+        if counted.iter().all(is_kept) && counted.len() == kept.len() {
+            return Ok(());
         }
+        Err(format!("(8) counted {counted:?}, kept {kept:?}"))
     }
 
     /// Without faults and new orders everything ends, and nobody waits for an answer.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Commit, Currency, Event, EventKind, Money, Opening, Order, OrderId, OrderState, Position,
-    Priority, Receipt, Seq, ShardNumber, Status,
+    Changed, Commit, Currency, Event, EventKind, Money, Opening, Order, OrderId, OrderState,
+    Position, Priority, ProcessTally, Receipt, Seq, ShardNumber, Status,
 };
 use orderd::store::{Store, StoreError};
 use tempfile::TempDir;
@@ -125,9 +125,7 @@ impl Hand {
     pub fn create(&mut self, commit: &mut Commit, id: &str) -> Seq {
         self.last_seq = self.last_seq.next();
         let order = order(self.last_seq, id, commit);
-        commit
-            .tally
-            .count(order.state.status.kind(), order.priority, 1);
+        count(commit, &order, 1);
         commit.events.push(event(
             &order.state,
             order.seq,
@@ -168,6 +166,7 @@ pub fn order(seq: Seq, id: &str, commit: &Commit) -> Box<Order> {
         process: "default".into(),
         process_version: 1,
         priority: Priority::Medium,
+        item_count: 1,
         total: Money::new(seq.0, Currency::from_code("EUR").unwrap()).unwrap(),
         payload: r#"{"items":["tea"]}"#.into(),
         start_at: None,
@@ -180,11 +179,44 @@ pub fn order(seq: Seq, id: &str, commit: &Commit) -> Box<Order> {
             version: 1,
             step: "work".into(),
             attempt: 0,
+            started_at: None,
             updated_at: commit.at,
             reason: None,
             position: commit.position,
         },
     })
+}
+
+/// Counts an order once more or no more.
+pub fn count(commit: &mut Commit, order: &Order, change: i64) {
+    ProcessTally::among(&mut commit.tallies, &order.process).count(order, change);
+}
+
+/// Counts the new orders of a commit anew, after they were changed by hand.
+pub fn recount(commit: &mut Commit) {
+    let mut tallies = Vec::new();
+    for order in &commit.created {
+        ProcessTally::among(&mut tallies, &order.process).count(order, 1);
+    }
+    commit.tallies = tallies;
+}
+
+/// Puts another state of a stored order into a commit, with its event and its counts.
+pub fn change(commit: &mut Commit, before: &Order, state: OrderState, kind: EventKind) -> Order {
+    let after = Order {
+        state,
+        ..before.clone()
+    };
+    count(commit, before, -1);
+    count(commit, &after, 1);
+    let (state, previous) = (after.state.clone(), before.state.position);
+    commit
+        .events
+        .push(event(&state, before.seq, kind, previous));
+    let seq = before.seq;
+    commit.changed.retain(|changed| changed.seq != seq);
+    commit.changed.push(Changed { seq, state });
+    after
 }
 
 /// The event that led to a state.

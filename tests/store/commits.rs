@@ -2,11 +2,12 @@
 //! What is decided is not checked here: stores decide nothing.
 
 use orderd::order::{
-    Changed, EventKind, Position, Priority, Process, Seq, ShardNumber, Status, StatusKind,
+    EventKind, OrderState, Position, Priority, Process, ProcessTally, Seq, ShardNumber, Status,
+    StatusKind, Tally,
 };
 use orderd::store::StoreError;
 
-use super::backend::{Backend, Hand, event, order, wait};
+use super::backend::{Backend, Hand, change, order, recount, wait};
 
 /// Nothing of the store changed but the orders named.
 fn holds(hand: &Hand, orders: i64, rows: usize) {
@@ -19,7 +20,8 @@ fn holds(hand: &Hand, orders: i64, rows: usize) {
     let page = wait(hand.store.orders(query)).unwrap();
     assert_eq!(page.orders.len() as i64, orders, "orders");
     let opening = hand.store.open_shard(ShardNumber(0)).unwrap();
-    assert_eq!(opening.tally.total(), orders, "counters");
+    let tally = Tally::of_all(&opening.tallies);
+    assert_eq!(tally.total(), orders, "counters");
     assert_eq!(opening.position, Position(rows as i64), "position");
 }
 
@@ -128,7 +130,8 @@ pub fn a_counter_below_zero_is_refused(backend: &dyn Backend) {
     hand.accept(&["a"]);
     let mut commit = hand.blank();
     hand.create(&mut commit, "b");
-    commit
+    let counters = ProcessTally::among(&mut commit.tallies, &"default".into());
+    counters
         .tally
         .count(StatusKind::Pending, Priority::Medium, -3);
     let refused = hand.store.commit(&commit).unwrap_err();
@@ -141,42 +144,99 @@ pub fn a_changed_order_is_written_in_its_latest_state(backend: &dyn Backend) {
     hand.accept(&["a", "b"]);
     let before = hand.order("a").unwrap();
     let mut commit = hand.blank();
-    let mut state = before.state.clone();
+    let ended_at = commit.at;
+    let mut after = before.clone();
     for (kind, status) in [
         (EventKind::Started, Status::Processing { lease: 1 }),
-        (
-            EventKind::Completed,
-            Status::Completed {
-                ended_at: commit.at,
-            },
-        ),
+        (EventKind::Completed, Status::Completed { ended_at }),
     ] {
-        let previous = state.position;
-        commit.tally.count(state.status.kind(), before.priority, -1);
-        commit.tally.count(status.kind(), before.priority, 1);
-        state.status = status;
-        state.version += 1;
-        state.attempt = 1;
-        state.updated_at = commit.at;
-        state.position = commit.position;
-        commit
-            .events
-            .push(event(&state, before.seq, kind, previous));
+        let state = OrderState {
+            status,
+            version: after.state.version + 1,
+            attempt: 1,
+            started_at: Some(commit.at),
+            updated_at: commit.at,
+            position: commit.position,
+            ..after.state.clone()
+        };
+        after = change(&mut commit, &after, state, kind);
     }
-    let seq = before.seq;
-    commit.changed.push(Changed {
-        seq,
-        state: state.clone(),
-    });
+    let state = after.state;
     hand.commit(&commit);
     let after = hand.order("a").unwrap();
     assert_eq!(after.state, state);
     assert_eq!((after.id, after.payload), (before.id, before.payload));
     let opening = hand.store.open_shard(ShardNumber(0)).unwrap();
     assert_eq!(opening.last_seq, Seq(2), "a commit without new orders");
-    let tally = opening.tally;
+    let tally = Tally::of_all(&opening.tallies);
     assert_eq!(tally.by_status(StatusKind::Completed), 1);
     assert_eq!(tally.by_status(StatusKind::Pending), 1);
+}
+
+pub fn counters_are_kept_by_process(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    let mut commit = hand.blank();
+    for (id, process) in [
+        ("a", "default"),
+        ("b", "express"),
+        ("a", "express"),
+        ("c", "express"),
+    ] {
+        hand.create(&mut commit, id);
+        let order = commit.created.last_mut().unwrap();
+        order.process = process.into();
+    }
+    // One is completed from the start, and one of those that collide.
+    for at in [2, 3] {
+        let order = &mut commit.created[at];
+        let ended_at = order.created_at.plus(2_500_000);
+        order.state.status = Status::Completed { ended_at };
+        order.state.started_at = Some(order.created_at.plus(1_000_000));
+    }
+    recount(&mut commit);
+    assert_eq!(hand.commit(&commit).collided, [2]);
+    for (id, took) in [("a", 1_999_999), ("b", 900_000)] {
+        let before = hand.order(id).unwrap();
+        let mut commit = hand.blank();
+        let ended_at = before.created_at.plus(took);
+        let state = OrderState {
+            status: Status::Completed { ended_at },
+            started_at: Some(before.created_at.plus(1)),
+            version: 2,
+            position: commit.position,
+            ..before.state.clone()
+        };
+        change(&mut commit, &before, state, EventKind::Completed);
+        hand.commit(&commit);
+    }
+    let mut tallies = hand.store.open_shard(ShardNumber(0)).unwrap().tallies;
+    tallies.sort_by(|one, other| one.process.cmp(&other.process));
+    let kept: Vec<_> = tallies
+        .iter()
+        .map(|it| {
+            let completed = it.tally.by_status(StatusKind::Completed);
+            let counts = (it.tally.total(), completed);
+            (&*it.process, counts, it.work_us, it.turnaround_s)
+        })
+        .collect();
+    let express = ("express", (2, 2), 1_500_000 + 899_999, 2);
+    assert_eq!(kept, [("default", (1, 1), 1_999_998, 1), express]);
+}
+
+pub fn sums_stay_at_their_highest_value(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    for _ in 0..3 {
+        let mut commit = hand.blank();
+        let sums = ProcessTally::among(&mut commit.tallies, &"default".into());
+        (sums.work_us, sums.turnaround_s) = (i64::MAX - 1, i64::MAX);
+        hand.commit(&commit);
+    }
+    let kept = hand.store.open_shard(ShardNumber(0)).unwrap().tallies;
+    let sums: Vec<_> = kept
+        .iter()
+        .map(|it| (it.work_us, it.turnaround_s))
+        .collect();
+    assert_eq!(sums, [(i64::MAX, i64::MAX)]);
 }
 
 pub fn processes_are_defined_once(backend: &dyn Backend) {

@@ -5,7 +5,7 @@ use orderd::clock::Timestamp;
 use orderd::order::{Order, Priority, Seq, Status, StatusKind};
 use orderd::store::ListQuery;
 
-use super::backend::{Backend, Hand, START, wait};
+use super::backend::{Backend, Hand, START, recount, wait};
 
 const CUSTOMERS: [&str; 3] = ["ada", "bob", "Ada"];
 const PROCESSES: [&str; 2] = ["default", "express"];
@@ -28,13 +28,10 @@ fn fill(hand: &mut Hand) -> Vec<Order> {
             if number % 4 == 1 {
                 let ended_at = order.created_at;
                 order.state.status = Status::Completed { ended_at };
+                order.state.started_at = Some(ended_at);
             }
         }
-        commit.tally = Default::default();
-        for order in &commit.created {
-            let kind = order.state.status.kind();
-            commit.tally.count(kind, order.priority, 1);
-        }
+        recount(&mut commit);
         let receipt = hand.commit(&commit);
         let is_stored = |at: &usize| !receipt.collided.contains(at);
         let orders = (0..4)

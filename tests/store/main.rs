@@ -53,6 +53,8 @@ conformance! {
         a_commit_that_fails_in_the_middle_stores_nothing,
         a_counter_below_zero_is_refused,
         a_changed_order_is_written_in_its_latest_state,
+        counters_are_kept_by_process,
+        sums_stay_at_their_highest_value,
         processes_are_defined_once,
     ],
     reads: [
@@ -73,6 +75,7 @@ conformance! {
         a_bad_row_is_named_and_shown_to_nobody,
         a_bad_journal_row_is_named,
         a_status_has_its_data_and_only_its_own,
+        what_was_started_says_when,
         other_columns_have_their_bounds,
         what_is_written_fits_the_schema,
     ],

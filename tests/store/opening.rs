@@ -1,7 +1,7 @@
 //! Opening a store: what it says of itself, who may open it, and what is there again.
 //! Settings that are too weak cannot be planted from outside, so only the claim is looked at.
 
-use orderd::order::{Position, Seq, ShardNumber, StatusKind};
+use orderd::order::{Position, Seq, ShardNumber, StatusKind, Tally};
 use orderd::store::StoreError;
 
 use super::backend::{Backend, Hand};
@@ -13,7 +13,7 @@ pub fn a_fresh_store_is_empty(backend: &dyn Backend) {
         (opening.epoch, opening.last_seq, opening.position),
         (1, Seq(0), Position(0))
     );
-    assert_eq!((opening.tally.total(), opening.definitions.len()), (0, 0));
+    assert_eq!((opening.tallies.len(), opening.definitions.len()), (0, 0));
     let other = store.open_shard(ShardNumber(3)).unwrap();
     let base = ShardNumber(3).base();
     assert_eq!(
@@ -41,7 +41,8 @@ pub fn what_was_committed_is_there_after_a_restart(backend: &dyn Backend) {
         (opening.epoch, opening.last_seq, opening.position),
         (2, Seq(3), Position(2))
     );
-    assert_eq!(opening.tally.by_status(StatusKind::Pending), 3);
+    let tally = Tally::of_all(&opening.tallies);
+    assert_eq!(tally.by_status(StatusKind::Pending), 3);
     assert_eq!(hand.order("b"), Some(before));
 }
 

@@ -7,7 +7,7 @@ use orderd::order::{
 };
 use orderd::store::{EventPlace, EventView, journal};
 
-use super::backend::{Backend, Hand, START, event, wait};
+use super::backend::{Backend, Hand, START, change, event, recount, wait};
 
 const AT: Timestamp = Timestamp(START.0 + 77);
 
@@ -46,22 +46,12 @@ pub fn every_status_survives_the_way_through_the_store(backend: &dyn Backend) {
         state.status = status;
         state.version += 1;
         state.attempt = 3;
+        state.started_at = Some(AT);
         state.step = "pack".into();
         state.reason = Some("because of \"quotes\", ümlauts and \u{1F4E6}".into());
         state.updated_at = AT;
         state.position = commit.position;
-        commit
-            .tally
-            .count(before.state.status.kind(), before.priority, -1);
-        commit.tally.count(status.kind(), before.priority, 1);
-        let seq = before.seq;
-        commit
-            .events
-            .push(event(&state, seq, EventKind::Replayed, Position(1)));
-        commit.changed.push(Changed {
-            seq,
-            state: state.clone(),
-        });
+        change(&mut commit, &before, state.clone(), EventKind::Replayed);
         hand.commit(&commit);
         assert_eq!(hand.order(id).unwrap().state, state);
     }
@@ -83,13 +73,10 @@ pub fn everything_that_was_ordered_survives(backend: &dyn Backend) {
         order.process_version = u32::MAX;
         order.state.version = u32::MAX;
         order.state.attempt = u16::MAX;
+        order.state.started_at = (at > 1).then_some(Timestamp(-1));
+        order.item_count = [0, 1_000, u16::MAX][at];
     }
-    commit.tally = Default::default();
-    for order in &commit.created {
-        commit
-            .tally
-            .count(order.state.status.kind(), order.priority, 1);
-    }
+    recount(&mut commit);
     hand.commit(&commit);
     for order in &commit.created {
         assert_eq!(hand.order(order.id.as_str()).as_ref(), Some(&**order));
@@ -225,6 +212,7 @@ pub fn open_orders_are_read_in_pages(backend: &dyn Backend) {
         state.status = Status::Completed {
             ended_at: commit.at,
         };
+        state.started_at = Some(commit.at);
         state.position = commit.position;
         let seq = Seq(seq as i64);
         commit.changed.push(Changed { seq, state });

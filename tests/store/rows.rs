@@ -26,6 +26,7 @@ pub fn a_bad_row_is_named_and_shown_to_nobody(backend: &dyn Backend) {
         ("currency", "'xxx'"),
         ("total_minor", "-1"),
         ("attempt", "70000"),
+        ("item_count", "70000"),
         ("version", "-1"),
         ("process_version", "-1"),
     ];
@@ -48,7 +49,7 @@ pub fn a_bad_row_is_named_and_shown_to_nobody(backend: &dyn Backend) {
             ..ListQuery::default()
         };
         assert_eq!(bad(wait(hand.store.orders(query)).err()), expected);
-        if !["id", "currency", "total_minor"].contains(&column) {
+        if !["id", "currency", "total_minor", "item_count"].contains(&column) {
             let read = hand.store.open_orders(Seq(number - 1), Seq(number), 9);
             assert_eq!(bad(read.err()), expected);
         }
@@ -94,6 +95,8 @@ fn data_of(status: Status) -> [bool; 4] {
 pub fn a_status_has_its_data_and_only_its_own(backend: &dyn Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a"]);
+    let started = backend.sql("UPDATE orders SET started_at = 5");
+    assert_eq!(started, Ok(1));
     let mut refused = 0;
     for status in STATUSES {
         for bits in 0..16 {
@@ -115,6 +118,33 @@ pub fn a_status_has_its_data_and_only_its_own(backend: &dyn Backend) {
     assert_eq!(refused, 12 * 15);
 }
 
+pub fn what_was_started_says_when(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["a"]);
+    for (set, is_allowed) in [
+        (
+            "status = 3, lease = 1, due_at = NULL, started_at = NULL",
+            false,
+        ),
+        (
+            "status = 7, ended_at = 9, due_at = NULL, started_at = NULL",
+            false,
+        ),
+        ("status = 3, lease = 1, due_at = NULL, started_at = 5", true),
+        (
+            "status = 2, lease = NULL, due_at = 6, started_at = NULL",
+            true,
+        ),
+        (
+            "status = 8, ended_at = 9, due_at = NULL, started_at = NULL",
+            true,
+        ),
+    ] {
+        let updated = backend.sql(&format!("UPDATE orders SET {set}"));
+        assert_eq!(updated.is_ok(), is_allowed, "{set}: {updated:?}");
+    }
+}
+
 pub fn other_columns_have_their_bounds(backend: &dyn Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a", "b"]);
@@ -128,6 +158,7 @@ pub fn other_columns_have_their_bounds(backend: &dyn Backend) {
         "orders SET customer_id = ''",
         "orders SET version = 0",
         "orders SET attempt = -1",
+        "orders SET item_count = -1",
         "orders SET id = ''",
         "orders SET id = printf('%065d', 1)",
         "orders SET id = 'same'",
@@ -148,6 +179,8 @@ pub fn other_columns_have_their_bounds(backend: &dyn Backend) {
     for insert in [
         "processes VALUES ('p', 1, 'no json')",
         "processes VALUES ('p', -1, '{}')",
+        "tally_times VALUES (0, 'p', -1, 0)",
+        "tally_times VALUES (0, 'p', 0, -1)",
         "order_status VALUES (11, 'lost', 2)",
     ] {
         let refused = backend.sql(&format!("INSERT INTO {insert}"));

@@ -81,7 +81,7 @@ const JOURNAL: [Damage; 5] = [
     ),
 ];
 
-const ORDERS: [Damage; 10] = [
+const ORDERS: [Damage; 12] = [
     plain(
         "UPDATE orders SET status = 10 WHERE seq = (SELECT min(seq) FROM orders WHERE status = 7)",
         Check::LastEvents,
@@ -102,6 +102,20 @@ const ORDERS: [Damage; 10] = [
         "has ended_at",
     ),
     plain(
+        "UPDATE orders SET started_at = started_at + 1
+          WHERE seq = (SELECT min(seq) FROM orders WHERE status = 7)",
+        Check::LastEvents,
+        ("orders", "*"),
+        "has started_at",
+    ),
+    plain(
+        "UPDATE orders SET started_at = updated_at
+          WHERE seq = (SELECT min(seq) FROM orders WHERE started_at IS NULL)",
+        Check::LastEvents,
+        ("orders", "*"),
+        "its last event says none",
+    ),
+    plain(
         "DELETE FROM orders WHERE seq = 9",
         Check::Histories,
         ("orders", "9"),
@@ -109,8 +123,9 @@ const ORDERS: [Damage; 10] = [
     ),
     plain(
         "INSERT INTO orders SELECT 9999, 'planted', customer_id, process, process_version, priority,
-           total_minor, currency, created_at, start_at, expires_at, status, version, step, attempt,
-           updated_at, due_at, lease, target, ended_at, reason, position, payload
+           total_minor, currency, item_count, created_at, start_at, expires_at, status, version,
+           step, attempt, started_at, updated_at, due_at, lease, target, ended_at, reason, position,
+           payload
            FROM orders WHERE seq = 1",
         Check::Histories,
         ("orders", "9999"),
@@ -149,11 +164,51 @@ const ORDERS: [Damage; 10] = [
     ),
 ];
 
+const COUNTERS: [Damage; 6] = [
+    plain(
+        "UPDATE tally_times SET work_us = work_us + 1",
+        Check::Counters,
+        ("tally_times", "0/default"),
+        "work_us is",
+    ),
+    plain(
+        "UPDATE tally_times SET turnaround_s = turnaround_s - 1",
+        Check::Counters,
+        ("tally_times", "0/default"),
+        "turnaround_s is",
+    ),
+    plain(
+        "DELETE FROM tally_times",
+        Check::Counters,
+        ("tally_times", "0/default"),
+        "work_us is 0, its completed orders took",
+    ),
+    plain(
+        "INSERT INTO tally VALUES (0, 'nobody', 7, 1, 5)",
+        Check::Counters,
+        ("tally", "0/nobody/7/1"),
+        "says 5 completed orders of priority 1, there are 0",
+    ),
+    plain(
+        "UPDATE tally SET process = 'other' WHERE status = 7 AND priority = 1",
+        Check::Counters,
+        ("tally", "0/default/7/1"),
+        "says 0 completed orders of priority 1",
+    ),
+    plain(
+        "UPDATE orders SET created_at = created_at - 1000000
+          WHERE seq = (SELECT min(seq) FROM orders WHERE status = 7)",
+        Check::Counters,
+        ("tally_times", "0/default"),
+        "turnaround_s is",
+    ),
+];
+
 const REST: [Damage; 8] = [
     plain(
         "UPDATE tally SET orders = orders + 1 WHERE status = 7 AND priority = 2",
         Check::Counters,
-        ("tally", "0/7/2"),
+        ("tally", "0/default/7/2"),
         "completed orders of priority 2",
     ),
     plain(
@@ -284,6 +339,7 @@ fn damage_to_orders_is_named() {
 #[test]
 fn damage_to_counters_and_forged_histories_are_named() {
     REST.iter().for_each(find);
+    COUNTERS.iter().for_each(find);
 }
 
 #[test]

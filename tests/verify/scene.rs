@@ -54,6 +54,7 @@ fn order(number: usize, now: Timestamp) -> NewOrder {
         id: WantedId::Chosen(OrderId::parse(&id).unwrap()),
         customer_id: "ada".into(),
         total,
+        item_count: 1,
         priority: Priority::ALL[number % 3],
         process: ProcessIndex(0),
         payload: r#"{"items":["tea"]}"#.into(),

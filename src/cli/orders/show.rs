@@ -17,7 +17,7 @@ pub struct Arguments {
 }
 
 /// Fields of an order beside its items, in the order in which they are shown.
-const FIELDS: [(&str, &str); 17] = [
+const FIELDS: [(&str, &str); 18] = [
     ("order", "order_id"),
     ("status", "status"),
     ("reason", "reason"),
@@ -33,6 +33,7 @@ const FIELDS: [(&str, &str); 17] = [
     ("starts", "start_at"),
     ("expires", "expires_at"),
     ("created", "created_at"),
+    ("started", "started_at"),
     ("changed", "updated_at"),
     ("ended", "ended_at"),
 ];

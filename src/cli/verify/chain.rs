@@ -3,7 +3,7 @@
 //! Nothing here looks into a row.
 
 use super::findings::{Check, Findings};
-use crate::order::{Position, Seq, ShardNumber, Tally};
+use crate::order::{Position, ProcessTally, Seq, ShardNumber};
 use crate::store::{JournalRow, journal};
 
 /// Where the journal of one shard has come to.
@@ -16,7 +16,8 @@ pub(super) struct Chain {
     /// The row with which each epoch begins.
     epochs: Vec<(Position, i64)>,
     pub(super) last_seq: Seq,
-    pub(super) tally: Tally,
+    /// By process, counted from the orders.
+    pub(super) tallies: Vec<ProcessTally>,
 }
 
 impl Chain {
@@ -28,7 +29,7 @@ impl Chain {
             lease: 0,
             epochs: Vec::new(),
             last_seq: Seq(shard.base()),
-            tally: Tally::default(),
+            tallies: Vec::new(),
         }
     }
 

@@ -11,9 +11,10 @@ use serde::de::IgnoredAny;
 
 use super::chain::Chain;
 use super::findings::{Check, Findings};
-use super::tracks::{Track, Tracks};
+use super::tracks::{NEVER, Track, Tracks};
+use super::{compare, counters};
 use crate::order::{
-    Event, EventKind, Order, Position, Process, Seq, ShardNumber, Status, StatusKind, Tally,
+    Event, EventKind, Order, Position, Process, ProcessTally, Seq, ShardNumber, StatusKind,
 };
 use crate::store::{JournalRow, ShardHead, journal};
 
@@ -70,15 +71,21 @@ impl Histories {
         let at = Place { row, event };
         at.check_order(place.as_ref(), findings);
         at.check_lease(place.as_ref(), chain, findings);
-        let lease = place.map_or(0, |track| track.lease);
+        let (mut lease, mut started_at) =
+            place.map_or((0, NEVER), |track| (track.lease, track.started_at));
+        if event.kind == EventKind::Started {
+            lease = event.lease;
+            started_at = if started_at == NEVER {
+                event.at
+            } else {
+                started_at
+            };
+        }
         *place = Some(Track {
             at: event.at,
             position: row.position,
-            lease: if event.kind == EventKind::Started {
-                event.lease
-            } else {
-                lease
-            },
+            lease,
+            started_at,
             version: event.version,
             status: event.status,
             is_seen: false,
@@ -88,7 +95,7 @@ impl Histories {
 
     /// Compares an order with its history.
     pub fn order(&mut self, order: &Order) {
-        let (seq, state) = (order.seq, &order.state);
+        let seq = order.seq;
         let findings = &mut self.findings;
         findings.examine(&[
             Check::Histories,
@@ -101,7 +108,7 @@ impl Histories {
             .chains
             .entry(shard)
             .or_insert_with(|| Chain::new(shard));
-        chain.tally.count(state.status.kind(), order.priority, 1);
+        ProcessTally::among(&mut chain.tallies, &order.process).count(order, 1);
         chain.last_seq = chain.last_seq.max(seq);
         let is_defined = (order.process.clone(), order.process_version);
         if !self.defined.contains(&is_defined) {
@@ -119,7 +126,7 @@ impl Histories {
             let what = format!("{} has no event in the journal", order.id);
             return findings.add(Check::Histories, "orders", seq.0, what);
         };
-        compare(order, &track, findings);
+        compare::with_history(order, &track, findings);
     }
 
     /// An order that cannot be read: its history is not missed.
@@ -154,25 +161,19 @@ impl Histories {
     }
 
     /// Compares a shard's counters with those of the orders that were seen.
-    pub fn tally(&mut self, shard: ShardNumber, kept: &Tally) {
+    pub fn tallies(&mut self, shard: ShardNumber, kept: &[ProcessTally]) {
         let chain = self
             .chains
             .entry(shard)
             .or_insert_with(|| Chain::new(shard));
-        for status in StatusKind::ALL {
-            for priority in crate::order::Priority::ALL {
-                self.findings.examine(&[Check::Counters]);
-                let (kept, counted) = (kept.of(status, priority), chain.tally.of(status, priority));
-                if kept != counted {
-                    let number = priority.number();
-                    let key = format!("{}/{}/{number}", shard.0, status.number());
-                    let what = format!(
-                        "says {kept} {} orders of priority {number}, there are {counted}",
-                        status.name()
-                    );
-                    self.findings.add(Check::Counters, "tally", key, what);
-                }
-            }
+        for tally in kept {
+            // One that is kept of a process without orders is compared with nothing.
+            ProcessTally::among(&mut chain.tallies, &tally.process);
+        }
+        for counted in &chain.tallies {
+            let none = ProcessTally::new(counted.process.clone());
+            let kept = kept.iter().find(|it| it.process == counted.process);
+            counters::compare(shard, kept.unwrap_or(&none), counted, &mut self.findings);
         }
     }
 
@@ -279,65 +280,5 @@ impl Place<'_> {
             let what = format!("{name} under a lease of epoch {leased}");
             self.add(Check::Leases, findings, what);
         }
-    }
-}
-
-/// Whether an order says what its last event says.
-fn compare(order: &Order, track: &Track, findings: &mut Findings) {
-    let (seq, state) = (order.seq.0, &order.state);
-    let kind = state.status.kind();
-    if state.status.is_open() {
-        findings.examine(&[Check::OpenOrders]);
-    }
-    if state.status.is_open() == track.status.is_final() {
-        let what = format!(
-            "{} is {}, its last event says {}",
-            order.id,
-            kind.name(),
-            track.status.name()
-        );
-        return findings.add(Check::OpenOrders, "orders", seq, what);
-    }
-    let mut differs = |column: &str, says: String, event: String| {
-        let what = format!(
-            "{} has {column} {says}, its last event says {event}",
-            order.id
-        );
-        findings.add(Check::LastEvents, "orders", seq, what);
-    };
-    if kind != track.status {
-        differs("status", kind.name().into(), track.status.name().into());
-    }
-    if state.version != track.version {
-        differs(
-            "version",
-            state.version.to_string(),
-            track.version.to_string(),
-        );
-    }
-    if state.position != track.position {
-        let (says, event) = (state.position.0.to_string(), track.position.0.to_string());
-        differs("position", says, event);
-    }
-    if state.updated_at != track.at {
-        differs(
-            "updated_at",
-            state.updated_at.to_string(),
-            track.at.to_string(),
-        );
-    }
-    match state.status {
-        Status::Processing { lease } if lease != track.lease => {
-            differs("lease", lease.to_string(), track.lease.to_string());
-        }
-        Status::Completed { ended_at }
-        | Status::Cancelled { ended_at }
-        | Status::Rejected { ended_at }
-        | Status::Expired { ended_at }
-            if ended_at != track.at =>
-        {
-            differs("ended_at", ended_at.to_string(), track.at.to_string());
-        }
-        _ => {}
     }
 }

@@ -1,4 +1,4 @@
-//! What is remembered of each order while the journal is read: 32 bytes.
+//! What is remembered of each order while the journal is read: 40 bytes.
 //!
 //! Kept in blocks by sequence number, made when they are needed: numbers are dense, but damage may
 //! put one anywhere.
@@ -17,6 +17,8 @@ pub struct Track {
     pub position: Position,
     /// The lease that was given last.
     pub lease: i64,
+    /// When its first step was started first; `NEVER` if it was not.
+    pub started_at: Timestamp,
     /// The version after it.
     pub version: u32,
     /// The status after it.
@@ -24,6 +26,9 @@ pub struct Track {
     /// Whether the order itself was seen.
     pub is_seen: bool,
 }
+
+/// `Track::started_at` of an order that was never started.
+pub const NEVER: Timestamp = Timestamp(i64::MIN);
 
 /// Orders in a block.
 const BLOCK: usize = 1_024;
@@ -33,7 +38,7 @@ type Block = Box<[Option<Track>]>;
 /// Bytes for one order.
 pub const TRACK_BYTES: usize = size_of::<Option<Track>>();
 
-const _: () = assert!(TRACK_BYTES <= 32, "the memory of a proof is promised");
+const _: () = assert!(TRACK_BYTES <= 40, "the memory of a proof is promised");
 
 /// The tracks of all orders.
 #[derive(Default)]
@@ -94,6 +99,7 @@ mod tests {
                 at: Timestamp(seq),
                 position: Position(1),
                 lease: 0,
+                started_at: NEVER,
                 version: 1,
                 status: StatusKind::Pending,
                 is_seen: false,

@@ -203,8 +203,8 @@ impl Walk<'_> {
     fn shards(&mut self) {
         for (shard, head) in &self.heads {
             self.histories.head(*shard, head);
-            match self.snapshot.tally(*shard) {
-                Ok(tally) => self.histories.tally(*shard, &tally),
+            match self.snapshot.tallies(*shard) {
+                Ok(tallies) => self.histories.tallies(*shard, &tallies),
                 Err(error) => {
                     let findings = &mut self.histories.findings;
                     findings.add(Check::Counters, "tally", shard.0, error.to_string());

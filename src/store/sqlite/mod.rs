@@ -127,9 +127,12 @@ impl Snapshot {
         Ok(Self(connection))
     }
 
-    /// The counters of a shard, as stored.
-    pub fn tally(&self, shard: ShardNumber) -> Result<crate::order::Tally, StoreError> {
-        read::tally(&self.0, shard)
+    /// The counters of a shard by process, as stored.
+    pub fn tallies(
+        &self,
+        shard: ShardNumber,
+    ) -> Result<Vec<crate::order::ProcessTally>, StoreError> {
+        read::tallies(&self.0, shard)
     }
 
     /// Every process that an order pins.

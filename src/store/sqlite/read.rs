@@ -3,12 +3,15 @@
 //! Reads run on connections of their own and never hold up a commit. Each is bounded: by its limit,
 //! by the window of rows it may look at, or by the number of open orders.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::row::{self, unreadable};
 use crate::clock::Timestamp;
 use crate::order::{
-    OpenOrder, Order, OrderId, Position, Priority, Process, Seq, ShardNumber, StatusKind, Tally,
+    OpenOrder, Order, OrderId, Position, Priority, Process, ProcessTally, Seq, ShardNumber,
+    StatusKind,
 };
 use crate::store::{JournalRow, ListQuery, Page, ShardHead, StoreError};
 
@@ -139,8 +142,8 @@ pub(super) fn open_orders(
 ) -> Read<Vec<OpenOrder>> {
     let sql =
         "SELECT seq, id, customer_id, process, process_version, priority, total_minor, currency,
-                      created_at, start_at, expires_at, status, version, step, attempt, updated_at,
-                      due_at, lease, target, ended_at, reason, position
+                      item_count, created_at, start_at, expires_at, status, version, step, attempt,
+                      started_at, updated_at, due_at, lease, target, ended_at, reason, position
                  FROM orders
                 WHERE ended_at IS NULL AND seq > ?1 AND seq <= ?2
                 ORDER BY seq LIMIT ?3";
@@ -190,35 +193,40 @@ fn journal_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<JournalRow> {
     })
 }
 
-/// The counters of a shard.
-pub(super) fn tally(connection: &Connection, shard: ShardNumber) -> Read<Tally> {
-    let sql = "SELECT status, priority, orders FROM tally WHERE shard = ?1";
-    count(connection, sql, params![shard.0])
+/// The counters of a shard, by process.
+pub(super) fn tallies(connection: &Connection, shard: ShardNumber) -> Read<Vec<ProcessTally>> {
+    let mut tallies = Vec::new();
+    let sql = "SELECT process, status, priority, orders FROM tally WHERE shard = ?1";
+    let mut statement = connection.prepare(sql).map_err(unreadable)?;
+    let mut rows = statement.query([shard.0]).map_err(unreadable)?;
+    while let Some(row) = rows.next().map_err(unreadable)? {
+        let (process, status, priority, orders) = count(row).map_err(unreadable)?;
+        let known = StatusKind::from_number(status).zip(Priority::from_number(priority));
+        let Some((status, priority)) = known else {
+            return Err(StoreError::BadRow {
+                table: "tally",
+                column: "status, priority",
+                key: format!("{process}/{status}/{priority}"),
+                detail: "unknown number".into(),
+            });
+        };
+        let tally = ProcessTally::among(&mut tallies, &process);
+        tally.tally.count(status, priority, orders);
+    }
+    let sql = "SELECT process, work_us, turnaround_s FROM tally_times WHERE shard = ?1";
+    let mut statement = connection.prepare(sql).map_err(unreadable)?;
+    let mut rows = statement.query([shard.0]).map_err(unreadable)?;
+    while let Some(row) = rows.next().map_err(unreadable)? {
+        let process = row.get::<_, Arc<str>>(0).map_err(unreadable)?;
+        let tally = ProcessTally::among(&mut tallies, &process);
+        tally.work_us = row.get(1).map_err(unreadable)?;
+        tally.turnaround_s = row.get(2).map_err(unreadable)?;
+    }
+    Ok(tallies)
 }
 
-fn count(connection: &Connection, sql: &str, shard: &[&dyn rusqlite::ToSql]) -> Read<Tally> {
-    let mut statement = connection.prepare(sql).map_err(unreadable)?;
-    let rows = statement.query(shard).map_err(unreadable)?;
-    let counts = collect(rows, |row| {
-        let (status, priority): (i64, i64) = (
-            row.get(0).map_err(unreadable)?,
-            row.get(1).map_err(unreadable)?,
-        );
-        let known = StatusKind::from_number(status).zip(Priority::from_number(priority));
-        let (key, detail) = (format!("{status}/{priority}"), "unknown number".into());
-        let bad = StoreError::BadRow {
-            table: "tally",
-            column: "status, priority",
-            key,
-            detail,
-        };
-        Ok((known.ok_or(bad)?, row.get::<_, i64>(2).map_err(unreadable)?))
-    })?;
-    let mut tally = Tally::default();
-    counts
-        .into_iter()
-        .for_each(|((status, priority), n)| tally.count(status, priority, n));
-    Ok(tally)
+fn count(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Arc<str>, i64, i64, i64)> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
 }
 
 /// Every process that an order pins.

@@ -17,7 +17,7 @@ use crate::store::StoreError;
 /// The columns of `orders` by their place in a row, because looking each up by its name takes as
 /// long as reading the row from disk. The last one, the payload, is left out where only the shard
 /// reads.
-pub(super) const COLUMNS: [&str; 23] = [
+pub(super) const COLUMNS: [&str; 25] = [
     "seq",
     "id",
     "customer_id",
@@ -26,6 +26,7 @@ pub(super) const COLUMNS: [&str; 23] = [
     "priority",
     "total_minor",
     "currency",
+    "item_count",
     "created_at",
     "start_at",
     "expires_at",
@@ -33,6 +34,7 @@ pub(super) const COLUMNS: [&str; 23] = [
     "version",
     "step",
     "attempt",
+    "started_at",
     "updated_at",
     "due_at",
     "lease",
@@ -51,21 +53,23 @@ const PROCESS_VERSION: usize = 4;
 const PRIORITY: usize = 5;
 const TOTAL_MINOR: usize = 6;
 const CURRENCY: usize = 7;
-const CREATED_AT: usize = 8;
-const START_AT: usize = 9;
-const EXPIRES_AT: usize = 10;
-const STATUS: usize = 11;
-const VERSION: usize = 12;
-const STEP: usize = 13;
-const ATTEMPT: usize = 14;
-const UPDATED_AT: usize = 15;
-const DUE_AT: usize = 16;
-const LEASE: usize = 17;
-const TARGET: usize = 18;
-const ENDED_AT: usize = 19;
-const REASON: usize = 20;
-const POSITION: usize = 21;
-const PAYLOAD: usize = 22;
+const ITEM_COUNT: usize = 8;
+const CREATED_AT: usize = 9;
+const START_AT: usize = 10;
+const EXPIRES_AT: usize = 11;
+const STATUS: usize = 12;
+const VERSION: usize = 13;
+const STEP: usize = 14;
+const ATTEMPT: usize = 15;
+const STARTED_AT: usize = 16;
+const UPDATED_AT: usize = 17;
+const DUE_AT: usize = 18;
+const LEASE: usize = 19;
+const TARGET: usize = 20;
+const ENDED_AT: usize = 21;
+const REASON: usize = 22;
+const POSITION: usize = 23;
+const PAYLOAD: usize = 24;
 
 /// The columns that hold a status and its data.
 #[derive(Default)]
@@ -196,6 +200,7 @@ impl OrderRow<'_, '_> {
             version: self.column(VERSION)?,
             step: self.column::<Arc<str>>(STEP)?,
             attempt: self.column(ATTEMPT)?,
+            started_at: self.column::<Option<i64>>(STARTED_AT)?.map(Timestamp),
             updated_at: self.time(UPDATED_AT)?,
             reason,
             position: Position(self.column(POSITION)?),
@@ -238,6 +243,7 @@ pub(super) fn order(row: &Row<'_>) -> Result<Order, StoreError> {
         process_version: row.column(PROCESS_VERSION)?,
         priority: row.priority()?,
         total: row.total()?,
+        item_count: row.column(ITEM_COUNT)?,
         payload: row.column(PAYLOAD)?,
         start_at: row.column::<Option<i64>>(START_AT)?.map(Timestamp),
         expires_at: row.column::<Option<i64>>(EXPIRES_AT)?.map(Timestamp),
@@ -276,6 +282,7 @@ mod tests {
             (PRIORITY, "priority"),
             (EXPIRES_AT, "expires_at"),
             (STATUS, "status"),
+            (STARTED_AT, "started_at"),
             (ENDED_AT, "ended_at"),
             (PAYLOAD, "payload"),
         ];

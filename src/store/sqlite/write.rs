@@ -55,14 +55,14 @@ impl Writer {
                 hash,
                 last_seq,
             } = head.ok_or_else(missing)?;
-            let tally = read::tally(connection, shard)?;
+            let tallies = read::tallies(connection, shard)?;
             let definitions = read::definitions(connection)?;
             Ok((
                 Opening {
                     epoch,
                     last_seq,
                     position,
-                    tally,
+                    tallies,
                     definitions,
                 },
                 hash,
@@ -134,7 +134,7 @@ fn write(
     define_processes(connection, commit).map_err(row::refused)?;
     let collided = insert_orders(connection, commit).map_err(row::refused)?;
     update_orders(connection, commit).map_err(row::refused)?;
-    update_tally(connection, commit, &collided).map_err(row::refused)?;
+    update_tallies(connection, commit, &collided).map_err(row::refused)?;
     let hash = append_journal(connection, commit, &collided, before).map_err(row::refused)?;
     advance_head(connection, commit, &hash)?;
     Ok((Receipt { collided }, hash))
@@ -159,11 +159,11 @@ fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<V
     }
     let mut insert = connection.prepare_cached(
         "INSERT INTO orders (seq, id, customer_id, process, process_version, priority, total_minor,
-                             currency, created_at, start_at, expires_at, status, version, step,
-                             attempt, updated_at, due_at, lease, target, ended_at, reason,
-                             position, payload)
+                             currency, item_count, created_at, start_at, expires_at, status,
+                             version, step, attempt, started_at, updated_at, due_at, lease, target,
+                             ended_at, reason, position, payload)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                 ?19, ?20, ?21, ?22, ?23)
+                 ?19, ?20, ?21, ?22, ?23, ?24, ?25)
          ON CONFLICT (id) DO NOTHING",
     )?;
     for (at, order) in commit.created.iter().enumerate() {
@@ -178,6 +178,7 @@ fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<V
             order.priority.number(),
             order.total.minor(),
             order.total.currency().code(),
+            order.item_count,
             order.created_at.0,
             order.start_at.map(|time| time.0),
             order.expires_at.map(|time| time.0),
@@ -185,6 +186,7 @@ fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<V
             state.version,
             &*state.step,
             state.attempt,
+            state.started_at.map(|time| time.0),
             state.updated_at.0,
             columns.due_at,
             columns.lease,
@@ -206,9 +208,9 @@ fn update_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<(
         return Ok(());
     }
     let mut update = connection.prepare_cached(
-        "UPDATE orders SET status = ?2, version = ?3, step = ?4, attempt = ?5, updated_at = ?6,
-                           due_at = ?7, lease = ?8, target = ?9, ended_at = ?10, reason = ?11,
-                           position = ?12
+        "UPDATE orders SET status = ?2, version = ?3, step = ?4, attempt = ?5, started_at = ?6,
+                           updated_at = ?7, due_at = ?8, lease = ?9, target = ?10, ended_at = ?11,
+                           reason = ?12, position = ?13
           WHERE seq = ?1",
     )?;
     for changed in &commit.changed {
@@ -220,6 +222,7 @@ fn update_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<(
             state.version,
             &*state.step,
             state.attempt,
+            state.started_at.map(|time| time.0),
             state.updated_at.0,
             columns.due_at,
             columns.lease,
@@ -232,22 +235,36 @@ fn update_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<(
     Ok(())
 }
 
-fn update_tally(
+fn update_tallies(
     connection: &Connection,
     commit: &Commit,
     collided: &[usize],
 ) -> rusqlite::Result<()> {
+    let shard = commit.shard.0;
     let mut add = connection.prepare_cached(
-        "INSERT INTO tally (shard, status, priority, orders) VALUES (?1, ?2, ?3, max(?4, 0))
-         ON CONFLICT (shard, status, priority) DO UPDATE SET orders = orders + ?4",
+        "INSERT INTO tally (shard, process, status, priority, orders)
+         VALUES (?1, ?2, ?3, ?4, max(?5, 0))
+         ON CONFLICT (shard, process, status, priority) DO UPDATE SET orders = orders + ?5",
     )?;
-    for (status, priority, change) in commit.tally_change(collided).nonzero() {
-        add.execute(params![
-            commit.shard.0,
-            status.number(),
-            priority.number(),
-            change
-        ])?;
+    // A sum that ran over would turn into a float, which the column does not take.
+    let mut add_times = connection.prepare_cached(
+        "INSERT INTO tally_times (shard, process, work_us, turnaround_s)
+         VALUES (?1, ?2, max(?3, 0), max(?4, 0))
+         ON CONFLICT (shard, process) DO UPDATE SET
+           work_us = CASE WHEN work_us > 9223372036854775807 - ?3 THEN 9223372036854775807
+                          ELSE work_us + ?3 END,
+           turnaround_s = CASE WHEN turnaround_s > 9223372036854775807 - ?4
+                               THEN 9223372036854775807 ELSE turnaround_s + ?4 END",
+    )?;
+    for change in commit.tally_changes(collided).iter() {
+        for (status, priority, orders) in change.tally.nonzero() {
+            let (status, priority) = (status.number(), priority.number());
+            add.execute(params![shard, &*change.process, status, priority, orders])?;
+        }
+        if (change.work_us, change.turnaround_s) != (0, 0) {
+            let (work_us, turnaround_s) = (change.work_us, change.turnaround_s);
+            add_times.execute(params![shard, &*change.process, work_us, turnaround_s])?;
+        }
     }
     Ok(())
 }
