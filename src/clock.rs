@@ -95,6 +95,11 @@ impl Clock for ManualClock {
     }
 }
 
+/// Whether a text is an RFC 3339 time with an offset, of any year.
+pub fn is_rfc3339(text: &str) -> bool {
+    text.parse::<jiff::Timestamp>().is_ok()
+}
+
 /// The monotonic clock, for durations. Never goes back, says nothing about the date.
 pub fn monotonic() -> Instant {
     Instant::now()

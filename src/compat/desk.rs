@@ -8,8 +8,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request;
+use serde::Deserialize;
 
 use super::Parts;
+use super::counters::Counters;
 use super::refusal::{Code, FieldNames, Refusal};
 use crate::config::DialectSettings;
 use crate::order::{Draft, DraftRules, NewOrder, Order, OrderId, Process};
@@ -99,9 +101,47 @@ impl Desk {
         Some(processes.at(index))
     }
 
+    /// The dialect's counters.
+    ///
+    /// # Errors
+    ///
+    /// `draining`: the engine has ended.
+    pub async fn counters(&self) -> Result<Counters, Refusal> {
+        let tally = self.parts.engine.process_tally(self.process_name()).await;
+        let ended = || Refusal::new(Code::Draining, "the server is shutting down");
+        tally.map(Counters).ok_or_else(ended)
+    }
+
+    /// Whether a new order would be taken now: nothing is draining, and there is room.
+    pub async fn is_open(&self) -> bool {
+        let engine = &self.parts.engine;
+        let (Some(stats), true) = (engine.stats().await, engine.is_accepting()) else {
+            return false;
+        };
+        let mut tallies = stats.processes.iter();
+        let own = tallies.find(|tally| *tally.process == *self.process_name());
+        let own_open = own.map_or(0, |own| own.tally.open());
+        let own_max = self.process().map_or(0, |process| process.open_orders_max);
+        let is_below = |open: i64, max: u64| u64::try_from(open).is_ok_and(|open| open < max);
+        is_below(stats.tally.open(), stats.open_orders_max)
+            && (own_max == 0 || is_below(own_open, own_max))
+    }
+
     fn process_name(&self) -> &'static str {
         self.settings.dialect.name()
     }
+}
+
+/// What was ordered with it: the part of an order that is kept as it was sent.
+///
+/// # Errors
+///
+/// `internal`: it does not have the form that all orders have.
+pub fn payload<'a, T: Deserialize<'a>>(order: &'a Order) -> Result<T, Refusal> {
+    serde_json::from_str(&order.payload).map_err(|error| {
+        tracing::error!(order_id = %order.id, %error, "a stored payload breaks a rule");
+        Refusal::new(Code::Internal, "a stored row breaks a rule")
+    })
 }
 
 /// The order id in a path. One that is not even text is nobody's.

@@ -90,6 +90,20 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A field that must be a whole number written without point and exponent, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// `wrong-type`, also for one that 64 bits do not hold.
+    pub fn integer(&self, name: &str) -> Result<Option<i64>, Refusal> {
+        let wrong = || Refusal::field(Code::WrongType, name);
+        match self.get(name) {
+            None => Ok(None),
+            Some(Json::Number(text)) => text.parse().map(Some).map_err(|_| wrong()),
+            Some(_) => Err(wrong()),
+        }
+    }
+
     /// A field that must be an array, if it is there.
     ///
     /// # Errors
@@ -179,6 +193,12 @@ mod tests {
         assert_eq!(fields.text("t"), Err(wrong("t")));
         assert_eq!(fields.decimal("n"), Err(wrong("n")));
         assert_eq!(fields.list("l"), Err(wrong("l")));
+        assert_eq!(fields.integer("t"), Ok(Some(1)));
+        assert_eq!(fields.integer("n"), Err(wrong("n")));
+        for number in ["1.0", "1e0", "9223372036854775808"] {
+            let body = format!("{{\"t\":{number}}}");
+            assert_eq!(loose(&body).integer("t"), Err(wrong("t")));
+        }
         assert_eq!(fields.texts("s"), Err(wrong("s/1")));
         assert_eq!(fields.texts("d"), Ok(Some(Vec::new())));
         assert_eq!(fields.decimal("t").unwrap().unwrap().whole(), Ok(1));

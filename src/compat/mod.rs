@@ -7,13 +7,20 @@
 
 pub mod accept;
 pub mod answer;
+pub mod counters;
 pub mod decimal;
 pub mod desk;
 pub mod fields;
 pub mod json;
+pub mod lines;
 pub mod openapi;
 pub mod page;
+mod profile;
+#[cfg(unix)]
+mod profile_file;
+mod realtime;
 pub mod refusal;
+mod sampling;
 mod speaker;
 mod two_queue;
 pub mod words;
@@ -39,7 +46,7 @@ use crate::server::{BodyBudget, RequestHead, Voice};
 use crate::store::Store;
 
 /// The dialects that are spoken. A path that two of one door own is the first one's.
-const WIRES: [&Wire; 1] = [&two_queue::WIRE];
+const WIRES: [&Wire; 2] = [&two_queue::WIRE, &realtime::WIRE];
 
 /// A wire format: all that the common code knows about a dialect.
 pub struct Wire {
@@ -49,7 +56,8 @@ pub struct Wire {
     pub owns: fn(&str) -> bool,
     /// Its handlers. They may fail with a [`Refusal`], which is then worded.
     pub routes: fn(&Desk) -> Router<Arc<Desk>>,
-    /// What it says to a refusal, unless all dialects say the same ([`Wording::common`]).
+    /// What it says to a refusal that has no text of its own, unless all dialects say the same
+    /// ([`Wording::common`]).
     pub wording: fn(&RequestHead<'_>, &Refusal) -> Wording,
     /// How it sends what it says.
     pub envelope: fn(&RequestHead<'_>, &Refusal, &Wording) -> Response,

@@ -115,6 +115,8 @@ pub struct Refusal {
     pub code: Code,
     /// A JSON pointer into the body (RFC 6901), or a few words; ASCII.
     pub at: Cow<'static, str>,
+    /// What the dialect says to it, where its rule has a text of its own.
+    pub says: Option<(StatusCode, &'static str)>,
 }
 
 /// How a dialect calls the fields of a draft: pairs of the draft's name and its own. What is not
@@ -127,22 +129,38 @@ impl Refusal {
         Self {
             code,
             at: Cow::Borrowed(reason),
+            says: None,
         }
     }
 
     /// A refusal of one field, by the name it has in the body.
     pub fn field(code: Code, name: &str) -> Self {
-        Self {
-            code,
-            at: Cow::Owned(format!("/{name}")),
-        }
+        Self::at(code, format!("/{name}"))
     }
 
     /// A refusal of one element of a field that is a list.
     pub fn element(code: Code, name: &str, index: usize) -> Self {
+        Self::at(code, format!("/{name}/{index}"))
+    }
+
+    fn at(code: Code, pointer: String) -> Self {
         Self {
             code,
-            at: Cow::Owned(format!("/{name}/{index}")),
+            at: Cow::Owned(pointer),
+            says: None,
+        }
+    }
+
+    /// The same, with the text that the dialect has for just this rule; the status is 400.
+    pub fn saying(self, text: &'static str) -> Self {
+        self.answering(StatusCode::BAD_REQUEST, text)
+    }
+
+    /// The same, with the status and text that the dialect has for just this rule.
+    pub fn answering(self, status: StatusCode, text: &'static str) -> Self {
+        Self {
+            says: Some((status, text)),
+            ..self
         }
     }
 
@@ -150,11 +168,6 @@ impl Refusal {
     pub fn name(&self) -> &str {
         let pointer = self.at.strip_prefix('/').unwrap_or_default();
         pointer.split('/').next().unwrap_or_default()
-    }
-
-    /// Whether a field is wrong as a whole, not one of its elements.
-    pub fn is_whole_field(&self) -> bool {
-        self.at.strip_prefix('/') == Some(self.name())
     }
 
     /// What is said first of all that is wrong with a draft: its id, then texts that are too long,
@@ -173,10 +186,7 @@ impl Refusal {
         let (own, rest) = pointer.split_at(pointer.find('/').unwrap_or(pointer.len()));
         let name = names.iter().find(|(draft, _)| *draft == own);
         let name = name.map_or(own, |(_, name)| name);
-        Self {
-            code: Code::of_fault(fault),
-            at: Cow::Owned(format!("/{name}{rest}")),
-        }
+        Self::at(Code::of_fault(fault), format!("/{name}{rest}"))
     }
 }
 
@@ -237,9 +247,8 @@ mod tests {
             (item.code, &*item.at),
             (Code::InvalidCharacter, "/item_ids/3")
         );
-        assert_eq!((item.name(), item.is_whole_field()), ("item_ids", false));
-        let count = of("/items", "invalid-length");
-        assert_eq!((count.name(), count.is_whole_field()), ("item_ids", true));
+        assert_eq!(item.name(), "item_ids");
+        assert_eq!(of("/items", "invalid-length").at, "/item_ids");
         assert_eq!(of("/notes", "invalid-length").at, "/notes");
         assert_eq!(of("/items_extra", "invalid-length").at, "/items_extra");
         assert_eq!(Refusal::new(Code::TooDeep, "deep").name(), "");

@@ -100,8 +100,11 @@ pub(super) async fn word(
 }
 
 fn say(wire: &Wire, head: &RequestHead<'_>, refusal: &Refusal) -> Response {
-    let common = Wording::common(refusal.code);
-    let wording = common.unwrap_or_else(|| (wire.wording)(head, refusal));
+    let own = refusal
+        .says
+        .map(|(status, text)| Wording::new(status, text));
+    let wording = own.or_else(|| Wording::common(refusal.code));
+    let wording = wording.unwrap_or_else(|| (wire.wording)(head, refusal));
     let response = (wire.envelope)(head, refusal, &wording);
     answer::refused(response, refusal)
 }

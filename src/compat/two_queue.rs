@@ -14,17 +14,15 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Wire;
 use super::accept::ranks_json_first;
 use super::answer::{self, JSON_LINE, JsonForm, Wording};
-use super::decimal;
-use super::desk::{Desk, IdInPath};
+use super::counters::Extra;
+use super::desk::{Desk, IdInPath, payload};
 use super::fields::{Fields, Reading};
 use super::json::Json;
 use super::refusal::{Code, FieldNames, Refusal};
-use super::words;
+use super::{Wire, decimal, lines, words};
 use crate::order::{Dialect, Draft, Item, NewOrder, Order};
-use crate::server::RequestHead;
 
 /// What the common code knows about it.
 pub const WIRE: Wire = Wire {
@@ -34,11 +32,13 @@ pub const WIRE: Wire = Wire {
         Router::new()
             .route("/order", post(create))
             .route("/order/{order_id}", get(read))
+            .route("/metrics/pending", get(metrics))
     },
-    wording,
+    wording: |_, refusal| lines::wording(refusal).unwrap_or_else(|| wording(refusal)),
     envelope: |head, _, wording| say(head.accept, wording),
 };
 
+const BAD_TOTAL: &str = "total_amount must be >= 0 with at most 2 decimals";
 const FIELD_NAMES: &FieldNames = &[("customer_id", "user_id"), ("items", "item_ids")];
 
 /// JSON in place of text.
@@ -55,6 +55,19 @@ struct OrderView<'a> {
     item_ids: Vec<String>,
     total_amount: Box<RawValue>,
     status: &'a str,
+}
+
+/// The order counters, under the names and the spelling that its clients know.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MetricsView {
+    pending_count: i64,
+    proccessed: i64,
+    completed: i64,
+    total_count: i64,
+    average_processing_time: Box<RawValue>,
+    #[serde(flatten)]
+    extra: Extra,
 }
 
 async fn create(
@@ -82,24 +95,37 @@ async fn read(State(desk): State<Arc<Desk>>, IdInPath(id): IdInPath) -> Result<R
     Ok(JSON_LINE.answer(StatusCode::OK, &view))
 }
 
+async fn metrics(State(desk): State<Arc<Desk>>) -> Result<Response, Refusal> {
+    let counters = desk.counters().await?;
+    let view = MetricsView {
+        pending_count: counters.pending(),
+        proccessed: counters.in_work(),
+        completed: counters.completed(),
+        total_count: counters.all(),
+        average_processing_time: counters.work_seconds().number(3),
+        extra: counters.extra(),
+    };
+    Ok(JSON_LINE.answer(StatusCode::OK, &view))
+}
+
 /// The order in a body. Types come before values, and values in the order of the fields.
 fn order(desk: &Desk, body: &[u8]) -> Result<Box<NewOrder>, Refusal> {
     let fields = Fields::read(body, Reading::Loose)?;
     let user_id = fields.text("user_id")?;
     let item_ids = item_ids(&fields)?;
     let total = fields.decimal("total_amount")?;
-    let missing = |name| move || Refusal::field(Code::MissingField, name);
-    let user_id = user_id.filter(|id| !id.is_empty());
-    let user_id = user_id.ok_or_else(missing("user_id"))?;
+    let missing = |name| Refusal::field(Code::MissingField, name);
+    let user_id = user_id
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| missing("user_id"))?;
     if item_ids.is_empty() {
-        return Err(missing("item_ids")());
+        return Err(missing("item_ids"));
     }
-    let total = total.ok_or_else(missing("total_amount"))?;
-    let total_minor = total.minor();
-    let total_minor =
-        total_minor.map_err(|misfit| Refusal::field(misfit.code(), "total_amount"))?;
+    let total = total.ok_or_else(|| missing("total_amount"))?;
+    let misfit = |code| Refusal::field(code, "total_amount").saying(BAD_TOTAL);
+    let total_minor = total.minor().map_err(|error| misfit(error.code()))?;
     if total_minor < 0 {
-        return Err(Refusal::field(Code::OutOfRange, "total_amount"));
+        return Err(misfit(Code::OutOfRange));
     }
     let items = item_ids.into_iter().map(|id| Item::Plain(id.into()));
     let draft = Draft {
@@ -136,43 +162,28 @@ fn item_ids_of(order: &Order) -> Result<Vec<String>, Refusal> {
         Text(String),
         Line { sku: String },
     }
-    let payload: Payload = serde_json::from_str(&order.payload)
-        .map_err(|_| Refusal::new(Code::Internal, "a stored row breaks a rule"))?;
-    let ids = payload.items.into_iter().map(|item| match item {
+    let items = payload::<Payload>(order)?.items.into_iter();
+    let ids = items.map(|item| match item {
         OneItem::Text(id) | OneItem::Line { sku: id } => id,
     });
     Ok(ids.collect())
 }
 
-fn wording(_: &RequestHead<'_>, refusal: &Refusal) -> Wording {
-    let (bad, name) = (StatusCode::BAD_REQUEST, refusal.name());
+fn wording(refusal: &Refusal) -> Wording {
     match refusal.code {
-        Code::MissingField => Wording::new(bad, format!("{name} is required")),
-        Code::OutOfRange | Code::InvalidMoney => {
-            let text = "total_amount must be >= 0 with at most 2 decimals";
-            Wording::new(bad, text)
-        }
-        Code::InvalidLength if name == "item_ids" && refusal.is_whole_field() => {
-            Wording::new(bad, "too many items in order")
-        }
-        Code::InvalidLength => Wording::new(bad, format!("{name} is too long")),
-        Code::InvalidCharacter => Wording::new(bad, format!("{name} has an invalid character")),
-        Code::IdempotencyKeyUnsupported => Wording::new(bad, "Invalid Idempotency-Key"),
         Code::OrderNotFound => Wording::new(StatusCode::NOT_FOUND, "Order not found"),
-        Code::RouteNotFound => Wording::new(StatusCode::NOT_FOUND, "404 page not found"),
-        Code::MethodNotAllowed => Wording::new(StatusCode::METHOD_NOT_ALLOWED, ""),
         code => match code.server_fault() {
             Some(status) => Wording::new(status, "Service temporarily unavailable"),
-            None => Wording::new(bad, "Invalid request payload"),
+            None => Wording::new(StatusCode::BAD_REQUEST, "Invalid request payload"),
         },
     }
 }
 
-/// A line of text, or a JSON string for who would rather have that. No text is no body.
+/// A line of text, or a JSON string for who would rather have that.
 fn say(accept: Option<&HeaderValue>, wording: &Wording) -> Response {
-    match &*wording.text {
-        "" => answer::empty(wording.status),
-        text if ranks_json_first(accept) => QUOTED.answer(wording.status, &text),
-        text => answer::line(wording.status, text),
+    if ranks_json_first(accept) && !wording.text.is_empty() {
+        QUOTED.answer(wording.status, &wording.text)
+    } else {
+        lines::say(wording)
     }
 }
