@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -23,6 +24,8 @@ pub struct Target {
     host: String,
     port: u16,
     authority: String,
+    /// Where it was reached; then its name is not looked up again.
+    address: Option<SocketAddr>,
 }
 
 impl Target {
@@ -64,7 +67,19 @@ impl Target {
             host: bare.to_owned(),
             port,
             authority: authority.to_owned(),
+            address: None,
         })
+    }
+
+    /// Connects once, and from then on always to the address that answered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::open`].
+    pub async fn reach(&mut self) -> io::Result<()> {
+        let connection = Connection::open(self).await?;
+        self.address = Some(connection.stream.peer_addr()?);
+        Ok(())
     }
 
     /// Host and port as they belong into the `Host` header.
@@ -158,7 +173,10 @@ impl Connection {
     ///
     /// The error of the socket, or of the look-up of the name.
     pub async fn open(target: &Target) -> io::Result<Self> {
-        let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+        let stream = match target.address {
+            Some(address) => TcpStream::connect(address).await?,
+            None => TcpStream::connect((target.host.as_str(), target.port)).await?,
+        };
         stream.set_nodelay(true)?;
         let input = vec![0; READ_BYTES];
         Ok(Self {
@@ -275,7 +293,8 @@ mod tests {
                 Target {
                     host,
                     port,
-                    authority
+                    authority,
+                    address: None
                 },
                 "{url}"
             );

@@ -10,6 +10,7 @@ pub mod load;
 pub mod orders;
 pub mod output;
 pub mod response;
+pub mod scenario;
 pub mod seed;
 pub mod serve;
 pub mod verify;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 /// The problem code of an order whose id is taken.
-const ORDER_EXISTS: &str = "order-exists";
+pub const ORDER_EXISTS: &str = "order-exists";
 /// Shown as the code of a refusal that is not a problem document.
 const NO_CODE: &str = "no-problem-document";
 /// How the body of an accepted order begins when the server writes its id first.

@@ -4,17 +4,45 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{FalseyValueParser, RangedI64ValueParser};
+use clap::builder::{FalseyValueParser, PossibleValue, PossibleValuesParser, RangedI64ValueParser};
 
 use super::notation::{Span, Weights, count, duration};
 use super::thresholds::Threshold;
 use crate::cli::client::Target;
 use crate::cli::exit::{self, Failure};
+use crate::cli::scenario::{self, Scenario};
 
 /// Seconds that are sent when neither `--duration` nor `--orders` nor `--file` is given.
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 /// The most orders one run may make: their numbers have nine digits.
 pub const ORDERS_MAX: u64 = 999_999_999;
+/// The server, unless another is named.
+const URL_DEFAULT: &str = "http://127.0.0.1:7070";
+/// Where dialects and the native API are found together.
+const NATIVE_URL_OF_DIALECTS: &str = "http://localhost:8080";
+/// How long orders may take to end after a run.
+const PATIENCE_DEFAULT: Duration = Duration::from_secs(60);
+/// The same after a scenario, whose orders all come at once and then work for seconds.
+const SCENARIO_PATIENCE: Duration = Duration::from_secs(300);
+/// What a scenario asks of a run besides the thresholds of the command line.
+const SCENARIO_THRESHOLD: &str = "accepted==100%";
+/// Arguments whose values are a scenario's to choose.
+const FIXED_BY_SCENARIO: [&str; 14] = [
+    "connections",
+    "rate",
+    "duration",
+    "orders",
+    "batch",
+    "priorities",
+    "customers",
+    "items",
+    "process",
+    "client_ids",
+    "no_client_ids",
+    "file",
+    "pace",
+    "timeout",
+];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +52,7 @@ Examples:
   orderd load --batch 100 --orders 1m            100 orders a request, a million in all
   orderd load --file orders.ndjson.gz            real orders, with a reconciliation at the end
   orderd load --file orders.ndjson --pace 100    at their own pace, 100 times as fast
+  orderd load --scenario api_v1_1000             what the load tool of an older service sends
 
 Thresholds: min mean p50 p75 p90 p95 p99 p99.9 p99.99 max refused_p99 (times), accepted_rate
 request_rate final_rate (per second), accepted existing refused errors aborted missing open dead
@@ -36,9 +65,19 @@ a file got no answer), 2 usage, 4 no server answers, 99 a threshold was missed."
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Server to send to
-    #[arg(long, default_value = "http://127.0.0.1:7070", env = "ORDERD_URL")]
-    pub url: String,
+    /// Server to send to [default: http://127.0.0.1:7070, or the usual port of the scenario]
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Send what the load tool of an older service sends (docs/compatibility.md)
+    #[arg(long, value_name = "NAME", value_parser = scenarios())]
+    #[arg(conflicts_with_all = FIXED_BY_SCENARIO)]
+    pub scenario: Option<String>,
+    /// Let a scenario send that tool's own ids, without the suffix that makes them fresh
+    #[arg(long, requires = "scenario")]
+    pub exact_ids: bool,
+    /// Native API where the orders of a scenario are read back [default: port 8080]
+    #[arg(long, value_name = "URL", env = "ORDERD_URL")]
+    pub native_url: Option<String>,
     /// Connections; in the closed loop each sends as soon as it is answered
     #[arg(long, short, default_value_t = 64, value_parser = at_most(20_000))]
     pub connections: u32,
@@ -97,9 +136,9 @@ pub struct Arguments {
     /// Do not read the orders back at the end
     #[arg(long)]
     pub no_verify: bool,
-    /// How long to wait at the end until every order has ended
-    #[arg(long, default_value = "60s", value_parser = duration, conflicts_with = "no_verify")]
-    pub verify_timeout: Duration,
+    /// How long to wait at the end until every order has ended [default: 60s, scenarios 5m]
+    #[arg(long, value_parser = duration, conflicts_with = "no_verify")]
+    pub verify_timeout: Option<Duration>,
     /// Orders still open at the end are no failure
     #[arg(long, conflicts_with = "no_verify")]
     pub allow_open: bool,
@@ -128,8 +167,16 @@ pub enum Tempo {
 /// What the arguments mean.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The server.
+    /// Where orders are sent.
     pub target: Target,
+    /// Where they are read back.
+    pub native: Target,
+    /// What is sent instead of generated orders.
+    pub scenario: Option<Scenario>,
+    /// What the run must reach.
+    pub thresholds: Vec<Threshold>,
+    /// How long orders may take to end after the run.
+    pub patience: Duration,
     /// How fast.
     pub tempo: Tempo,
     /// When to stop sending, if not when the orders are used up.
@@ -150,7 +197,8 @@ impl Settings {
     /// A [`Failure`] with the usage code that names the argument, its value and the bound.
     pub fn check(arguments: &Arguments) -> Result<Self, Failure> {
         let usage = |message: String| Err(Failure::new(exit::USAGE, message));
-        let target = Target::parse(&arguments.url)?;
+        let scenario = arguments.scenario.as_deref().and_then(scenario::named);
+        let (target, native) = targets(arguments, scenario)?;
         let tempo = match (arguments.rate, arguments.pace) {
             (Some(0), _) => return usage("--rate is 0; it must be at least 1".to_owned()),
             (Some(rate), _) => Tempo::Rate(rate),
@@ -181,21 +229,67 @@ impl Settings {
         {
             return usage("--duration is 0; it must be longer".to_owned());
         }
-        let bounded = arguments.orders.is_some() || arguments.file.is_some();
+        let (orders, file) = (&arguments.orders, &arguments.file);
+        let bounded = orders.is_some() || file.is_some() || scenario.is_some();
         let duration = match arguments.duration {
             None if !bounded => Some(DURATION_DEFAULT),
             duration => duration,
         };
-        let file = arguments.file.clone();
         Ok(Self {
             target,
+            native,
+            scenario: scenario.cloned(),
+            thresholds: thresholds(arguments),
+            patience: patience(arguments),
             tempo,
             duration,
             orders_max,
-            file,
+            file: arguments.file.clone(),
             arguments: arguments.clone(),
         })
     }
+}
+
+/// Where orders are sent, and where they are read back.
+fn targets(
+    arguments: &Arguments,
+    scenario: Option<&Scenario>,
+) -> Result<(Target, Target), Failure> {
+    let (url, native_url) = (arguments.url.as_deref(), arguments.native_url.as_deref());
+    let Some(scenario) = scenario else {
+        let target = Target::parse(url.or(native_url).unwrap_or(URL_DEFAULT))?;
+        return Ok((target.clone(), target));
+    };
+    let target = Target::parse(url.unwrap_or(&scenario.url()))?;
+    let native = match native_url {
+        Some(url) => Target::parse(url)?,
+        None if scenario.door.dialect.has_native_api() => target.clone(),
+        None => Target::parse(NATIVE_URL_OF_DIALECTS)?,
+    };
+    Ok((target, native))
+}
+
+fn thresholds(arguments: &Arguments) -> Vec<Threshold> {
+    let of_scenario = arguments.scenario.iter();
+    let of_scenario = of_scenario.filter_map(|_| SCENARIO_THRESHOLD.parse().ok());
+    of_scenario
+        .chain(arguments.threshold.iter().cloned())
+        .collect()
+}
+
+fn patience(arguments: &Arguments) -> Duration {
+    let default = match arguments.scenario {
+        Some(_) => SCENARIO_PATIENCE,
+        None => PATIENCE_DEFAULT,
+    };
+    arguments.verify_timeout.unwrap_or(default)
+}
+
+/// The names of all scenarios, each with what it sends.
+fn scenarios() -> PossibleValuesParser {
+    let value =
+        |scenario: &'static Scenario| PossibleValue::new(scenario.name).help(scenario.about);
+    PossibleValuesParser::new(scenario::all().map(value))
 }
 
 fn at_most(max: i64) -> RangedI64ValueParser<u32> {
@@ -250,6 +344,34 @@ mod tests {
     }
 
     #[test]
+    fn a_scenario_knows_its_port_and_is_read_back_where_the_native_api_is() {
+        for (arguments, url, native) in [
+            ("", "127.0.0.1:7070", "127.0.0.1:7070"),
+            ("--native-url http://a:1", "a:1", "a:1"),
+            ("--url b:2 --native-url a:1", "b:2", "b:2"),
+            ("--scenario realtime", "localhost:8080", "localhost:8080"),
+            ("--scenario realtime --url b:2", "b:2", "b:2"),
+            ("--scenario api_v1_1000", "localhost:8000", "localhost:8080"),
+            (
+                "--scenario orders_api_1000 --native-url a:1",
+                "localhost:3000",
+                "a:1",
+            ),
+        ] {
+            let settings = check(arguments).unwrap();
+            let read = (settings.target.authority(), settings.native.authority());
+            assert_eq!(read, (url, native), "{arguments}");
+        }
+        let settings = check("--scenario realtime --threshold p99<1s").unwrap();
+        let thresholds = settings.thresholds.iter().map(Threshold::to_string);
+        assert_eq!(thresholds.collect::<Vec<_>>(), ["accepted==100%", "p99<1s"]);
+        assert_eq!(
+            (settings.duration, settings.patience),
+            (None, SCENARIO_PATIENCE)
+        );
+    }
+
+    #[test]
     fn names_what_does_not_go_together() {
         for arguments in [
             "--rate 0",
@@ -267,6 +389,10 @@ mod tests {
             "--url https://x",
             "--url http://x/y",
             "--threshold p98<1ms",
+            "--scenario unheard_of",
+            "--scenario realtime --rate 5",
+            "--scenario realtime --connections 64",
+            "--exact-ids",
         ] {
             assert!(check(arguments).is_err(), "{arguments}");
         }

@@ -16,10 +16,13 @@ use super::feed::{Feeder, JOBS_WAITING_MAX, Outlet};
 use super::file::{FileError, Lines};
 use super::open::{Arrivals, Bounds};
 use super::plan::{Mix, Plan};
-use super::record::{Haul, Tally};
+use super::record::Haul;
 use super::schedule::Schedule;
-use super::source::{Generated, Parcels, Source};
+use super::script::Script;
+use super::source::{Generated, Maker, Parcels, Source};
+use super::tally::Tally;
 use super::worker::{self, Phase, Report, Shared};
+use crate::cli::scenario::{Door, Stage, Wire};
 use crate::clock;
 
 /// How often the screen is drawn.
@@ -42,6 +45,19 @@ pub struct Sent {
     pub interrupted: bool,
     /// Why the file could not be read to its end.
     pub file_error: Option<FileError>,
+}
+
+impl Sent {
+    /// Adds what a later stage of the same run sent.
+    pub fn absorb(&mut self, mut later: Self) {
+        let end = later.start + later.elapsed;
+        self.tally.absorb(&mut later.tally);
+        self.haul.absorb(later.haul);
+        self.elapsed = end.saturating_duration_since(self.start);
+        self.never_sent += later.never_sent;
+        self.interrupted |= later.interrupted;
+        self.file_error = self.file_error.take().or(later.file_error);
+    }
 }
 
 /// A run that has not begun.
@@ -74,6 +90,8 @@ impl Run {
             phase: phases,
             timeout: settings.arguments.timeout,
             id_prefix: id_prefix.to_owned(),
+            door: None,
+            is_single: false,
         };
         let connections = settings.arguments.connections as usize;
         Ok(Self {
@@ -85,6 +103,41 @@ impl Run {
             duration: settings.duration,
             grace: settings.arguments.grace,
         })
+    }
+
+    /// Prepares a stage of a scenario whose chosen ids end with `suffix`.
+    pub fn staged(settings: &Settings, door: Door, stage: Stage, suffix: &str) -> Self {
+        let (phase, phases) = watch::channel(Phase::Connecting);
+        let arguments = &settings.arguments;
+        let script = Script::new(&settings.target, door, stage, (arguments.seed, suffix));
+        let source = Source::Generated(Box::new(Generated {
+            maker: Maker::Script(Box::new(script)),
+            orders_max: stage.orders.into(),
+            batch: 1,
+            is_numbered: false,
+            arrivals: stage.rate.map(|rate| Arrivals::new(Schedule::new(rate, 1))),
+            taken: AtomicU64::new(0),
+        }));
+        let shared = Shared {
+            target: settings.target.clone(),
+            source: Arc::new(source),
+            tally: Mutex::default(),
+            phase: phases,
+            timeout: stage.timeout.unwrap_or(arguments.timeout),
+            id_prefix: String::new(),
+            door: Some(door),
+            is_single: stage.wire != Wire::Kept,
+        };
+        let connections = stage.connections as usize;
+        Self {
+            shared: Arc::new(shared),
+            phase,
+            feeder: None,
+            connections,
+            threads: (arguments.threads as usize).min(connections),
+            duration: None,
+            grace: arguments.grace,
+        }
     }
 
     /// Runs it. `interrupts` counts how often somebody wanted to stop: once ends the sending,
@@ -148,12 +201,13 @@ impl Run {
     }
 
     fn start_pacer(&self, start: Instant) -> anyhow::Result<Option<JoinHandle<()>>> {
-        let Source::Generated(Generated {
-            arrivals: Some(_), ..
-        }) = &*self.shared.source
-        else {
-            return Ok(None);
+        let is_paced = match &*self.shared.source {
+            Source::Generated(generated) => generated.arrivals.is_some(),
+            Source::File(_) => false,
         };
+        if !is_paced {
+            return Ok(None);
+        }
         let (shared, connections) = (self.shared.clone(), self.connections);
         let pace = move || {
             if let Source::Generated(generated) = &*shared.source
@@ -264,14 +318,14 @@ fn generated_source(settings: &Settings, id_prefix: &str) -> Source {
         let requests = schedule.due_by(duration.saturating_sub(Duration::from_nanos(1)));
         requests.saturating_mul(u64::from(arguments.batch))
     });
-    Source::Generated(Generated {
-        plan: Plan::new(&mix, &settings.target),
+    Source::Generated(Box::new(Generated {
+        maker: Maker::Plan(Plan::new(&mix, &settings.target)),
         orders_max: settings.orders_max.min(planned.unwrap_or(u64::MAX)),
         batch: arguments.batch,
         is_numbered,
         arrivals: schedule.map(Arrivals::new),
         taken: AtomicU64::new(0),
-    })
+    }))
 }
 
 fn file_source(

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::arguments::Settings;
 use super::progress::Progress;
-use super::record::Tally;
 use super::screen::Screen;
+use super::tally::Tally;
 use super::view::{Follower, View};
 
 /// What the screen says about the run itself.

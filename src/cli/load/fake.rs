@@ -12,6 +12,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::cli::scenario;
+
 /// How the server misbehaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Fault {
@@ -96,7 +98,12 @@ impl Server {
             Reply::Silence => std::future::pending().await,
         };
         let status = StatusCode::from_u16(status).unwrap();
-        let body = Full::new(Bytes::from(answer.to_string()));
+        let text = match answer {
+            // A line of text, as a dialect may answer.
+            Value::String(line) => line,
+            answer => answer.to_string(),
+        };
+        let body = Full::new(Bytes::from(text));
         Ok(Response::builder().status(status).body(body).unwrap())
     }
 
@@ -105,11 +112,12 @@ impl Server {
         let (status, answer) = match path {
             "/v1/orders" => self.create(&mut orders, body),
             "/v1/orders/batch" => (200, self.create_all(&mut orders, body)),
+            path if is_door(path) => self.create_there(&mut orders, path, body),
             _ if self.fault == Fault::Leaves && orders.count > 0 => return Reply::HangUp,
             "/v1/stats" => (200, stats(&orders)),
             path => read(&orders, path.trim_start_matches("/v1/orders/")),
         };
-        let tenth = path == "/v1/orders" && orders.count.is_multiple_of(10);
+        let tenth = (path == "/v1/orders" || is_door(path)) && orders.count.is_multiple_of(10);
         match self.fault {
             Fault::HangsUp if tenth => Reply::HangUp,
             Fault::Silent if tenth => Reply::Silence,
@@ -126,6 +134,22 @@ impl Server {
             (status, problem) => json!({"status": status, "problem": problem}),
         };
         json!({ "results": lines.map(result).collect::<Vec<_>>() })
+    }
+
+    /// Creates an order at the door of a dialect.
+    fn create_there(&self, orders: &mut Orders, path: &str, body: &[u8]) -> (u16, Value) {
+        let order: Value = serde_json::from_slice(body).unwrap_or_default();
+        let chosen = order.get("id").or(order.get("order_id"));
+        let order = chosen.map_or_else(|| json!({}), |id| json!({ "order_id": id }));
+        let (status, created) = self.create(orders, order.to_string().as_bytes());
+        let id = created["order_id"].as_str().unwrap_or_default();
+        match (status, path) {
+            (201, "/order") => (200, format!("Received order {id}\n").into()),
+            (201, "/order-service/order/create") => (200, json!({"message": "created"})),
+            (201, "/api/v1/orders") => (202, json!({ "message": id })),
+            (201, _) => (201, json!({ "id": id, "order_id": id })),
+            (status, _) => (status, json!({ "error": created["code"] })),
+        }
     }
 
     fn create(&self, orders: &mut Orders, body: &[u8]) -> (u16, Value) {
@@ -174,6 +198,10 @@ impl Server {
             json!({"order_id": id, "total": order["total"], "status": "pending"}),
         )
     }
+}
+
+fn is_door(path: &str) -> bool {
+    scenario::all().any(|scenario| scenario.door.path == path)
 }
 
 fn stats(orders: &Orders) -> Value {

@@ -1,13 +1,16 @@
 //! `orderd load`: sends orders at a server, measures it, and proves what was acknowledged.
 //!
-//! `arguments` says what may be asked for; `source` hands out requests (made by `plan`, or read by
-//! `file` and `feed`), `worker` sends them, `record` writes down what came back, `conduct` starts
-//! and ends it, `verify` reads everything back, `report` and `text` say how it went.
+//! `arguments` says what may be asked for; `source` hands out requests (made by `plan`, by `script`
+//! for a scenario, or read by `file` and `feed`), `worker` sends them, `record` writes down what
+//! came back, `conduct` starts and ends it, `stages` does so for each part of a scenario, `verify`
+//! reads everything back, `report` and `text` say how it went.
 
 mod answers;
+mod apache;
 mod arguments;
 mod conduct;
 mod display;
+mod facts;
 mod feed;
 mod file;
 mod ids;
@@ -16,15 +19,20 @@ mod open;
 mod plan;
 mod progress;
 mod readback;
+mod receipt;
 mod reconcile;
 mod record;
 mod report;
 mod schedule;
 mod screen;
+mod script;
 mod source;
+mod stages;
 mod sweep;
+mod tally;
 mod text;
 mod thresholds;
+mod told;
 mod verify;
 mod view;
 mod worker;
@@ -35,15 +43,16 @@ use anyhow::Context;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, Settings};
 pub use plan::mix;
+pub use report::Report;
 
-use self::arguments::Settings;
 use self::conduct::{Run, Sent};
 use self::display::{Display, Heading};
+use self::facts::Facts;
 use self::progress::Meter;
 use self::record::Haul;
-use self::report::{Facts, Report};
+use self::report::Outcome;
 use self::verify::{Setup, Verification};
 use super::client::{Connection, ExchangeError, Target};
 use crate::clock::{Clock, SystemClock};
@@ -60,7 +69,6 @@ const VERIFY_CONNECTIONS_MAX: usize = 16;
 pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let settings = Settings::check(arguments)?;
     let label = base36(SystemClock.now().0);
-    let run = Run::new(&settings, &format!("load-{label}-"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -73,27 +81,43 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
                 by_signal.send_modify(|count| *count += 1);
             }
         });
-        load(&settings, &label, run, &interrupts).await
+        load(settings.clone(), &label, &interrupts).await
     })?;
     print(&settings, &report)?;
     Ok(report.exit_code)
 }
 
-/// Sends, verifies and reports. Runs inside a `LocalSet`.
-async fn load(
-    settings: &Settings,
+/// Sends, verifies and reports. Runs inside a `LocalSet`. `label` tells this run from others;
+/// `interrupts` counts how often somebody wanted it to stop.
+///
+/// # Errors
+///
+/// As [`run`], without those of the arguments.
+pub async fn load(
+    mut settings: Settings,
     label: &str,
-    run: Run,
     interrupts: &watch::Sender<u32>,
 ) -> anyhow::Result<Report> {
-    let active_before = probe(&settings.target).await?;
-    let mut sent = send(settings, label, run, interrupts).await?;
-    let verification = if settings.arguments.no_verify {
-        None
+    let is_verified = !settings.arguments.no_verify;
+    let (mut outcome, active_before) = if let Some(scenario) = settings.scenario.clone() {
+        stages::reach(&mut settings).await?;
+        let active_before = match is_verified {
+            true => Some(stages::probe(&settings.native).await?),
+            false => None,
+        };
+        let outcome = stages::send(&settings, &scenario, label, interrupts).await?;
+        (outcome, active_before)
     } else {
-        Some(prove(settings, active_before, &mut sent, interrupts.subscribe()).await)
+        let run = Run::new(&settings, &format!("load-{label}-"))?;
+        let active_before = probe(&settings.target).await?;
+        let sent = send(&settings, label, run, interrupts).await?;
+        (Outcome::plain(sent), active_before)
     };
-    Ok(Report::new(settings, label, sent, verification))
+    if is_verified {
+        let (sent, interrupts) = (&mut outcome.sent, interrupts.subscribe());
+        outcome.verification = Some(prove(&settings, active_before, sent, interrupts).await);
+    }
+    Ok(Report::new(&settings, label, outcome))
 }
 
 /// Asks the server how many orders go on; `None` if it has no such statistics.
@@ -148,9 +172,9 @@ async fn prove(
     );
     let meter = Meter::new(arguments.no_tui);
     let setup = Setup {
-        target: settings.target.clone(),
+        target: settings.native.clone(),
         connections: (arguments.connections as usize).min(VERIFY_CONNECTIONS_MAX),
-        patience: arguments.verify_timeout,
+        patience: settings.patience,
         seed: arguments.seed,
         active_before,
         meter: &meter,
@@ -193,5 +217,7 @@ fn base36(number: i64) -> String {
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod scenario_tests;
 #[cfg(test)]
 mod tests;

@@ -1,148 +1,17 @@
 //! What a worker writes down: counts and latencies ([`Tally`]), and what is needed at the end
-//! ([`Haul`]). Each worker has its own; tallies are added up a few times a second for the screen.
+//! ([`Haul`]). Each worker has its own; it judges nothing.
 
-use std::time::{Duration, Instant};
-
-use hdrhistogram::Histogram;
-use serde::Serialize;
+use std::time::Duration;
 
 use super::answers::{self, Outcome, Unreadable, Wanted};
 use super::ids::Ids;
+use super::receipt;
 use super::reconcile::Reconciliation;
 use super::source::Job;
+use super::tally::{Tally, count};
 use crate::cli::client::ExchangeError;
 use crate::cli::response::Response;
-
-/// The longest latency that is told apart, in microseconds: one hour.
-const LATENCY_US_MAX: u64 = 3_600_000_000;
-
-/// A number of things of a kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Counted {
-    /// The HTTP status; 0 when there was no answer.
-    pub status: u16,
-    /// The code of the problem, or what failed.
-    pub code: String,
-    /// How many orders (of a refusal) or requests (of an error).
-    pub count: u64,
-}
-
-/// Counts and latencies that can be added up.
-#[derive(Clone, Debug)]
-pub struct Tally {
-    /// Requests sent.
-    pub requests_sent: u64,
-    /// Requests that were answered or have failed.
-    pub requests_ended: u64,
-    /// Orders in the requests sent.
-    pub orders_sent: u64,
-    /// Orders accepted.
-    pub accepted: u64,
-    /// Orders that were there already.
-    pub existing: u64,
-    /// Orders refused, by status and code.
-    pub refusals: Vec<Counted>,
-    /// Requests and connections that failed, by what failed.
-    pub errors: Vec<Counted>,
-    /// Orders whose request failed: nobody knows what became of them.
-    pub unanswered: u64,
-    /// Microseconds until the answer, of requests with an order that was accepted.
-    pub latency: Histogram<u64>,
-    /// Microseconds until the answer, of all other answered requests.
-    pub refused_latency: Histogram<u64>,
-    /// Microseconds that requests were sent later than planned (open loop only).
-    pub send_delay: Histogram<u64>,
-    /// When the last answer came.
-    pub last_answer: Option<Instant>,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            requests_sent: 0,
-            requests_ended: 0,
-            orders_sent: 0,
-            accepted: 0,
-            existing: 0,
-            refusals: Vec::new(),
-            errors: Vec::new(),
-            unanswered: 0,
-            latency: histogram(),
-            refused_latency: histogram(),
-            send_delay: histogram(),
-            last_answer: None,
-        }
-    }
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "the bounds are constants that hdrhistogram allows"
-)]
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("valid bounds")
-}
-
-impl Tally {
-    /// Adds another tally and empties it.
-    pub fn absorb(&mut self, other: &mut Self) {
-        for (sum, part) in [
-            (&mut self.requests_sent, &mut other.requests_sent),
-            (&mut self.requests_ended, &mut other.requests_ended),
-            (&mut self.orders_sent, &mut other.orders_sent),
-            (&mut self.accepted, &mut other.accepted),
-            (&mut self.existing, &mut other.existing),
-            (&mut self.unanswered, &mut other.unanswered),
-        ] {
-            *sum += std::mem::take(part);
-        }
-        for (sum, part) in [
-            (&mut self.latency, &mut other.latency),
-            (&mut self.refused_latency, &mut other.refused_latency),
-            (&mut self.send_delay, &mut other.send_delay),
-        ] {
-            if !part.is_empty() && sum.add(&*part).is_ok() {
-                part.reset();
-            }
-        }
-        for kind in other.refusals.drain(..) {
-            count(&mut self.refusals, kind.status, &kind.code, kind.count);
-        }
-        for kind in other.errors.drain(..) {
-            count(&mut self.errors, kind.status, &kind.code, kind.count);
-        }
-        self.last_answer = self.last_answer.max(other.last_answer);
-    }
-
-    /// Requests that wait for their answer.
-    pub fn in_flight(&self) -> u64 {
-        self.requests_sent.saturating_sub(self.requests_ended)
-    }
-
-    /// Orders refused, all reasons together.
-    pub fn refused(&self) -> u64 {
-        self.refusals.iter().map(|kind| kind.count).sum()
-    }
-
-    /// Requests and connections that failed, all kinds together.
-    pub fn failed(&self) -> u64 {
-        self.errors.iter().map(|kind| kind.count).sum()
-    }
-}
-
-fn count(kinds: &mut Vec<Counted>, status: u16, code: &str, more: u64) {
-    match kinds
-        .iter_mut()
-        .find(|kind| kind.status == status && kind.code == code)
-    {
-        Some(kind) => kind.count += more,
-        None => kinds.push(Counted {
-            status,
-            code: code.to_owned(),
-            count: more,
-        }),
-    }
-}
+use crate::cli::scenario::Door;
 
 /// What a run must still know when it is over.
 #[derive(Clone, Debug, Default)]
@@ -181,14 +50,18 @@ pub struct Recorder {
     pub tally: Tally,
     /// What stays until the end.
     pub haul: Haul,
+    /// Whose answers are read, if not those of the native API.
+    door: Option<Door>,
 }
 
 impl Recorder {
-    /// An empty recorder; `prefix` is what the ids of this run begin with.
-    pub fn new(prefix: &str) -> Self {
+    /// An empty recorder; `prefix` is what the ids of this run begin with. It reads answers of the
+    /// native API, or those given at a dialect's door.
+    pub fn new(prefix: &str, door: Option<Door>) -> Self {
         Self {
             tally: Tally::default(),
             haul: Haul::new(prefix),
+            door,
         }
     }
 
@@ -196,6 +69,7 @@ impl Recorder {
     pub fn sent(&mut self, job: &Job, delay: Option<Duration>) {
         self.tally.requests_sent += 1;
         self.tally.orders_sent += job.count as u64;
+        self.tally.traffic.sent += job.request.len() as u64;
         if let Some(delay) = delay {
             self.tally.send_delay.saturating_record(us(delay));
         }
@@ -204,6 +78,7 @@ impl Recorder {
     /// The answer of a request, `latency` after it was sent or should have been.
     pub fn answered(&mut self, job: &Job, response: &Response<'_>, latency: Duration) {
         let accepted = self.tally.accepted;
+        self.tally.traffic.answered(response);
         match self.outcomes(job, response) {
             Ok(()) => self.tally.requests_ended += 1,
             Err(Unreadable) => return self.failed(job, "unreadable answer"),
@@ -236,7 +111,11 @@ impl Recorder {
         } else {
             Wanted::Total
         };
-        if job.is_batch {
+        if let Some(door) = &self.door {
+            let sent = job.id.as_deref();
+            let outcome = receipt::read(door, sent, response)?;
+            self.outcome(job, 0, &outcome);
+        } else if job.is_batch {
             let outcomes = answers::read_batch(response.status, &response.body, job.count)?;
             for (place, outcome) in outcomes.iter().enumerate() {
                 self.outcome(job, place, outcome);
@@ -257,8 +136,10 @@ impl Recorder {
             Outcome::Accepted { id, total } => {
                 self.tally.accepted += 1;
                 self.haul.acknowledged.push(id);
-                if let Some(expected) = job.numbered_from.map(|first| first + place as u64)
-                    && self.haul.acknowledged.number_of(id).map(u64::from) != Some(expected)
+                let expected = job.numbered_from.map(|first| first + place as u64);
+                let number = || self.haul.acknowledged.number_of(id).map(u64::from);
+                if expected.is_some_and(|expected| number() != Some(expected))
+                    || job.id.as_ref().is_some_and(|sent| sent != id)
                 {
                     count(&mut self.tally.errors, 0, "answer names another order", 1);
                 }
@@ -325,7 +206,7 @@ mod tests {
 
     #[test]
     fn every_order_sent_is_counted_once() {
-        let mut recorder = Recorder::new("load-r-");
+        let mut recorder = Recorder::new("load-r-", None);
         let answers = [
             response(201, r#"{"order_id":"load-r-000000000"}"#),
             response(
@@ -355,7 +236,7 @@ mod tests {
 
     #[test]
     fn an_answer_about_another_order_is_an_error() {
-        let mut recorder = Recorder::new("load-r-");
+        let mut recorder = Recorder::new("load-r-", None);
         let answer = response(201, r#"{"order_id":"load-r-000000009"}"#);
         recorder.answered(&job(1), &answer, Duration::ZERO);
         assert_eq!(recorder.tally.errors[0].code, "answer names another order");
@@ -363,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_refused_batch_refuses_each_of_its_orders() {
-        let mut recorder = Recorder::new("");
+        let mut recorder = Recorder::new("", None);
         let job = Job {
             count: 3,
             is_batch: true,

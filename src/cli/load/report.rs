@@ -6,10 +6,12 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 
-use super::arguments::{Settings, Tempo};
+use super::apache::Comparison;
+use super::arguments::Settings;
 use super::conduct::Sent;
+use super::facts::{CLOSED, Facts};
 use super::reconcile::Reconciliation;
-use super::record::Counted;
+use super::tally::Counted;
 use super::thresholds::{Judgement, Measured, Threshold};
 use super::verify::Verification;
 use super::view::{Bar, bars};
@@ -25,6 +27,10 @@ pub struct Report {
     pub format: u32,
     /// What was run.
     pub run: Facts,
+    /// What the load tool of a scenario would have printed, line by line.
+    pub told: Vec<String>,
+    /// The run beside published figures, if there are any.
+    pub comparison: Option<Comparison>,
     /// The thresholds, in the order they were given.
     pub thresholds: Vec<Judgement>,
     /// The sums.
@@ -45,31 +51,29 @@ pub struct Report {
     pub exit_code: u8,
 }
 
-/// What was run.
-#[derive(Clone, Debug, Serialize)]
-pub struct Facts {
-    /// The label in the ids of this run.
-    pub label: String,
-    /// The server.
-    pub url: String,
-    /// `closed`, `open`, or `paced`.
-    pub mode: &'static str,
-    /// Connections.
-    pub connections: u32,
-    /// Sending threads.
-    pub threads: u32,
-    /// Orders per request.
-    pub batch: u32,
-    /// Planned orders per second.
-    pub rate: Option<u64>,
-    /// How many times as fast as the file's own pace.
-    pub pace: Option<f64>,
-    /// Seed of the generated orders.
-    pub seed: u64,
-    /// The file the orders came from.
-    pub file: Option<String>,
-    /// Whether somebody ended the sending early.
-    pub interrupted: bool,
+/// What came out of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What was sent.
+    pub sent: Sent,
+    /// What the load tool of a scenario would have printed.
+    pub told: Vec<String>,
+    /// The run beside published figures.
+    pub comparison: Option<Comparison>,
+    /// What was read back.
+    pub verification: Option<Verification>,
+}
+
+impl Outcome {
+    /// Of a run without a scenario, not verified yet.
+    pub fn plain(sent: Sent) -> Self {
+        Self {
+            sent,
+            told: Vec::new(),
+            comparison: None,
+            verification: None,
+        }
+    }
 }
 
 /// The sums of a run.
@@ -175,13 +179,12 @@ impl Distribution {
 
 impl Report {
     /// Gathers the figures of a run and judges it.
-    pub fn new(
-        settings: &Settings,
-        label: &str,
-        sent: Sent,
-        verification: Option<Verification>,
-    ) -> Self {
-        let is_open_loop = settings.tempo != Tempo::Closed;
+    pub fn new(settings: &Settings, label: &str, outcome: Outcome) -> Self {
+        let Outcome {
+            sent, verification, ..
+        } = outcome;
+        let run = Facts::of(settings, label, sent.interrupted);
+        let is_open_loop = run.mode != CLOSED;
         let totals = Totals::of(&sent, verification.as_ref());
         let mut reconciliation = settings.file.is_some().then_some(sent.haul.reconciliation);
         if let Some(reconciliation) = &mut reconciliation {
@@ -189,7 +192,9 @@ impl Report {
         }
         let mut report = Self {
             format: FORMAT,
-            run: Facts::of(settings, label, sent.interrupted),
+            run,
+            told: outcome.told,
+            comparison: outcome.comparison,
             thresholds: Vec::new(),
             totals,
             latency: Distribution::of(&sent.tally.latency),
@@ -205,7 +210,7 @@ impl Report {
                 .problems
                 .push(format!("{:#}", anyhow::Error::new(error)));
         }
-        report.judge(&settings.arguments.threshold, settings.arguments.allow_open);
+        report.judge(&settings.thresholds, settings.arguments.allow_open);
         report
     }
 
@@ -265,60 +270,6 @@ impl Measured for Report {
 
     fn orders_sent(&self) -> f64 {
         self.totals.orders as f64
-    }
-}
-
-impl Facts {
-    fn of(settings: &Settings, label: &str, interrupted: bool) -> Self {
-        let arguments = &settings.arguments;
-        let (mode, rate, pace) = match settings.tempo {
-            Tempo::Closed => ("closed", None, None),
-            Tempo::Rate(rate) => ("open", Some(rate), None),
-            Tempo::Pace(factor) => ("paced", None, Some(factor)),
-        };
-        Self {
-            label: label.to_owned(),
-            url: format!("http://{}", settings.target.authority()),
-            mode,
-            connections: arguments.connections,
-            threads: arguments.threads,
-            batch: arguments.batch,
-            rate,
-            pace,
-            seed: arguments.seed,
-            file: settings
-                .file
-                .as_ref()
-                .map(|path| path.display().to_string()),
-            interrupted,
-        }
-    }
-
-    /// What runs, in one line.
-    pub fn line(&self) -> String {
-        let how = match (self.rate, self.pace) {
-            (Some(rate), _) => format!("open loop at {rate} orders/s"),
-            (_, Some(pace)) => format!("at {pace} times its own pace"),
-            (None, None) => "closed loop".to_owned(),
-        };
-        let batch = match self.batch {
-            1 => String::new(),
-            batch => format!(", {batch} orders a request"),
-        };
-        let file = self
-            .file
-            .as_ref()
-            .map(|file| format!(", {file}"))
-            .unwrap_or_default();
-        format!(
-            "{}  {how}, {} connections{batch}{file}",
-            self.url, self.connections
-        )
-    }
-
-    /// What will run, in one line.
-    pub fn heading(settings: &Settings, label: &str) -> String {
-        Self::of(settings, label, false).line()
     }
 }
 

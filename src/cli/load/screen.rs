@@ -263,7 +263,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use crate::cli::load::record::Counted;
+    use crate::cli::load::tally::Counted;
     use crate::cli::load::view::Bar;
 
     fn drawn(width: u16, height: u16, view: &View) -> String {

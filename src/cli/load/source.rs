@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::open::Arrivals;
 use super::plan::Plan;
+use super::script::Script;
 
 /// A request to send. A connection keeps one and has it refilled.
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ pub struct Job {
     pub is_batch: bool,
     /// The number of its first order, if the ids carry numbers.
     pub numbered_from: Option<u64>,
+    /// The id of its only order, if a scenario has chosen one.
+    pub id: Option<String>,
     /// The lines of the file that its orders come from; empty if they are generated.
     pub lines: Vec<u64>,
 }
@@ -31,8 +34,8 @@ pub struct Job {
 /// Hands out jobs to connections of all threads.
 #[derive(Debug)]
 pub enum Source {
-    /// Orders made by a plan.
-    Generated(Generated),
+    /// Orders that are made up.
+    Generated(Box<Generated>),
     /// Orders read from a file.
     File(Parcels),
 }
@@ -55,11 +58,20 @@ impl Source {
     }
 }
 
-/// Orders made by a plan.
+/// What renders requests.
+#[derive(Debug)]
+pub enum Maker {
+    /// Orders of the native API, alone or in batches.
+    Plan(Plan),
+    /// One order of a dialect each.
+    Script(Box<Script>),
+}
+
+/// Orders that are made up, as many as there are to be.
 #[derive(Debug)]
 pub struct Generated {
     /// Renders the requests.
-    pub plan: Plan,
+    pub maker: Maker,
     /// Orders in all.
     pub orders_max: u64,
     /// Orders per request, at least 1.
@@ -90,7 +102,10 @@ impl Generated {
         }
         let first = number * u64::from(self.batch);
         let count = (self.orders_max - first).min(u64::from(self.batch)) as u32;
-        self.plan.render(first, count, &mut job.request);
+        match &self.maker {
+            Maker::Plan(plan) => plan.render(first, count, &mut job.request),
+            Maker::Script(script) => job.id = script.render(first, &mut job.request),
+        }
         job.due = self
             .arrivals
             .as_ref()

@@ -27,10 +27,15 @@ async fn run_at(url: &str, arguments: &str) -> anyhow::Result<Report> {
     let words = words.split_whitespace();
     let whole = Whole::try_parse_from(words)?;
     let settings = Settings::check(&whole.arguments)?;
-    let (interrupts, _) = watch::channel(0);
-    let run = Run::new(&settings, "load-test-")?;
+    perform(settings, &watch::channel(0).0).await
+}
+
+pub async fn perform(
+    settings: Settings,
+    interrupts: &watch::Sender<u32>,
+) -> anyhow::Result<Report> {
     LocalSet::new()
-        .run_until(load(&settings, "test", run, &interrupts))
+        .run_until(load(settings, "test", interrupts))
         .await
 }
 

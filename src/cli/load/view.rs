@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::notation::micros;
-use super::record::{Counted, Tally};
+use super::tally::{Counted, Tally};
 
 /// The percentiles that are shown.
 pub const PERCENTILES: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 100.0];

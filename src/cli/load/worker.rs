@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 
-use super::record::{Haul, Recorder, Tally, kind_of};
+use super::record::{Haul, Recorder, kind_of};
 use super::source::{Job, Source};
+use super::tally::Tally;
 use crate::cli::client::{Connection, ExchangeError, Target};
+use crate::cli::response::Response;
+use crate::cli::scenario::Door;
 use crate::clock;
 
 /// How often a worker adds its tally to the common one.
@@ -50,6 +53,10 @@ pub struct Shared {
     pub timeout: Duration,
     /// What the ids of this run begin with.
     pub id_prefix: String,
+    /// Whose answers come back, if not those of the native API.
+    pub door: Option<Door>,
+    /// Whether each request has a connection of its own, whose making counts as its time.
+    pub is_single: bool,
 }
 
 impl Shared {
@@ -93,8 +100,11 @@ pub fn start(
 }
 
 async fn work(shared: Arc<Shared>, connections: usize, reports: &mpsc::Sender<Report>) -> Haul {
-    let recorder = Rc::new(RefCell::new(Recorder::new(&shared.id_prefix)));
-    let opened = open_all(&shared.target, connections, &recorder).await;
+    let recorder = Rc::new(RefCell::new(Recorder::new(&shared.id_prefix, shared.door)));
+    let opened = match shared.is_single {
+        true => std::iter::repeat_with(|| None).take(connections).collect(),
+        false => open_all(&shared.target, connections, &recorder).await,
+    };
     let mut phase = shared.phase.clone();
     let told = reports.send(Report::Ready).await.is_ok();
     if told
@@ -157,6 +167,9 @@ async fn publish(shared: &Shared, recorder: &RefCell<Recorder>) {
     }
 }
 
+/// What came back, unless it took too long.
+type Answer<'a> = Result<Result<Response<'a>, ExchangeError>, tokio::time::error::Elapsed>;
+
 /// One connection's place in a worker; the connection itself is replaced when it fails.
 struct Lane {
     shared: Arc<Shared>,
@@ -164,7 +177,33 @@ struct Lane {
 }
 
 impl Lane {
-    async fn drive(self, mut connection: Option<Connection>) {
+    async fn drive(self, connection: Option<Connection>) {
+        if self.shared.is_single {
+            self.drive_singly().await;
+        } else {
+            self.drive_on(connection).await;
+        }
+    }
+
+    /// Sends each request on a new connection, and gives up one that cannot be made in time.
+    async fn drive_singly(self) {
+        let mut job = Job::default();
+        while *self.shared.phase.borrow() == Phase::Sending
+            && self.shared.source.next(&mut job).await
+        {
+            let now = clock::monotonic();
+            let begun = self.sends(&job, now);
+            let mut opened = None;
+            let answer = tokio::time::timeout(self.shared.timeout, async {
+                let open = opened.insert(Connection::open(&self.shared.target).await?);
+                open.exchange(&job.request).await
+            });
+            self.ends(&job, begun, answer.await);
+        }
+    }
+
+    /// Sends one request after the other on the same connection.
+    async fn drive_on(self, mut connection: Option<Connection>) {
         let mut job = Job::default();
         let mut last_answer = clock::monotonic();
         while let Some(mut open) = self.connected(connection.take()).await {
@@ -190,10 +229,20 @@ impl Lane {
 
     /// Sends a job and writes its answer down; `false` if the connection is of no use any more.
     async fn exchange(&self, open: &mut Connection, job: &Job, now: Instant) -> bool {
-        let begun = job.due.unwrap_or(now);
+        let begun = self.sends(job, now);
+        let answer = tokio::time::timeout(self.shared.timeout, open.exchange(&job.request)).await;
+        self.ends(job, begun, answer)
+    }
+
+    /// Writes down that a job goes out, and answers from when its time counts.
+    fn sends(&self, job: &Job, now: Instant) -> Instant {
         let delay = job.due.map(|due| now.saturating_duration_since(due));
         self.recorder.borrow_mut().sent(job, delay);
-        let answer = tokio::time::timeout(self.shared.timeout, open.exchange(&job.request)).await;
+        job.due.unwrap_or(now)
+    }
+
+    /// Writes down how a job ended; `false` if its connection is of no use any more.
+    fn ends(&self, job: &Job, begun: Instant, answer: Answer<'_>) -> bool {
         let mut recorder = self.recorder.borrow_mut();
         match answer {
             Ok(Ok(response)) => {
