@@ -12,7 +12,7 @@ use crate::cli_support::{Place, Server};
 const ORDER: &str = r#"{"user_id":"u","item_ids":"a","total_amount":1}"#;
 
 /// A file in which each dialect takes a free port.
-fn free_ports() -> String {
+pub fn free_ports() -> String {
     let section = |dialect: &Dialect| {
         let name = dialect.name();
         format!("[compat.{name}]\nlisten = \"127.0.0.1:0\"\n")
@@ -27,7 +27,7 @@ fn speaking(place: &Place, dialects: &str) -> Server {
 }
 
 /// The addresses and contents of the doors with dialects, as the server told them.
-fn doors(server: &Server) -> Vec<(SocketAddr, String)> {
+pub fn doors(server: &Server) -> Vec<(SocketAddr, String)> {
     let lines = server.heard.iter();
     let doors = lines.filter_map(|line| line.trim().strip_prefix("Compat"));
     let parts = doors.filter_map(|door| door.trim().strip_prefix("http://")?.split_once(' '));

@@ -13,6 +13,7 @@ mod cli_orders;
 mod cli_serve;
 mod cli_support;
 mod compat_doors;
+mod compat_load;
 mod http_batch;
 mod http_connections;
 mod http_create;
