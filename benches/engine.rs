@@ -104,6 +104,7 @@ fn order() -> NewOrder {
     let total = currency.and_then(|currency| Money::new(9_999, currency).ok());
     NewOrder {
         id: WantedId::Made(Spelling::Uuid),
+        idempotency_key: None,
         customer_id: "customer-4711".into(),
         total: total.unwrap_or_else(|| unreachable!("USD is a currency")),
         item_count: 1,

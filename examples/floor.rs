@@ -152,15 +152,15 @@ async fn create_batch(
     } else {
         batch::array(&body, &floor.processes)?
     };
-    let (mut answers, mut refused) = (Vec::with_capacity(read.len()), Vec::new());
-    for (at, order) in read.into_iter().enumerate() {
-        match order {
-            Ok(order) => answers.push(Ok(Box::new(floor.accept(order)?))),
-            Err(error) => refused.push((at, error)),
-        }
+    let mut results = Vec::with_capacity(read.len());
+    for item in read {
+        results.push(match item {
+            Ok(item) => batch::ItemResult::Accepted(Box::new(floor.accept(item.order)?)),
+            Err(error) => batch::ItemResult::Refused(error),
+        });
     }
     let json = [(header::CONTENT_TYPE, "application/json")];
-    let response = (json, batch::results(&answers, &refused)).into_response();
+    let response = (json, batch::results(&results)).into_response();
     Ok(floor.finish(response))
 }
 

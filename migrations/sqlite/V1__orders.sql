@@ -99,6 +99,27 @@ CREATE TABLE journal (
   hash     BLOB    NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 
+-- What was answered to requests that came with an idempotency key, so that the same request sent again
+-- gets the same answer and makes nothing twice. Written in the transaction of the order, and removed
+-- some days later. Scopes are routes: a key counts for one of them.
+CREATE TABLE idempotency_keys (
+  number       INTEGER PRIMARY KEY,
+  scope        TEXT    NOT NULL,
+  -- The client's; before it, in a batch, the order's place and a #.
+  key          TEXT    NOT NULL CHECK (length(key) BETWEEN 1 AND 300),
+  -- SHA-256 of what was sent.
+  fingerprint  BLOB    NOT NULL CHECK (length(fingerprint) = 32),
+  -- The order that was made.
+  seq          INTEGER NOT NULL,
+  kept_at      INTEGER NOT NULL,
+  -- The answer as it left.
+  status       INTEGER NOT NULL,
+  content_type TEXT    NOT NULL,
+  location     TEXT,
+  body         BLOB    NOT NULL,
+  UNIQUE (scope, key)
+) STRICT;
+
 -- How many orders of each process there are by status and priority; kept with each commit, equal to
 -- a recount.
 CREATE TABLE tally (

@@ -181,6 +181,7 @@ fn start_engine(
                 low_us: micros(queue.allowance_low),
                 begun_head_start_us: micros(queue.begun_head_start),
             },
+            key_retention_us: micros(queue.idempotency_retention),
         },
         clock: Arc::clone(clock),
         random,

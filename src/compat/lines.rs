@@ -22,7 +22,7 @@ pub fn wording(refusal: &Refusal) -> Option<Wording> {
             Wording::new(bad, format!("{name} has an invalid character"))
         }
         (Code::MissingField, _) => Wording::new(bad, format!("{name} is required")),
-        (Code::IdempotencyKeyUnsupported, _) => Wording::new(bad, "Invalid Idempotency-Key"),
+        (Code::BadIdempotencyKey, _) => Wording::new(bad, "Invalid Idempotency-Key"),
         (Code::RouteNotFound, _) => Wording::new(StatusCode::NOT_FOUND, "404 page not found"),
         (Code::MethodNotAllowed, _) => Wording::new(StatusCode::METHOD_NOT_ALLOWED, ""),
         _ => return None,

@@ -30,13 +30,15 @@ pub enum Code {
     InvalidTime,
     UnsupportedMediaType,
     BadQuery,
-    IdempotencyKeyUnsupported,
+    BadIdempotencyKey,
     ForeignOrigin,
     OrderNotFound,
     RouteNotFound,
     MethodNotAllowed,
     RequestTimeout,
     OrderExists,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
     BodyTooLarge,
     UriTooLong,
     Internal,
@@ -48,7 +50,7 @@ pub enum Code {
 }
 
 /// Each code and its native name.
-const NAMES: [(Code, &str); 27] = [
+const NAMES: [(Code, &str); 29] = [
     (Code::MalformedJson, "malformed-json"),
     (Code::TooDeep, "too-deep"),
     (Code::WrongType, "wrong-type"),
@@ -61,16 +63,15 @@ const NAMES: [(Code, &str); 27] = [
     (Code::InvalidTime, "invalid-time"),
     (Code::UnsupportedMediaType, "unsupported-media-type"),
     (Code::BadQuery, "bad-query"),
-    (
-        Code::IdempotencyKeyUnsupported,
-        "idempotency-key-unsupported",
-    ),
+    (Code::BadIdempotencyKey, "bad-idempotency-key"),
     (Code::ForeignOrigin, "foreign-origin"),
     (Code::OrderNotFound, "order-not-found"),
     (Code::RouteNotFound, "route-not-found"),
     (Code::MethodNotAllowed, "method-not-allowed"),
     (Code::RequestTimeout, "request-timeout"),
     (Code::OrderExists, "order-exists"),
+    (Code::IdempotencyKeyInUse, "idempotency-key-in-use"),
+    (Code::IdempotencyKeyReused, "idempotency-key-reused"),
     (Code::BodyTooLarge, "body-too-large"),
     (Code::UriTooLong, "uri-too-long"),
     (Code::Internal, "internal"),
@@ -194,6 +195,7 @@ impl From<SubmitError> for Refusal {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Exists { .. } => Self::new(Code::OrderExists, "another order has this id"),
+            SubmitError::KeyTaken => Self::new(Code::IdempotencyKeyInUse, "the key is being used"),
             SubmitError::Overloaded => Self::new(Code::Overloaded, "too many open orders"),
             SubmitError::Draining => Self::new(Code::Draining, "the server is shutting down"),
             SubmitError::StoreUnavailable { .. } => {

@@ -129,7 +129,7 @@ impl From<server::Refusal> for Refusal {
                 Self::new(Code::ForeignOrigin, "sent by a page of another site")
             }
             server::Refusal::IdempotencyKey => Self::new(
-                Code::IdempotencyKeyUnsupported,
+                Code::BadIdempotencyKey,
                 "send the request without Idempotency-Key",
             ),
             server::Refusal::Panic => Self::new(Code::Internal, "the log has the cause"),
@@ -252,7 +252,7 @@ mod tests {
             (
                 server::Refusal::IdempotencyKey,
                 400,
-                "idempotency-key-unsupported; ",
+                "bad-idempotency-key; ",
             ),
             (server::Refusal::Panic, 500, "internal; "),
         ] {

@@ -23,6 +23,9 @@ pub struct QueueSettings {
     /// How far an order that has begun goes before one that has not. Default 60 s.
     #[serde(with = "duration")]
     pub begun_head_start: Duration,
+    /// How long an idempotency key counts, 1 s to 365 d. Default 7 d.
+    #[serde(with = "duration")]
+    pub idempotency_retention: Duration,
 }
 
 impl Default for QueueSettings {
@@ -32,6 +35,7 @@ impl Default for QueueSettings {
             allowance_medium: Duration::from_secs(10),
             allowance_low: Duration::from_secs(60),
             begun_head_start: Duration::from_secs(60),
+            idempotency_retention: Duration::from_secs(7 * 24 * 3_600),
         }
     }
 }

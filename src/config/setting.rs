@@ -99,6 +99,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("queue.allowance_medium", Form::Time(0, 365 * DAY)),
     setting("queue.allowance_low", Form::Time(0, 365 * DAY)),
     setting("queue.begun_head_start", Form::Time(0, 365 * DAY)),
+    setting("queue.idempotency_retention", Form::Time(SECOND, 365 * DAY)),
     with_short(
         "log.filter",
         "ORDERD_LOG",

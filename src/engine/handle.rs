@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::Stats;
 use super::inbox::{Answer, Command, Inbox, Push};
 use crate::clock;
-use crate::order::{NewOrder, Order, OrderId, OrderState, ProcessTally};
+use crate::order::{NewKey, NewOrder, Order, OrderId, OrderState, ProcessTally};
 use crate::store::StoreError;
 
 /// Sends commands to an engine.
@@ -29,6 +29,9 @@ pub enum SubmitError {
         /// The id, which is also the holder's.
         id: OrderId,
     },
+    /// Its idempotency key is taken: what was answered under it is in the store.
+    #[error("the idempotency key is taken")]
+    KeyTaken,
     /// No room for more open orders, or more commands than the engine keeps up with.
     #[error("too many open orders")]
     Overloaded,
@@ -87,6 +90,16 @@ impl Handle {
         order: Box<NewOrder>,
         is_watched: bool,
     ) -> Result<Accepted, SubmitError> {
+        self.submit_under(None, order, is_watched).await
+    }
+
+    /// The same under an idempotency key, if there is one: the answer is kept with the order.
+    pub async fn submit_under(
+        &self,
+        key: Option<Box<NewKey>>,
+        order: Box<NewOrder>,
+        is_watched: bool,
+    ) -> Result<Accepted, SubmitError> {
         let (watch, end) = if is_watched {
             let (sender, receiver) = oneshot::channel();
             (Some(sender), Some(receiver))
@@ -97,6 +110,7 @@ impl Handle {
         let arrived_at = clock::monotonic();
         self.push(Command::Submit {
             order,
+            key,
             reply,
             arrived_at,
             watch,
@@ -106,12 +120,18 @@ impl Handle {
         Ok(Accepted { order, end })
     }
 
-    /// Submits many orders in one flush; answers for each, in order.
-    pub async fn submit_batch(&self, orders: Vec<NewOrder>) -> Result<Vec<Answer>, SubmitError> {
+    /// Submits many orders in one flush, those with an index in `keys` under that idempotency key;
+    /// the indexes ascend. Answers for each order, in order.
+    pub async fn submit_batch(
+        &self,
+        orders: Vec<NewOrder>,
+        keys: Vec<(usize, NewKey)>,
+    ) -> Result<Vec<Answer>, SubmitError> {
         let (reply, answer) = oneshot::channel();
         let arrived_at = clock::monotonic();
         self.push(Command::SubmitBatch {
             orders,
+            keys,
             reply,
             arrived_at,
         })?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::{Stats, SubmitError};
-use crate::order::{NewOrder, Order, OrderState, ProcessTally};
+use crate::order::{NewKey, NewOrder, Order, OrderState, ProcessTally};
 
 /// Most orders that wait in the inbox: about a second's worth.
 const ORDERS_MAX: usize = 65_536;
@@ -25,6 +25,7 @@ pub(super) enum Command {
     /// Accept an order.
     Submit {
         order: Box<NewOrder>,
+        key: Option<Box<NewKey>>,
         reply: oneshot::Sender<Answer>,
         arrived_at: Instant,
         watch: Option<oneshot::Sender<OrderState>>,
@@ -32,6 +33,8 @@ pub(super) enum Command {
     /// Accept many orders in one commit.
     SubmitBatch {
         orders: Vec<NewOrder>,
+        /// Keys of some of them, with their index; ascending.
+        keys: Vec<(usize, NewKey)>,
         reply: oneshot::Sender<Vec<Answer>>,
         arrived_at: Instant,
     },

@@ -40,14 +40,17 @@ pub struct Settings {
     pub open_orders_max: u64,
     /// Head starts in the queue.
     pub allowances: Allowances,
+    /// How long an idempotency key counts, in microseconds, from 1.
+    pub key_retention_us: i64,
 }
 
 impl Default for Settings {
-    /// 1,000,000 open orders, the usual allowances.
+    /// 1,000,000 open orders, the usual allowances, keys for 7 days.
     fn default() -> Self {
         Self {
             open_orders_max: 1_000_000,
             allowances: Allowances::default(),
+            key_retention_us: 7 * 24 * 3_600 * 1_000_000,
         }
     }
 }
@@ -167,6 +170,7 @@ fn open(
         shard: start.shard,
         open_orders_max: start.settings.open_orders_max,
         allowances: start.settings.allowances,
+        key_retention_us: start.settings.key_retention_us,
     };
     let shard = Shard::new(settings, &opening, Arc::clone(&processes), start.random);
     let inbox = Arc::new(Inbox::default());

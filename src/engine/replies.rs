@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::SubmitError;
 use super::inbox::Answer;
 use crate::order::{Order, OrderState, Seq};
+use crate::shard::Fate;
 
 /// Most orders whose end is watched at once. A waiting request holds a connection, of which there
 /// are fewer.
@@ -87,15 +88,16 @@ impl Replies {
     /// waited for.
     pub(super) fn release(
         &mut self,
-        created: Vec<(Box<Order>, bool)>,
+        created: Vec<(Box<Order>, Fate)>,
         mut accepted: impl FnMut(Instant),
     ) {
-        for (ticket, (order, is_stored)) in self.tickets.drain(..).zip(created) {
+        for (ticket, (order, fate)) in self.tickets.drain(..).zip(created) {
             let seq = order.seq;
-            let answer = if is_stored {
-                Ok(order)
-            } else {
-                Err(SubmitError::Exists { id: order.id })
+            let is_stored = fate == Fate::Stored;
+            let answer = match fate {
+                Fate::Stored => Ok(order),
+                Fate::IdTaken => Err(SubmitError::Exists { id: order.id }),
+                Fate::KeyTaken => Err(SubmitError::KeyTaken),
             };
             match ticket {
                 Ticket::Single {

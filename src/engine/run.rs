@@ -14,7 +14,7 @@ use super::recovery::{Pages, Taken};
 use super::replies::Replies;
 use super::{Stats, SubmitError};
 use crate::clock::{self, Clock, Timestamp};
-use crate::order::{Commit, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind, Tally};
+use crate::order::{Commit, NewKey, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind, Tally};
 use crate::shard::{Overloaded, Shard};
 use crate::store::{Store, StoreError};
 
@@ -194,21 +194,25 @@ impl Turns {
                 }
                 Some(Command::Submit {
                     order,
+                    key,
                     reply,
                     arrived_at,
                     watch,
-                }) => match self.submit(*order) {
+                }) => match self.submit(*order, key.map(|key| *key)) {
                     Ok(()) => self.replies.expect_single(reply, arrived_at, watch),
                     Err(error) => drop(reply.send(Err(error))),
                 },
                 Some(Command::SubmitBatch {
                     orders,
+                    keys,
                     reply,
                     arrived_at,
                 }) => {
                     self.replies.begin_batch(reply, arrived_at);
-                    for order in orders {
-                        match self.submit(order) {
+                    let mut keys = keys.into_iter().peekable();
+                    for (at, order) in orders.into_iter().enumerate() {
+                        let key = keys.next_if(|(place, _)| *place == at);
+                        match self.submit(order, key.map(|(_, key)| key)) {
                             Ok(()) => self.replies.expect_item(),
                             Err(error) => self.replies.refuse_item(error),
                         }
@@ -218,14 +222,16 @@ impl Turns {
         }
     }
 
-    fn submit(&mut self, order: NewOrder) -> Result<(), SubmitError> {
-        self.parts
-            .shard
-            .submit(order, self.now)
-            .map_err(|Overloaded| {
-                self.meters.refused_overloaded += 1;
-                SubmitError::Overloaded
-            })
+    fn submit(&mut self, order: NewOrder, key: Option<NewKey>) -> Result<(), SubmitError> {
+        let submitted = self.parts.shard.submit(order, self.now);
+        submitted.map_err(|Overloaded| {
+            self.meters.refused_overloaded += 1;
+            SubmitError::Overloaded
+        })?;
+        if let Some(key) = key {
+            self.parts.shard.keep_answer(key);
+        }
+        Ok(())
     }
 
     /// Makes what was decided durable, then releases everybody who waits for it.

@@ -35,6 +35,7 @@ fn start(folder: &Path, settings: Settings) -> Engine {
 
 fn order(id: Option<&str>) -> NewOrder {
     NewOrder {
+        idempotency_key: None,
         id: id.map_or(WantedId::Made(Spelling::Uuid), |id| {
             WantedId::Chosen(OrderId::parse(id).unwrap())
         }),
@@ -118,7 +119,11 @@ async fn a_batch_is_answered_item_by_item() {
         order(None),
         order(Some("b")),
     ];
-    let answers = engine.handle().submit_batch(orders).await.unwrap();
+    let answers = engine
+        .handle()
+        .submit_batch(orders, Vec::new())
+        .await
+        .unwrap();
     let told: Vec<_> = answers
         .into_iter()
         .map(|answer| {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
+use axum::http::HeaderValue;
 use axum::response::Response;
 use axum::routing::get;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
@@ -20,10 +21,11 @@ use super::error::ApiError;
 use super::media_type::{MediaType, media_type};
 use super::parameters::Parameters;
 use super::wire::{CODED, Object, OrderBody};
-use super::{App, diagnosis, orders, render, schema, wire};
-use crate::engine;
-use crate::order::{Fault, NewOrder, OrderId, Processes};
+use super::{App, diagnosis, idempotency, orders, render, schema, wire};
+use crate::engine::SubmitError;
+use crate::order::{Fault, KeptAnswer, NewOrder, Order, OrderId, Processes, RequestKey};
 use crate::server::BATCH_BYTES_MAX;
+use crate::server::idempotency::IDEMPOTENCY_REPLAYED;
 
 /// Most orders of a batch.
 pub const BATCH_ORDERS_MAX: usize = 10_000;
@@ -38,8 +40,29 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
         .route("/v1/orders/batch", get(read_batch))
 }
 
+/// An order of a batch, with the key that it has of its own.
+#[derive(Debug)]
+pub struct Item {
+    /// The order.
+    pub order: NewOrder,
+    /// Its key.
+    pub key: Option<RequestKey>,
+}
+
 /// An order as it was read, or why it could not be.
-pub type Read = Result<NewOrder, ApiError>;
+pub type Read = Result<Item, ApiError>;
+
+/// What became of an order of a batch.
+pub enum ItemResult {
+    /// It was accepted now.
+    Accepted(Box<Order>),
+    /// It was accepted before, and answered like this.
+    Replayed(KeptAnswer),
+    /// It was not accepted.
+    Refused(ApiError),
+    /// Nobody has said yet.
+    Pending,
+}
 
 /// Take in many orders
 ///
@@ -69,6 +92,7 @@ async fn create_batch(State(app): State<Arc<App>>, request: Request) -> Result<R
     Parameters::none(&head.uri)?;
     let media_type = media_type(&head.headers)?;
     let body = app.bodies.read(body, BATCH_BYTES_MAX).await?;
+    let key = idempotency::of_request(&head.headers, idempotency::BATCH, &body.bytes)?;
     let read = if body.bytes.len() > INLINE_BYTES_MAX {
         let (bytes, processes) = (body.bytes.clone(), Arc::clone(&app.processes));
         let reading = tokio::task::spawn_blocking(move || read(media_type, &bytes, &processes));
@@ -82,13 +106,61 @@ async fn create_batch(State(app): State<Arc<App>>, request: Request) -> Result<R
         read(media_type, &body.bytes, &app.processes)?
     };
     drop(body);
-    let (good, refused) = split(read);
-    let answers = if good.is_empty() {
-        Vec::new()
-    } else {
-        app.engine.submit_batch(good).await?
-    };
-    Ok(orders::json(results(&answers, &refused)))
+    let (items, is_replayed) = submit(&app, read, key).await?;
+    let mut response = orders::json(results(&items));
+    if is_replayed {
+        let yes = HeaderValue::from_static("true");
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, yes);
+    }
+    Ok(response)
+}
+
+/// Submits the good orders in one flush, each under its own key or its place in the batch's.
+/// Answers with a result for each order, and whether all that were accepted had been before.
+async fn submit(
+    app: &App,
+    read: Vec<Read>,
+    batch_key: Option<RequestKey>,
+) -> Result<(Vec<ItemResult>, bool), ApiError> {
+    let mut results = Vec::with_capacity(read.len());
+    let (mut good, mut places, mut keys) = (Vec::with_capacity(read.len()), Vec::new(), Vec::new());
+    for (at, order) in read.into_iter().enumerate() {
+        match order {
+            Ok(Item { order, key }) => {
+                let key = key.or_else(|| batch_key.as_ref().map(|batch| batch.of_item(at)));
+                keys.extend(key.map(|key| (good.len(), key)));
+                places.push(at);
+                good.push(order);
+                results.push(ItemResult::Pending);
+            }
+            Err(error) => results.push(ItemResult::Refused(error)),
+        }
+    }
+    if good.is_empty() {
+        return Ok((results, false));
+    }
+    let kept = |(at, key): &(usize, RequestKey)| (*at, idempotency::with_answer(key));
+    let answers = app
+        .engine
+        .submit_batch(good, keys.iter().map(kept).collect());
+    let (mut keys, mut accepted, mut replayed) = (keys.into_iter().peekable(), 0, 0);
+    for (index, answer) in answers.await?.into_iter().enumerate() {
+        let key = keys.next_if(|(at, _)| *at == index).map(|(_, key)| key);
+        results[places[index]] = match answer {
+            Ok(order) => {
+                accepted += 1;
+                ItemResult::Accepted(order)
+            }
+            Err(error) => match idempotency::resolve(app, key.as_ref(), error).await {
+                Ok(answer) => {
+                    replayed += 1;
+                    ItemResult::Replayed(answer)
+                }
+                Err(error) => ItemResult::Refused(error),
+            },
+        };
+    }
+    Ok((results, accepted == 0 && replayed > 0))
 }
 
 async fn read_batch(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
@@ -103,30 +175,22 @@ fn read(media_type: MediaType, body: &Bytes, processes: &Processes) -> Result<Ve
     }
 }
 
-/// The good orders, and the others with their places.
-fn split(read: Vec<Read>) -> (Vec<NewOrder>, Vec<(usize, ApiError)>) {
-    let mut good = Vec::with_capacity(read.len());
-    let mut refused = Vec::new();
-    for (at, order) in read.into_iter().enumerate() {
-        match order {
-            Ok(order) => good.push(order),
-            Err(error) => refused.push((at, error)),
-        }
-    }
-    (good, refused)
-}
-
 /// Reads a JSON array of orders. Fails as a whole if it is not one, or has too many.
 pub fn array(body: &[u8], processes: &Processes) -> Result<Vec<Read>, ApiError> {
-    if let Ok(Bounded(drafts)) = serde_json::from_slice::<Bounded<Object<OrderBody<'_>>>>(body) {
-        let check =
-            |Object(draft): Object<OrderBody<'_>>| NewOrder::check(&draft.into_draft(), processes);
-        let orders = drafts.into_iter();
-        return Ok(orders
-            .map(|draft| check(draft).map_err(ApiError::invalid_order))
-            .collect());
+    if let Ok(Bounded(drafts)) = serde_json::from_slice::<Bounded<Object<OrderBody<'_>>>>(body)
+        && !drafts
+            .iter()
+            .any(|Object(draft)| draft.idempotency_key.is_some())
+    {
+        let check = |Object(draft): Object<OrderBody<'_>>| {
+            let checked = NewOrder::check(&draft.into_draft(), processes);
+            let order = checked.map_err(ApiError::invalid_order)?;
+            Ok(Item { order, key: None })
+        };
+        return Ok(drafts.into_iter().map(check).collect());
     }
-    // Some order has another form, or the whole is no array: take it apart first.
+    // Some order has another form or a key of its own, or the whole is no array: take it apart
+    // first.
     let parts = serde_json::from_slice::<Bounded<&RawValue>>(body).map_err(|error| {
         if error.to_string().starts_with(CODED) {
             return too_many();
@@ -138,8 +202,14 @@ pub fn array(body: &[u8], processes: &Processes) -> Result<Vec<Read>, ApiError> 
     })?;
     let orders = parts.0.into_iter();
     Ok(orders
-        .map(|part| wire::order(part.get().as_bytes(), processes))
+        .map(|part| item(part.get().as_bytes(), processes))
         .collect())
+}
+
+fn item(sent: &[u8], processes: &Processes) -> Read {
+    let order = wire::order(sent, processes)?;
+    let key = idempotency::of_item(&order, idempotency::BATCH_ITEM, sent);
+    Ok(Item { order, key })
 }
 
 /// Reads one order from each line; empty lines count for nothing.
@@ -151,7 +221,7 @@ pub fn lines(body: &[u8], processes: &Processes) -> Result<Vec<Read>, ApiError> 
     if filled().count() > BATCH_ORDERS_MAX {
         return Err(too_many());
     }
-    Ok(filled().map(|line| wire::order(line, processes)).collect())
+    Ok(filled().map(|line| item(line, processes)).collect())
 }
 
 fn too_many() -> ApiError {
@@ -159,32 +229,31 @@ fn too_many() -> ApiError {
     ApiError::new(Code::BatchTooLarge, detail)
 }
 
-/// The answer to a batch: the engine's answers, with the `refused` orders put back at their places.
-pub fn results(answers: &[engine::Answer], refused: &[(usize, ApiError)]) -> Vec<u8> {
-    let count = answers.len() + refused.len();
-    let mut out = Vec::with_capacity(32 + count * render::ORDER_SIZE_HINT);
+/// The body of the answer to a batch.
+pub fn results(results: &[ItemResult]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32 + results.len() * render::ORDER_SIZE_HINT);
     out.extend_from_slice(b"{\"results\":[");
-    let (mut answers, mut refused) = (answers.iter(), refused.iter().peekable());
-    for at in 0..count {
+    for (at, result) in results.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        if let Some((_, error)) = refused.next_if(|(place, _)| *place == at) {
-            problem(&mut out, error);
-            continue;
-        }
-        match answers.next() {
-            Some(Ok(order)) => {
-                out.extend_from_slice(b"{\"status\":201,\"order\":");
-                render::order(&mut out, order);
-                out.push(b'}');
+        match result {
+            ItemResult::Accepted(order) => accepted(&mut out, |out| render::order(out, order)),
+            ItemResult::Replayed(answer) => {
+                accepted(&mut out, |out| out.extend_from_slice(&answer.body));
             }
-            Some(Err(error)) => problem(&mut out, &error.clone().into()),
-            None => {}
+            ItemResult::Refused(error) => problem(&mut out, error),
+            ItemResult::Pending => problem(&mut out, &SubmitError::OutcomeUnknown.into()),
         }
     }
     out.extend_from_slice(b"]}");
     out
+}
+
+fn accepted(out: &mut Vec<u8>, order: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"{\"status\":201,\"order\":");
+    order(out);
+    out.push(b'}');
 }
 
 fn problem(out: &mut Vec<u8>, error: &ApiError) {

@@ -189,6 +189,7 @@ impl From<SubmitError> for ApiError {
     fn from(error: SubmitError) -> Self {
         let code = match &error {
             SubmitError::Exists { .. } => Code::OrderExists,
+            SubmitError::KeyTaken => Code::IdempotencyKeyInUse,
             SubmitError::Overloaded => Code::Overloaded,
             SubmitError::Draining => Code::Draining,
             SubmitError::StoreUnavailable { .. } => Code::StoreUnavailable,

@@ -13,6 +13,7 @@ mod diagnosis;
 mod error;
 mod events;
 mod health;
+mod idempotency;
 mod list;
 mod media_type;
 mod metrics;

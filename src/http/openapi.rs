@@ -38,7 +38,7 @@ const WRITES: &[Code] = &[
     Code::MalformedJson,
     Code::TooDeep,
     Code::BadQuery,
-    Code::IdempotencyKeyUnsupported,
+    Code::BadIdempotencyKey,
     Code::ForeignOrigin,
     Code::RequestTimeout,
     Code::BodyTooLarge,
@@ -56,7 +56,15 @@ const WRITES: &[Code] = &[
 const OPERATIONS: &[(&str, &[&[Code]])] = &[
     (
         "createOrder",
-        &[WRITES, &[Code::BadPrefer, Code::OrderExists]],
+        &[
+            WRITES,
+            &[
+                Code::BadPrefer,
+                Code::OrderExists,
+                Code::IdempotencyKeyInUse,
+                Code::IdempotencyKeyReused,
+            ],
+        ],
     ),
     (
         "createBatch",

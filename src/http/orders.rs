@@ -19,9 +19,10 @@ use super::code::Code;
 use super::error::ApiError;
 use super::media_type::{MediaType, media_type};
 use super::parameters::Parameters;
-use super::{App, prefer, render, schema, wire};
+use super::{App, idempotency, prefer, render, schema, wire};
 use crate::order::{Order, OrderId, OrderState};
 use crate::server::ORDER_BYTES_MAX;
+use crate::server::idempotency::replayed;
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -43,19 +44,28 @@ pub(super) fn json(body: Vec<u8>) -> Response {
 
 /// Take in an order
 ///
-/// Answered with 201 once the order is on disk. With an `order_id` of the client's own it is safe
-/// to send again: the second answer is 409 `order-exists`, and nothing is doubled.
+/// Answered with 201 once the order is on disk. Under an `Idempotency-Key` it is safe to send
+/// again: the same request gets the same answer, byte for byte, for 7 days. With an `order_id` of
+/// the client's own the second answer is 409 `order-exists`. Nothing is doubled either way.
 #[utoipa::path(
     post,
     path = "/v1/orders",
     tag = "orders",
     operation_id = "createOrder",
-    params((
-        "Prefer" = Option<String>,
-        Header,
-        description = "`wait=N`: wait up to N seconds, 1 to 60, for the order to end or be dead.",
-        example = "wait=10"
-    )),
+    params(
+        (
+            "Prefer" = Option<String>,
+            Header,
+            description = "`wait=N`: wait up to N seconds, 1 to 60, for the end of the order.",
+            example = "wait=10"
+        ),
+        (
+            "Idempotency-Key" = Option<String>,
+            Header,
+            description = "The same request sent again under the same key gets the same answer.",
+            example = "8e03978e-40d5-43e8-bc93-6894a57f9324"
+        )
+    ),
     request_body(
         content = schema::NewOrder,
         description = "The order.",
@@ -67,7 +77,8 @@ pub(super) fn json(body: Vec<u8>) -> Response {
         body = schema::Order,
         headers(
             ("Location" = String, description = "The order's path."),
-            ("Preference-Applied" = String, description = "`wait=N` if the answer waited.")
+            ("Preference-Applied" = String, description = "`wait=N` if the answer waited."),
+            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
         )
     ))
 )]
@@ -79,11 +90,20 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }
     let wait = prefer::wait(&head.headers)?;
-    let new = {
+    let (new, key) = {
         let body = app.bodies.read(body, ORDER_BYTES_MAX).await?;
-        Box::new(wire::order(&body.bytes, &app.processes)?)
+        let new = Box::new(wire::order(&body.bytes, &app.processes)?);
+        let key = idempotency::of_order(&head.headers, &new, &body.bytes)?;
+        (new, key)
     };
-    let accepted = app.engine.submit(new, wait.is_some()).await?;
+    let kept = key.as_ref().map(idempotency::with_answer).map(Box::new);
+    let accepted = match app.engine.submit_under(kept, new, wait.is_some()).await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            let answer = idempotency::resolve(&app, key.as_ref(), error).await?;
+            return Ok(replayed(answer));
+        }
+    };
     let mut order = accepted.order;
     let waited = match (wait, accepted.end) {
         (Some(patience), Some(end)) => {

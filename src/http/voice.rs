@@ -32,8 +32,8 @@ impl Voice for Native {
                 "a page of another site may not change anything here",
             ),
             Refusal::IdempotencyKey => ApiError::new(
-                Code::IdempotencyKeyUnsupported,
-                "send an order_id instead: it makes a create safe to repeat",
+                Code::BadIdempotencyKey,
+                "a request has one key, of 1 to 255 visible ASCII characters",
             ),
             Refusal::Panic => ApiError::new(
                 Code::Internal,
@@ -80,7 +80,7 @@ mod tests {
         for (refusal, status, code) in [
             (Refusal::UriTooLong(9_000), 414, "uri-too-long"),
             (Refusal::ForeignOrigin, 403, "foreign-origin"),
-            (Refusal::IdempotencyKey, 400, "idempotency-key-unsupported"),
+            (Refusal::IdempotencyKey, 400, "bad-idempotency-key"),
             (Refusal::Panic, 500, "internal"),
         ] {
             let refused = voice().refuse(&head, refusal);

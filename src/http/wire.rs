@@ -45,6 +45,8 @@ pub struct OrderBody<'a> {
     start_at: Option<Text<'a>>,
     #[serde(borrow, default)]
     expires_at: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) idempotency_key: Option<Text<'a>>,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -129,6 +131,7 @@ impl<'a> OrderBody<'a> {
             metadata: self.metadata.map(|metadata| metadata.0),
             start_at: text(self.start_at),
             expires_at: text(self.expires_at),
+            idempotency_key: text(self.idempotency_key),
             ..Draft::default()
         }
     }
@@ -136,7 +139,7 @@ impl<'a> OrderBody<'a> {
 
 /// A JSON string; borrowed unless it has escapes.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Text<'a>(Cow<'a, str>);
+pub(super) struct Text<'a>(Cow<'a, str>);
 
 /// A whole number, such as a quantity.
 #[derive(Debug)]

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use super::{Event, Order, OrderState, Position, Process, ProcessTally, Seq, ShardNumber};
+use super::{
+    Event, KeyRecord, Order, OrderState, Position, Process, ProcessTally, Seq, ShardNumber,
+};
 use crate::clock::Timestamp;
 
 /// One batch of changes.
@@ -23,6 +25,10 @@ pub struct Commit {
     pub definitions: Vec<Process>,
     /// New orders, ascending by sequence number.
     pub created: Vec<Box<Order>>,
+    /// Idempotency keys of new orders, ascending by the order's index.
+    pub keys: Vec<KeyRecord>,
+    /// Keys that were kept before this time are over: they may be claimed again.
+    pub keys_expired_before: Timestamp,
     /// Other orders that changed, each once, in any order.
     pub changed: Vec<Changed>,
     /// Every transition, in the order in which it happened.
@@ -43,9 +49,12 @@ pub struct Changed {
 /// What became of a commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
-    /// Indexes into `Commit::created` of the orders that were left out because their id is taken;
+    /// Indexes into `Commit::created` of the orders that were left out because their id or
+    /// their idempotency key is taken;
     /// ascending.
     pub collided: Vec<usize>,
+    /// Those of `collided` that were left out because their idempotency key is taken; ascending.
+    pub keys_taken: Vec<usize>,
 }
 
 impl Commit {

@@ -38,6 +38,8 @@ pub struct Draft<'a> {
     pub start_at: Option<Cow<'a, str>>,
     /// RFC 3339 time after which no first step starts.
     pub expires_at: Option<Cow<'a, str>>,
+    /// Idempotency key of its own, in a batch.
+    pub idempotency_key: Option<Cow<'a, str>>,
     /// How its id is written if the client chose none.
     pub spelling: Spelling,
     /// How strict to be.

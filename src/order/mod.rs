@@ -8,6 +8,7 @@ mod dialect;
 mod draft;
 mod event;
 mod id;
+mod idempotency;
 mod item;
 mod money;
 mod new_order;
@@ -26,6 +27,9 @@ pub use dialect::Dialect;
 pub use draft::{Draft, DraftRules};
 pub use event::{Event, EventKind};
 pub use id::{IdSource, OrderId, OrderIdError, Position, Seq, ShardNumber, Spelling, WantedId};
+pub use idempotency::{
+    Answering, BadKey, KEY_LENGTH_MAX, KeptAnswer, KeptKey, KeyRecord, NewKey, RequestKey,
+};
 pub use item::{Item, Line};
 pub use money::{Currency, Money, MoneyError};
 pub use new_order::{Fault, ITEMS_MAX, NewOrder};

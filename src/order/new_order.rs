@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     Currency, Draft, DraftRules, Item, Line, Money, OrderId, OrderIdError, Priority, ProcessIndex,
-    Processes, WantedId,
+    Processes, RequestKey, WantedId,
 };
 use crate::clock::Timestamp;
 
@@ -32,6 +32,8 @@ pub const METADATA_VALUE_LENGTH_MAX: usize = 1_024;
 pub struct NewOrder {
     /// The client's own id, or how to write one that is made.
     pub id: WantedId,
+    /// Idempotency key that came with the order itself.
+    pub idempotency_key: Option<Box<str>>,
     /// Who ordered: 1 to 255 characters; no control characters under the native rules, and never
     /// U+0000.
     pub customer_id: Box<str>,
@@ -91,6 +93,7 @@ impl NewOrder {
     pub fn check(draft: &Draft<'_>, processes: &Processes) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let id = order_id(draft, &mut faults);
+        let idempotency_key = idempotency_key(draft, &mut faults);
         if let Some((code, detail)) = draft.rules.name_fault(&draft.customer_id) {
             faults.push(Fault::new("/customer_id", code, detail));
         }
@@ -128,6 +131,7 @@ impl NewOrder {
         let item_count = draft.items.len() as u16;
         Ok(Self {
             id,
+            idempotency_key,
             customer_id,
             total,
             item_count,
@@ -156,6 +160,15 @@ fn payload(draft: &Draft<'_>) -> Box<str> {
     });
     // Texts, integers and string maps always have a JSON form, and writing to memory does not fail.
     json.unwrap_or_default().into_boxed_str()
+}
+
+fn idempotency_key(draft: &Draft<'_>, faults: &mut Vec<Fault>) -> Option<Box<str>> {
+    let key = draft.idempotency_key.as_deref()?;
+    if let Err(error) = RequestKey::new("", key.as_bytes(), [0; 32]) {
+        let (pointer, code) = ("/idempotency_key", "invalid-character");
+        faults.push(Fault::new(pointer, code, error.to_string()));
+    }
+    Some(key.into())
 }
 
 fn order_id(draft: &Draft<'_>, faults: &mut Vec<Fault>) -> WantedId {

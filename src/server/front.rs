@@ -14,21 +14,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::Router;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::Response;
 use axum::routing::future::RouteFuture;
 use hyper::Request;
 use hyper::body::Incoming;
 use tower::Service;
 
+use super::idempotency::{IDEMPOTENCY_KEY, request_key};
 use super::requests::{Requests, Route, X_REQUEST_ID};
 use super::voice::{Refusal, RequestHead, Voice};
 use crate::clock;
 
 /// Longest path and query, in bytes.
 pub const URI_BYTES_MAX: usize = 8_192;
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Everything behind one door, as a service for a connection. Cheap to clone.
 #[derive(Clone)]
@@ -77,12 +76,13 @@ fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Refusal> {
     if method != Method::POST {
         return None;
     }
-    if headers.contains_key(IDEMPOTENCY_KEY) {
-        return Some(Refusal::IdempotencyKey);
+    if let Some(origin) = headers.get(header::ORIGIN)
+        && is_foreign(origin, headers.get(header::HOST))
+    {
+        return Some(Refusal::ForeignOrigin);
     }
-    let origin = headers.get(header::ORIGIN)?;
-    let host = headers.get(header::HOST);
-    is_foreign(origin, host).then_some(Refusal::ForeignOrigin)
+    let has_key = headers.contains_key(IDEMPOTENCY_KEY);
+    (has_key && request_key(headers, "", &[]).is_err()).then_some(Refusal::IdempotencyKey)
 }
 
 /// Whether a browser sends this for a page that did not come from this server.

@@ -8,6 +8,7 @@ mod accept;
 mod body;
 mod connection;
 mod front;
+pub mod idempotency;
 mod requests;
 mod voice;
 

@@ -15,7 +15,7 @@ pub enum Refusal {
     UriTooLong(usize),
     /// A browser sends it for a page of another site.
     ForeignOrigin,
-    /// It has an `Idempotency-Key`, which is not supported.
+    /// It has more than one `Idempotency-Key`, or one that is none.
     IdempotencyKey,
     /// The handler panicked.
     Panic,

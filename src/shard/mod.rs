@@ -21,7 +21,8 @@ use self::ready::Ready;
 use self::timers::{TimerKind, Timers};
 use crate::clock::Timestamp;
 use crate::order::{
-    Commit, IdSource, Opening, Order, Position, ProcessTally, Processes, Receipt, Seq, ShardNumber,
+    Commit, IdSource, KeyRecord, NewKey, Opening, Order, Position, ProcessTally, Processes,
+    Receipt, Seq, ShardNumber,
 };
 
 /// Most changes of orders that one turn of work adds to a commit.
@@ -36,6 +37,19 @@ pub struct ShardSettings {
     pub open_orders_max: u64,
     /// Head starts in the queue.
     pub allowances: Allowances,
+    /// How long an idempotency key counts, in microseconds, from 1.
+    pub key_retention_us: i64,
+}
+
+/// What became of a new order in a commit that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is stored.
+    Stored,
+    /// It is not: its id is taken.
+    IdTaken,
+    /// It is not: its idempotency key is taken.
+    KeyTaken,
 }
 
 /// No room for another open order, or for another one of its process.
@@ -121,9 +135,12 @@ impl Shard {
     }
 
     /// The commit is durable: lets what rests on it begin, and hands back the new orders of the
-    /// commit, with `false` for those that collided and are not stored.
-    pub fn committed(&mut self, receipt: &Receipt, now: Timestamp) -> Vec<(Box<Order>, bool)> {
-        let Receipt { collided } = receipt;
+    /// commit, each with what became of it.
+    pub fn committed(&mut self, receipt: &Receipt, now: Timestamp) -> Vec<(Box<Order>, Fate)> {
+        let Receipt {
+            collided,
+            keys_taken,
+        } = receipt;
         // Both stand in the order of the registry's names.
         let changes = self.commit.tally_changes(collided);
         let tallies = self.tallies.iter_mut().zip(changes.iter());
@@ -148,20 +165,46 @@ impl Shard {
         self.commit.position = self.commit.position.next();
         self.commit.tallies.iter_mut().for_each(ProcessTally::clear);
         self.commit.changed.clear();
+        self.commit.keys.clear();
         self.commit.events.clear();
         self.commit.definitions.clear();
-        let is_stored = |at: usize| collided.binary_search(&at).is_err();
+        let fate = |at: usize| {
+            if collided.binary_search(&at).is_err() {
+                Fate::Stored
+            } else if keys_taken.binary_search(&at).is_err() {
+                Fate::IdTaken
+            } else {
+                Fate::KeyTaken
+            }
+        };
         created
             .into_iter()
             .enumerate()
-            .map(|(at, order)| (order, is_stored(at)))
+            .map(|(at, order)| (order, fate(at)))
             .collect()
+    }
+
+    /// Lets the order that was submitted last be kept under its key, with the answer to it.
+    pub fn keep_answer(&mut self, new: NewKey) {
+        let Some(order) = self.commit.created.last() else {
+            return;
+        };
+        let created = self.commit.created.len() - 1;
+        let NewKey { key, answer } = new;
+        let answer = answer(order);
+        self.commit.keys.push(KeyRecord {
+            created,
+            key,
+            answer,
+        });
+        self.commit.keys_expired_before = self.commit.at.plus(-self.settings.key_retention_us);
     }
 
     /// The commit is definitely not stored: takes the new orders out of it and forgets them.
     /// Everything else stays in, to be tried again.
     pub fn retract(&mut self) {
         let created = std::mem::take(&mut self.commit.created);
+        self.commit.keys.clear();
         for order in &created {
             ProcessTally::among(&mut self.commit.tallies, &order.process).count(order, -1);
             self.forget(order.seq);

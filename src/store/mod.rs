@@ -17,7 +17,7 @@ pub use error::StoreError;
 pub use query::{Durability, EventPlace, EventView, JournalRow, ListQuery, Page, ShardHead};
 
 use crate::order::{
-    Commit, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
+    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
 };
 
 /// A read in progress. Reads run beside commits and never hold them up.
@@ -34,8 +34,9 @@ pub trait Store: Send + Sync {
 
     /// Makes one batch of changes durable, all or nothing, if its epoch is still the shard's.
     ///
-    /// A new order whose id is taken is left out, with its events, and named in the receipt; it
-    /// never fails the batch. The errors say whether anything may have been stored; see
+    /// A new order whose id or idempotency key is taken is left out, with its events, and named in
+    /// the receipt; it never fails the batch. The key is looked at first, and an order that is left
+    /// out leaves its key free. The errors say whether anything may have been stored; see
     /// [`StoreError`].
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError>;
 
@@ -57,6 +58,9 @@ pub trait Store: Send + Sync {
 
     /// One order.
     fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>>;
+
+    /// What is kept under an idempotency key, whether it is over or not.
+    fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>>;
 
     /// A page of orders, newest first.
     fn orders(&self, query: ListQuery) -> Reading<'_, Page>;

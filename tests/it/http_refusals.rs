@@ -158,9 +158,9 @@ const BAD_HEADERS: &[(&[&str], u16, &str)] = &[
         "unsupported-encoding",
     ),
     (
-        &[JSON, "Idempotency-Key: 1"],
+        &[JSON, "Idempotency-Key: two words"],
         400,
-        "idempotency-key-unsupported",
+        "bad-idempotency-key",
     ),
     (&[JSON, "Prefer: wait=0"], 400, "bad-prefer"),
     (&[JSON, "Origin: http://evil.test"], 403, "foreign-origin"),

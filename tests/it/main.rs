@@ -17,6 +17,7 @@ mod compat_load;
 mod http_batch;
 mod http_connections;
 mod http_create;
+mod http_idempotency;
 mod http_pages;
 mod http_reads;
 mod http_refusals;

@@ -284,6 +284,7 @@ impl<'a> Pair<'a> {
         let later = |us: Option<i64>| us.map(|us| self.now.plus(us));
         NewOrder {
             id: WantedId::Made(Spelling::Uuid),
+            idempotency_key: None,
             customer_id: "c".into(),
             item_count: 1,
             total: Money::new(5, Currency::from_code("EUR").expect("a code")).expect("money"),
@@ -397,14 +398,20 @@ impl<'a> Pair<'a> {
             .map(|order| (order.seq, !seqs.contains(&order.seq)))
             .collect();
         self.defined.extend(commit.definitions.iter().cloned());
-        let receipt = Receipt { collided };
+        let receipt = Receipt {
+            collided,
+            ..Receipt::default()
+        };
         for event in commit.surviving_events(&receipt.collided) {
             *self.happened.entry(event.kind.name()).or_default() += 1;
         }
         self.count("collided", receipt.collided.len());
         let created = self.shard.committed(&receipt, self.now);
         self.model.committed(&seqs, self.now);
-        let created: Vec<_> = created.iter().map(|(order, is)| (order.seq, *is)).collect();
+        let created: Vec<_> = created
+            .iter()
+            .map(|(order, fate)| (order.seq, *fate == orderd::shard::Fate::Stored))
+            .collect();
         same("handed back", expected, created)
     }
 
@@ -484,6 +491,7 @@ fn shard(sequence: &Sequence, opening: &Opening, registry: &Arc<Processes>) -> S
         shard: ShardNumber(0),
         open_orders_max: sequence.open_orders_max,
         allowances: Allowances::default(),
+        key_retention_us: 1,
     };
     let seed = sequence.seed ^ opening.epoch.unsigned_abs();
     let random = StdRng::seed_from_u64(seed);

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use orderd::clock::Timestamp;
 use orderd::engine::{Handle, SubmitError};
 use orderd::order::{
-    Currency, Money, NewOrder, Order, OrderId, OrderState, Priority, ProcessIndex, Spelling,
-    WantedId,
+    Currency, KeptAnswer, Money, NewKey, NewOrder, Order, OrderId, OrderState, Priority,
+    ProcessIndex, RequestKey, Spelling, WantedId,
 };
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -52,8 +52,9 @@ pub struct Request {
 impl Request {
     /// Sends one order.
     pub fn single(handle: Handle, attempt: usize, order: NewOrder, is_watched: bool) -> Self {
+        let key = key(&order).map(Box::new);
         let future = async move {
-            let (answer, end) = match handle.submit(Box::new(order), is_watched).await {
+            let (answer, end) = match handle.submit_under(key, Box::new(order), is_watched).await {
                 Ok(accepted) => (Ok(accepted.order), accepted.end),
                 Err(error) => (Err(error), None),
             };
@@ -73,8 +74,12 @@ impl Request {
     pub fn batch(handle: Handle, first: usize, orders: Vec<NewOrder>) -> Self {
         let attempts: Vec<_> = (first..first + orders.len()).collect();
         let asked = attempts.clone();
+        let keys = orders.iter().enumerate();
+        let keys: Vec<_> = keys
+            .filter_map(|(at, order)| Some((at, key(order)?)))
+            .collect();
         let future = async move {
-            let answers = match handle.submit_batch(orders).await {
+            let answers = match handle.submit_batch(orders, keys).await {
                 Ok(answers) => answers,
                 Err(error) => asked.iter().map(|_| Err(error.clone())).collect(),
             };
@@ -119,8 +124,10 @@ pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16)
     };
     let (start_at, expires_at) = (soon(2), soon(2));
     let total = Money::new(number as i64, Currency::from_code("EUR").unwrap()).unwrap();
+    let has_key = id.chosen().is_none() || number.is_multiple_of(3);
     NewOrder {
         id,
+        idempotency_key: has_key.then(|| format!("key-{number}").into()),
         customer_id: format!("attempt-{number}").into(),
         total,
         item_count: 1,
@@ -130,6 +137,21 @@ pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16)
         start_at,
         expires_at: expires_at.map(|at| at.max(start_at.map_or(at, |start| start.plus(1)))),
     }
+}
+
+/// The key of an order that has one. What is kept under it tells the order's id.
+fn key(order: &NewOrder) -> Option<NewKey> {
+    let key = order.idempotency_key.as_deref()?;
+    let answer = |order: &Order| KeptAnswer {
+        status: 201,
+        content_type: "text/plain".into(),
+        location: None,
+        body: order.id.as_str().as_bytes().into(),
+    };
+    Some(NewKey {
+        key: RequestKey::new("orders", key.as_bytes(), [0; 32]).unwrap(),
+        answer: Box::new(answer),
+    })
 }
 
 fn chosen(text: String) -> WantedId {

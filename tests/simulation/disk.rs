@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use orderd::clock::ManualClock;
 use orderd::order::{
-    Commit, OpenOrder, Opening, Order, OrderId, Position, Process, ProcessTally, Receipt, Seq,
-    ShardNumber,
+    Commit, KeptKey, KeyRecord, OpenOrder, Opening, Order, OrderId, Position, Process,
+    ProcessTally, Receipt, Seq, ShardNumber,
 };
 use orderd::store::{
     Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Store, StoreError,
@@ -40,6 +40,7 @@ pub enum Planted {
     StoresWhatItRefuses,
     HasNoFence,
     TakesAnIdTwice,
+    TakesAKeyTwice,
     ForgetsAChange,
     CountsCollisions,
     HidesAnOpenOrder,
@@ -58,6 +59,8 @@ pub struct Data {
     pub definitions: Vec<Process>,
     pub orders: BTreeMap<Seq, Order>,
     pub ids: BTreeMap<OrderId, Seq>,
+    /// By key: the order that was accepted under it, and what is kept.
+    pub keys: BTreeMap<Box<str>, (Seq, KeptKey)>,
     pub journal: Vec<JournalRow>,
     pub happened: Happened,
     fault: Option<Fault>,
@@ -81,6 +84,7 @@ impl Disk {
             definitions: Vec::new(),
             orders: BTreeMap::new(),
             ids: BTreeMap::new(),
+            keys: BTreeMap::new(),
             journal: Vec::new(),
             happened: Happened::new(),
             fault: None,
@@ -118,18 +122,12 @@ impl Disk {
         if is_unlucky && self.planted == Some(Planted::AnswersWithoutStoring) {
             return Ok(Receipt::default());
         }
-        let collided: Vec<_> = (0..commit.created.len())
-            .filter(|at| {
-                let order = &commit.created[*at];
-                let is_taken = data.ids.contains_key(&order.id);
-                if !is_taken || self.planted == Some(Planted::TakesAnIdTwice) {
-                    data.ids.insert(order.id.clone(), order.seq);
-                    data.orders.insert(order.seq, (**order).clone());
-                    return false;
-                }
-                true
-            })
-            .collect();
+        let receipt = data.create(commit, self.planted);
+        let Receipt {
+            collided,
+            keys_taken,
+        } = &receipt;
+        data.count("key taken", keys_taken.len() as u64);
         data.count("collided", collided.len() as u64);
         data.change(
             commit,
@@ -137,14 +135,14 @@ impl Disk {
         );
         data.definitions.extend(commit.definitions.iter().cloned());
         let counts_all = self.planted == Some(Planted::CountsCollisions);
-        let counted: &[usize] = if counts_all { &[] } else { &collided };
+        let counted: &[usize] = if counts_all { &[] } else { collided };
         for change in commit.tally_changes(counted).iter() {
             ProcessTally::among(&mut data.tallies, &change.process).add(change);
         }
         let newest = commit.created.last().map(|order| order.seq);
         data.last_seq = data.last_seq.max(newest.unwrap_or_default());
-        data.append(commit, &collided);
-        Ok(Receipt { collided })
+        data.append(commit, collided);
+        Ok(receipt)
     }
 }
 
@@ -153,6 +151,40 @@ impl Data {
         if times > 0 {
             *self.happened.entry(what).or_default() += times;
         }
+    }
+
+    /// Takes the new orders with their keys, but for those whose id or key is taken.
+    fn create(&mut self, commit: &Commit, planted: Option<Planted>) -> Receipt {
+        let mut receipt = Receipt::default();
+        let mut records = commit.keys.iter().peekable();
+        for (at, order) in commit.created.iter().enumerate() {
+            let record = records.next_if(|record| record.created == at);
+            let is_taken = |record: &KeyRecord| {
+                let kept = self.keys.get(&record.key.key);
+                kept.is_some_and(|(_, kept)| kept.kept_at >= commit.keys_expired_before)
+            };
+            if record.is_some_and(is_taken) && planted != Some(Planted::TakesAKeyTwice) {
+                receipt.collided.push(at);
+                receipt.keys_taken.push(at);
+                continue;
+            }
+            let is_taken = self.ids.contains_key(&order.id);
+            if is_taken && planted != Some(Planted::TakesAnIdTwice) {
+                receipt.collided.push(at);
+                continue;
+            }
+            if let Some(KeyRecord { key, answer, .. }) = record {
+                let kept = KeptKey {
+                    fingerprint: key.fingerprint,
+                    answer: answer.clone(),
+                    kept_at: commit.at,
+                };
+                self.keys.insert(key.key.clone(), (order.seq, kept));
+            }
+            self.ids.insert(order.id.clone(), order.seq);
+            self.orders.insert(order.seq, (**order).clone());
+        }
+        receipt
     }
 
     fn change(&mut self, commit: &Commit, forgets_one: bool) {
@@ -284,6 +316,11 @@ impl Store for Disk {
             state: order.state.clone(),
         });
         Ok(page.collect())
+    }
+
+    fn kept_key<'a>(&'a self, _: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
+        let kept = self.data().keys.get(key).map(|(_, kept)| kept.clone());
+        Box::pin(async move { Ok(kept) })
     }
 
     fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>> {

@@ -24,7 +24,7 @@ const SEEDS: u64 = 2_000;
 pub type Happened = BTreeMap<&'static str, u64>;
 
 /// Everything that a run must have met at least once; otherwise it has proved nothing about it.
-const MUST_HAPPEN: [&str; 24] = [
+const MUST_HAPPEN: [&str; 25] = [
     "refused",
     "full",
     "unknown, stored",
@@ -42,6 +42,7 @@ const MUST_HAPPEN: [&str; 24] = [
     "drained",
     "clock went back",
     "sent again, found",
+    "sent again, replayed",
     "sent again, accepted",
     "end told",
     "completed",
@@ -136,6 +137,7 @@ fn planted_mistakes_are_caught() {
         (Planted::StoresWhatItRefuses, "(7)"),
         (Planted::HasNoFence, "fence"),
         (Planted::TakesAnIdTwice, "(3)"),
+        (Planted::TakesAKeyTwice, "(3)"),
         (Planted::ForgetsAChange, "(5)"),
         (Planted::CountsCollisions, "(8)"),
         (Planted::HidesAnOpenOrder, "forgotten"),

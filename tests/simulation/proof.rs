@@ -54,6 +54,7 @@ pub struct Proof {
     lease: i64,
     lives: BTreeMap<Seq, Life>,
     attempts: BTreeMap<usize, Seq>,
+    keys: BTreeMap<Box<str>, Seq>,
 }
 
 impl Proof {
@@ -185,6 +186,11 @@ impl Proof {
         }
         if self.attempts.insert(number, seq).is_some() {
             return Err(format!("(3) attempt {number} became two orders"));
+        }
+        if let Some(key) = &sent[number].order.idempotency_key
+            && self.keys.insert(key.clone(), seq).is_some()
+        {
+            return Err(format!("(3) two orders under {key}"));
         }
         let others = data.orders.values().filter(|other| other.id == order.id);
         if others.count() != 1 {

@@ -280,7 +280,9 @@ impl World {
     /// Sends an order again whose fate is not known.
     fn send_again(&mut self) {
         let is_open = |attempt: &Attempt| {
-            attempt.order.id.chosen().is_some() && matches!(attempt.fate, Fate::Unknown)
+            let is_safe =
+                attempt.order.id.chosen().is_some() || attempt.order.idempotency_key.is_some();
+            is_safe && matches!(attempt.fate, Fate::Unknown)
         };
         let open = (0..self.attempts.len()).filter(|at| is_open(&self.attempts[*at]));
         let open: Vec<_> = open.collect();
@@ -357,6 +359,18 @@ impl World {
                     data.count("sent again, found", u64::from(is_repeat));
                     if !data.ids.contains_key(id) {
                         return Err(format!("(3) told that {id} exists, but it does not"));
+                    }
+                }
+                if error == SubmitError::KeyTaken {
+                    data.count("sent again, replayed", u64::from(is_repeat));
+                    let key = attempt.order.idempotency_key.as_deref().unwrap_or_default();
+                    let kept = data.keys.get(key);
+                    let order = kept.and_then(|(seq, _)| data.orders.get(seq));
+                    let is_told = |order: &orderd::order::Order| {
+                        kept.is_some_and(|(_, it)| *it.answer.body == *order.id.as_str().as_bytes())
+                    };
+                    if !order.is_some_and(is_told) {
+                        return Err(format!("(3) {key} is said to be taken by {order:?}"));
                     }
                 }
                 let is_overload = error == SubmitError::Overloaded;

@@ -7,6 +7,7 @@
 
 mod backend;
 mod commits;
+mod keys;
 mod lists;
 mod opening;
 mod reads;
@@ -56,6 +57,13 @@ conformance! {
         counters_are_kept_by_process,
         sums_stay_at_their_highest_value,
         processes_are_defined_once,
+    ],
+    keys: [
+        an_answer_is_kept_with_its_order,
+        a_taken_key_leaves_the_order_out,
+        an_order_that_is_left_out_leaves_its_key_free,
+        a_refused_commit_keeps_no_key,
+        a_key_that_is_over_is_given_again_and_in_the_end_removed,
     ],
     reads: [
         every_status_survives_the_way_through_the_store,

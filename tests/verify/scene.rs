@@ -52,6 +52,7 @@ fn order(number: usize, now: Timestamp) -> NewOrder {
     let total = Money::new(number as i64, Currency::from_code("EUR").unwrap()).unwrap();
     NewOrder {
         id: WantedId::Chosen(OrderId::parse(&id).unwrap()),
+        idempotency_key: None,
         customer_id: "ada".into(),
         total,
         item_count: 1,
@@ -85,7 +86,7 @@ impl Scene {
             for batch in 0..6 {
                 let first = 1 + epoch * 100 + batch * 15;
                 let orders = (first..first + 15).map(|number| order(number, clock.now()));
-                let mut sent = Box::pin(handle.submit_batch(orders.collect()));
+                let mut sent = Box::pin(handle.submit_batch(orders.collect(), Vec::new()));
                 let mut context = std::task::Context::from_waker(std::task::Waker::noop());
                 assert!(sent.as_mut().poll(&mut context).is_pending());
                 assert!(turns.turn(Duration::ZERO).unwrap().is_continue());

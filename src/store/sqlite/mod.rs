@@ -5,6 +5,7 @@
 //! a lock on the data folder while it lives, so that there is never a second writer.
 
 mod checkpoint;
+mod keys;
 mod open;
 mod read;
 mod read_events;
@@ -25,7 +26,7 @@ use super::{
     StoreError,
 };
 use crate::order::{
-    Commit, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
+    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
 };
 
 /// An opened SQLite store.
@@ -189,6 +190,10 @@ impl Store for Sqlite {
 
     fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>> {
         Box::pin(async move { read::order(&self.points.connection(), id) })
+    }
+
+    fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
+        Box::pin(async move { keys::find(&self.points.connection(), scope, key) })
     }
 
     fn orders(&self, query: ListQuery) -> Reading<'_, Page> {

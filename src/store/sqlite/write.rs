@@ -7,6 +7,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::checkpoint::{self, Watch};
+use super::keys;
 use super::read;
 use super::row::{self, StateColumns};
 use crate::order::{Commit, Opening, Position, Receipt, Seq, ShardNumber};
@@ -132,12 +133,13 @@ fn write(
 ) -> Result<(Receipt, [u8; 32]), StoreError> {
     check_fence(connection, commit)?;
     define_processes(connection, commit).map_err(row::refused)?;
-    let collided = insert_orders(connection, commit).map_err(row::refused)?;
+    let receipt = insert_orders(connection, commit).map_err(row::refused)?;
+    let collided = &receipt.collided;
     update_orders(connection, commit).map_err(row::refused)?;
-    update_tallies(connection, commit, &collided).map_err(row::refused)?;
-    let hash = append_journal(connection, commit, &collided, before).map_err(row::refused)?;
+    update_tallies(connection, commit, collided).map_err(row::refused)?;
+    let hash = append_journal(connection, commit, collided, before).map_err(row::refused)?;
     advance_head(connection, commit, &hash)?;
-    Ok((Receipt { collided }, hash))
+    Ok((receipt, hash))
 }
 
 fn define_processes(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
@@ -151,12 +153,13 @@ fn define_processes(connection: &Connection, commit: &Commit) -> rusqlite::Resul
     Ok(())
 }
 
-/// Inserts the new orders; answers with the indexes of those whose id is taken.
-fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<Vec<usize>> {
-    let mut collided = Vec::new();
+/// Inserts the new orders with their keys; answers with those that were left out.
+fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<Receipt> {
+    let mut receipt = Receipt::default();
     if commit.created.is_empty() {
-        return Ok(collided);
+        return Ok(receipt);
     }
+    let mut records = commit.keys.iter().peekable();
     let mut insert = connection.prepare_cached(
         "INSERT INTO orders (seq, id, customer_id, process, process_version, priority, total_minor,
                              currency, item_count, created_at, start_at, expires_at, status,
@@ -167,6 +170,15 @@ fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<V
          ON CONFLICT (id) DO NOTHING",
     )?;
     for (at, order) in commit.created.iter().enumerate() {
+        let record = records.next_if(|record| record.created == at);
+        if let Some(record) = record {
+            let times = (commit.at, commit.keys_expired_before);
+            if !keys::claim(connection, record, order.seq, times)? {
+                receipt.collided.push(at);
+                receipt.keys_taken.push(at);
+                continue;
+            }
+        }
         let state = &order.state;
         let columns = StateColumns::of(state.status);
         let inserted = insert.execute(params![
@@ -197,10 +209,17 @@ fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<V
             &*order.payload,
         ])?;
         if inserted == 0 {
-            collided.push(at);
+            receipt.collided.push(at);
+            if let Some(record) = record {
+                keys::give_back(connection, &record.key)?;
+            }
         }
     }
-    Ok(collided)
+    if !commit.keys.is_empty() {
+        let most = 2 * commit.keys.len();
+        keys::prune(connection, commit.keys_expired_before, most)?;
+    }
+    Ok(receipt)
 }
 
 fn update_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {

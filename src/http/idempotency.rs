@@ -1,0 +1,95 @@
+//! Idempotency keys of the native API: under which key an order came, what is kept under it, and
+//! what a request gets that was not accepted because it was before.
+
+use axum::http::{HeaderMap, StatusCode};
+
+use super::code::Code;
+use super::error::ApiError;
+use super::{App, orders, render};
+use crate::engine::SubmitError;
+use crate::order::{KeptAnswer, NewKey, NewOrder, Order, RequestKey};
+use crate::server::idempotency::{self, Replay};
+
+/// Scope of the keys of single orders.
+pub(super) const ORDER: &str = "POST /v1/orders";
+/// Scope of the keys of whole batches.
+pub(super) const BATCH: &str = "POST /v1/orders/batch";
+/// Scope of the keys that orders in a batch have of their own.
+pub(super) const BATCH_ITEM: &str = "POST /v1/orders/batch item";
+
+/// The key in the header of a request to `scope` that sent these bytes.
+pub(super) fn of_request(
+    headers: &HeaderMap,
+    scope: &'static str,
+    sent: &[u8],
+) -> Result<Option<RequestKey>, ApiError> {
+    idempotency::request_key(headers, scope, sent)
+        .map_err(|error| ApiError::new(Code::BadIdempotencyKey, error.to_string()))
+}
+
+/// The key of a single order: in the header, or in the order itself.
+pub(super) fn of_order(
+    headers: &HeaderMap,
+    order: &NewOrder,
+    sent: &[u8],
+) -> Result<Option<RequestKey>, ApiError> {
+    let in_header = of_request(headers, ORDER, sent)?;
+    let own = of_item(order, ORDER, sent);
+    if let (Some(header), Some(own)) = (&in_header, &own)
+        && header != own
+    {
+        let detail = "the header and idempotency_key name different keys; send one";
+        return Err(ApiError::new(Code::BadIdempotencyKey, detail));
+    }
+    Ok(in_header.or(own))
+}
+
+/// The key that an order has of its own.
+pub(super) fn of_item(order: &NewOrder, scope: &'static str, sent: &[u8]) -> Option<RequestKey> {
+    let key = order.idempotency_key.as_deref()?;
+    // The order was checked, and its key with it.
+    RequestKey::new(scope, key.as_bytes(), idempotency::fingerprint(sent)).ok()
+}
+
+/// The key with what will be kept under it.
+pub(super) fn with_answer(key: &RequestKey) -> NewKey {
+    NewKey {
+        key: key.clone(),
+        answer: Box::new(answer),
+    }
+}
+
+fn answer(order: &Order) -> KeptAnswer {
+    let mut body = Vec::with_capacity(render::ORDER_SIZE_HINT + order.payload.len());
+    render::order(&mut body, order);
+    let location = render::location(&order.id);
+    KeptAnswer {
+        status: StatusCode::CREATED.as_u16(),
+        content_type: String::from_utf8_lossy(orders::JSON.as_bytes()).into(),
+        location: location.and_then(|path| path.to_str().ok().map(Box::from)),
+        body: body.into(),
+    }
+}
+
+/// What to answer to an order that was not accepted now: what was answered the first time, if this
+/// is a repetition. That also resolves answers that were lost, whatever the engine says now.
+pub(super) async fn resolve(
+    app: &App,
+    key: Option<&RequestKey>,
+    error: SubmitError,
+) -> Result<KeptAnswer, ApiError> {
+    let Some(key) = key else {
+        return Err(error.into());
+    };
+    let is_taken = error == SubmitError::KeyTaken;
+    match idempotency::replay(&*app.store, key).await {
+        Ok(Replay::Answer(answer)) => Ok(answer),
+        Ok(Replay::OtherRequest) if is_taken => {
+            let detail = "another request was accepted under this key; take a new key for a new \
+                          order";
+            Err(ApiError::new(Code::IdempotencyKeyReused, detail))
+        }
+        Err(unreadable) if is_taken => Err(unreadable.into()),
+        _ => Err(error.into()),
+    }
+}

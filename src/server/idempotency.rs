@@ -1,0 +1,125 @@
+//! Idempotency keys over HTTP: reads the header, and sends a kept answer again.
+//!
+//! Whether a key is taken is never decided here: the store decides that when an order is committed,
+//! and only then is looked up what was answered.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use sha2::{Digest, Sha256};
+
+use crate::order::{BadKey, KeptAnswer, RequestKey};
+use crate::store::{Store, StoreError};
+
+/// The request header with the key.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The answer header that says: this was answered before.
+pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// What is known about a key.
+#[derive(Debug)]
+pub enum Replay {
+    /// The same was sent under it before, and this was the answer.
+    Answer(KeptAnswer),
+    /// Something else was sent under it.
+    OtherRequest,
+    /// Nothing was accepted under it.
+    Unknown,
+}
+
+/// The key of a request to the route `scope` that sent these bytes, if it has one.
+///
+/// # Errors
+///
+/// [`BadKey`] if it is none, or if there are several.
+pub fn request_key(
+    headers: &HeaderMap,
+    scope: &'static str,
+    sent: &[u8],
+) -> Result<Option<RequestKey>, BadKey> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    match (keys.next(), keys.next()) {
+        (None, _) => Ok(None),
+        (Some(key), None) => RequestKey::new(scope, key.as_bytes(), fingerprint(sent)).map(Some),
+        _ => Err(BadKey),
+    }
+}
+
+/// SHA-256 of what was sent.
+pub fn fingerprint(sent: &[u8]) -> [u8; 32] {
+    Sha256::digest(sent).into()
+}
+
+/// Looks up what was answered under a key.
+///
+/// # Errors
+///
+/// The store cannot be read.
+pub async fn replay(store: &dyn Store, key: &RequestKey) -> Result<Replay, StoreError> {
+    Ok(match store.kept_key(key.scope, &key.key).await? {
+        Some(kept) if kept.fingerprint == key.fingerprint => Replay::Answer(kept.answer),
+        Some(_) => Replay::OtherRequest,
+        None => Replay::Unknown,
+    })
+}
+
+/// An answer from before, byte for byte, marked as such.
+pub fn replayed(answer: KeptAnswer) -> Response {
+    let KeptAnswer {
+        status,
+        content_type,
+        location,
+        body,
+    } = answer;
+    let mut response = Response::new(Body::from(Vec::from(body)));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    let mut text = |name: HeaderName, value: &str| {
+        // What left as a header once can leave as one again.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    text(header::CONTENT_TYPE, &content_type);
+    if let Some(location) = &location {
+        text(header::LOCATION, location);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_has_no_key_or_one_good_one() {
+        let headers = |keys: &[&'static str]| {
+            let named = |key| (IDEMPOTENCY_KEY, HeaderValue::from_static(key));
+            keys.iter().copied().map(named).collect::<HeaderMap>()
+        };
+        let read = |keys: &[&'static str]| request_key(&headers(keys), "test", b"body");
+        assert_eq!(read(&[]), Ok(None));
+        let key = read(&["k-1"]).unwrap().unwrap();
+        assert_eq!((key.scope, &*key.key), ("test", "k-1"));
+        assert_eq!(key.fingerprint, fingerprint(b"body"));
+        for bad in [&[""][..], &["a b"], &["a", "a"]] {
+            assert_eq!(read(bad), Err(BadKey), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_leaves_again_as_it_was() {
+        let response = replayed(KeptAnswer {
+            status: 201,
+            content_type: "application/json".into(),
+            location: Some("/v1/orders/a".into()),
+            body: (*b"{}").into(),
+        });
+        assert_eq!(response.status(), 201);
+        let headers = response.headers();
+        assert_eq!(headers[header::CONTENT_TYPE], "application/json");
+        assert_eq!(headers[header::LOCATION], "/v1/orders/a");
+        assert_eq!(headers[IDEMPOTENCY_REPLAYED], "true");
+    }
+}

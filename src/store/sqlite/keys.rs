@@ -1,0 +1,91 @@
+//! Idempotency keys: claimed and given back inside a commit, looked up by readers.
+//!
+//! Whether a key is taken is decided by the unique constraint alone.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::row::unreadable;
+use crate::clock::Timestamp;
+use crate::order::{KeptAnswer, KeptKey, KeyRecord, RequestKey, Seq};
+use crate::store::StoreError;
+
+/// Keeps an answer under its key, unless the key was claimed at `expired_before` or later: then it
+/// is taken, and the answer is `false`.
+pub(super) fn claim(
+    connection: &Connection,
+    record: &KeyRecord,
+    seq: Seq,
+    (now, expired_before): (Timestamp, Timestamp),
+) -> rusqlite::Result<bool> {
+    let mut claim = connection.prepare_cached(
+        "INSERT INTO idempotency_keys (scope, key, fingerprint, seq, kept_at, status, content_type,
+                                       location, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (scope, key) DO UPDATE
+            SET fingerprint = ?3, seq = ?4, kept_at = ?5, status = ?6, content_type = ?7,
+                location = ?8, body = ?9
+          WHERE kept_at < ?10",
+    )?;
+    let KeyRecord { key, answer, .. } = record;
+    let claimed = claim.execute(params![
+        key.scope,
+        &*key.key,
+        key.fingerprint,
+        seq.0,
+        now.0,
+        answer.status,
+        &*answer.content_type,
+        answer.location.as_deref(),
+        &*answer.body,
+        expired_before.0,
+    ])?;
+    Ok(claimed > 0)
+}
+
+/// Gives a key back that was claimed for an order which then was not stored.
+pub(super) fn give_back(connection: &Connection, key: &RequestKey) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM idempotency_keys WHERE scope = ?1 AND key = ?2";
+    let mut delete = connection.prepare_cached(sql)?;
+    delete.execute(params![key.scope, &*key.key]).map(drop)
+}
+
+/// Removes keys that are over, oldest first, after having looked at no more than `most`.
+pub(super) fn prune(
+    connection: &Connection,
+    expired_before: Timestamp,
+    most: usize,
+) -> rusqlite::Result<()> {
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM idempotency_keys
+          WHERE number IN (SELECT number FROM idempotency_keys ORDER BY number LIMIT ?1)
+            AND kept_at < ?2",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    delete.execute(params![most, expired_before.0]).map(drop)
+}
+
+/// What is kept under a key, whether it is over or not.
+pub(super) fn find(
+    connection: &Connection,
+    scope: &str,
+    key: &str,
+) -> Result<Option<KeptKey>, StoreError> {
+    let sql = "SELECT fingerprint, kept_at, status, content_type, location, body
+                 FROM idempotency_keys WHERE scope = ?1 AND key = ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let found = statement.query_row(params![scope, key], kept).optional();
+    found.map_err(unreadable)
+}
+
+fn kept(row: &Row<'_>) -> rusqlite::Result<KeptKey> {
+    Ok(KeptKey {
+        fingerprint: row.get(0)?,
+        kept_at: Timestamp(row.get(1)?),
+        answer: KeptAnswer {
+            status: row.get(2)?,
+            content_type: row.get(3)?,
+            location: row.get(4)?,
+            body: row.get::<_, Vec<u8>>(5)?.into(),
+        },
+    })
+}
