@@ -128,24 +128,13 @@ pub fn refused(mut response: Response, refusal: &Refusal) -> Response {
 
 /// Tells where the order is: `before`, its id, `after`.
 pub fn located(mut response: Response, before: &str, id: &OrderId, after: &str) -> Response {
-    let path = format!("{before}{}{after}", escaped(id));
-    if let Ok(path) = HeaderValue::try_from(path) {
-        response.headers_mut().insert(header::LOCATION, path);
+    let mut address = before.as_bytes().to_vec();
+    id.escape_into(&mut address);
+    address.extend_from_slice(after.as_bytes());
+    if let Ok(address) = HeaderValue::try_from(address) {
+        response.headers_mut().insert(header::LOCATION, address);
     }
     response
-}
-
-/// An id as a part of an address: all but unreserved characters (RFC 3986) are escaped.
-fn escaped(id: &OrderId) -> String {
-    let mut escaped = String::with_capacity(id.as_str().len());
-    for byte in id.as_str().bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

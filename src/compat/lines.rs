@@ -37,3 +37,30 @@ pub fn say(wording: &Wording) -> Response {
         answer::line(wording.status, &wording.text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_said_with_the_name_of_its_field() {
+        let said = |refusal: Refusal| wording(&refusal).map(|wording| wording.text.into_owned());
+        let field = |code, name| said(Refusal::field(code, name)).unwrap();
+        assert_eq!(field(Code::MissingField, "user_id"), "user_id is required");
+        assert_eq!(field(Code::InvalidLength, "notes"), "notes is too long");
+        assert_eq!(field(Code::InvalidLength, "item_ids"), TOO_MANY_ITEMS);
+        let element = Refusal::element(Code::InvalidLength, "item_ids", 3);
+        assert_eq!(said(element).unwrap(), "item_ids is too long");
+        let address = field(Code::InvalidCharacter, "address");
+        assert_eq!(address, "address has an invalid character");
+        assert_eq!(said(Refusal::new(Code::Overloaded, "full")), None);
+    }
+
+    #[test]
+    fn a_method_that_is_not_there_has_no_body() {
+        let refusal = Refusal::new(Code::MethodNotAllowed, "");
+        let response = say(&wording(&refusal).unwrap());
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert!(response.headers().is_empty());
+    }
+}

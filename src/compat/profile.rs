@@ -52,7 +52,6 @@ async fn cpu(
     let not_now = || not_available("another profile is being taken");
     let sampling = tokio::task::spawn_blocking(Sampling::start).await;
     let sampling = sampling.ok().flatten().ok_or_else(not_now)?;
-    // Who hangs up ends it: sampling stops when it is dropped.
     tokio::time::sleep(duration).await;
     let now = desk.parts.clock.now();
     let file = tokio::task::spawn_blocking(move || sampling.file(now)).await;

@@ -226,6 +226,7 @@ impl From<StoreError> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::OrderId;
 
     #[test]
     fn every_code_is_a_documented_one() {
@@ -269,5 +270,46 @@ mod tests {
         assert_eq!(said(&faults[..3]), "/items/7");
         assert_eq!(said(&faults[..2]), "/address");
         assert_eq!(said(&faults[..1]), "/items");
+    }
+
+    #[test]
+    fn an_order_that_was_not_accepted_has_its_native_code_and_503() {
+        let detail = || "disk I/O error".into();
+        for (error, name) in [
+            (SubmitError::Overloaded, "overloaded"),
+            (SubmitError::Draining, "draining"),
+            (
+                SubmitError::StoreUnavailable { detail: detail() },
+                "store-unavailable",
+            ),
+            (
+                SubmitError::StorageFull { detail: detail() },
+                "storage-full",
+            ),
+            (SubmitError::OutcomeUnknown, "outcome-unknown"),
+        ] {
+            let refusal = Refusal::from(error);
+            assert_eq!(refusal.code.name(), name);
+            assert_eq!(
+                refusal.code.server_fault(),
+                Some(StatusCode::SERVICE_UNAVAILABLE)
+            );
+            assert!(!refusal.at.contains("disk"), "{refusal:?}");
+        }
+        let id = OrderId::parse("taken").unwrap();
+        let taken = Refusal::from(SubmitError::Exists { id });
+        assert_eq!(
+            (taken.code, taken.code.server_fault()),
+            (Code::OrderExists, None)
+        );
+        assert!(!taken.at.contains("taken"));
+    }
+
+    #[test]
+    fn a_read_that_failed_tells_nothing_of_the_inside() {
+        let detail = "disk I/O error".to_owned();
+        let refusal = Refusal::from(StoreError::Unreadable { detail });
+        assert_eq!(refusal.code, Code::StoreUnavailable);
+        assert!(!refusal.at.contains("disk"));
     }
 }

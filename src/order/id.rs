@@ -101,6 +101,20 @@ impl OrderId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Appends the id as a part of an address: all but unreserved characters (RFC 3986, section
+    /// 2.3) are escaped.
+    pub fn escape_into(&self, address: &mut Vec<u8>) {
+        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+        for byte in self.0.bytes() {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+                address.push(byte);
+            } else {
+                let digit = |nibble: u8| DIGITS[usize::from(nibble)];
+                address.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+            }
+        }
+    }
 }
 
 /// How the 128 bits of a made id are written. Ids of one spelling rise as text.
@@ -290,6 +304,17 @@ mod tests {
         let mut random = StdRng::seed_from_u64(7);
         let id = source.next(Timestamp(5_000), &mut random, Spelling::Uuid);
         assert!(id.as_str().starts_with("00000000-0006-7"), "{id}");
+    }
+
+    #[test]
+    fn an_address_holds_any_id() {
+        let escaped = |id| {
+            let mut address = Vec::new();
+            OrderId::parse(id).unwrap().escape_into(&mut address);
+            String::from_utf8(address).unwrap()
+        };
+        assert_eq!(escaped("A-1.b_~"), "A-1.b_~");
+        assert_eq!(escaped("a/b?c#%"), "a%2Fb%3Fc%23%25");
     }
 
     #[test]
