@@ -121,6 +121,7 @@ impl Floor {
                 reason: None,
                 position: Position(1),
             },
+            outputs: Vec::new(),
         })
     }
 

@@ -87,6 +87,26 @@ CREATE TABLE orders (
 -- it stays as small as the backlog; its cost is in docs/decisions/0002.
 CREATE INDEX orders_open ON orders (ended_at) WHERE ended_at IS NULL;
 
+-- What steps said about an order when they were done: labels and the like, for later steps and for
+-- people. Most steps say nothing.
+CREATE TABLE step_outputs (
+  seq    INTEGER NOT NULL,
+  -- Place of the step in its process, from 0.
+  number INTEGER NOT NULL CHECK (number >= 0),
+  step   TEXT    NOT NULL,
+  output TEXT    NOT NULL CHECK (json_valid(output)),
+  PRIMARY KEY (seq, number)
+) STRICT, WITHOUT ROWID;
+
+-- The orders, and with each what its steps said: a JSON array of [number, step, output], or NULL.
+CREATE VIEW whole_orders AS
+  SELECT o.*,
+         CASE WHEN EXISTS (SELECT 1 FROM step_outputs WHERE seq = o.seq)
+              THEN (SELECT json_group_array(json_array(number, step, output))
+                      FROM step_outputs WHERE seq = o.seq)
+         END AS outputs
+    FROM orders o;
+
 -- The journal: one row for each commit, with every transition in it, in order. Never changed.
 -- `entries` is a JSON array of [seq, version, kind, status, microseconds after the row's time,
 -- previous position, step, attempt, lease, reason]; `hash` is SHA-256 over the row before and this

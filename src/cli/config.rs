@@ -1,14 +1,14 @@
 //! `orderd config`: shows the settings in force and where each comes from, checks them, prints a
 //! template. Starts nothing and changes nothing.
 
-use std::time::Duration;
+mod steps;
 
 use serde_json::{Map, Value, json};
 
 use super::{Globals, exit, output};
 use crate::config::setting::SETTINGS;
-use crate::config::{Config, Layer, TEMPLATE, duration, masked};
-use crate::order::{Process, Step, StepKind};
+use crate::config::{Config, Layer, TEMPLATE, masked};
+use crate::order::Process;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -114,16 +114,7 @@ fn as_json(config: &Config) -> Value {
         .iter()
         .map(|process| {
             let origin = config.origin(&format!("process.{}", process.name)).name;
-            let steps: Vec<Value> = process
-                .steps
-                .iter()
-                .map(|step| {
-                    step_settings(step)
-                        .into_iter()
-                        .collect::<Map<_, _>>()
-                        .into()
-                })
-                .collect();
+            let steps: Vec<Value> = process.steps.iter().map(steps::as_json).collect();
             json!({
                 "name": process.name,
                 "origin": origin,
@@ -188,47 +179,12 @@ fn process_as_toml(config: &Config, process: &Process) -> String {
     }
     let mut lines = vec![format!("version = {}", process.version)];
     for step in &process.steps {
-        lines.push(format!("[[process.{name}.step]]"));
-        let settings = step_settings(step);
-        lines.extend(
-            settings
-                .iter()
-                .map(|(key, value)| format!("{key} = {value}")),
-        );
+        lines.extend(steps::as_toml(step, &format!("process.{name}.step")));
     }
     for line in lines {
         text.push_str(&format!("{}{line}\n", mark(is_built_in)));
     }
     text
-}
-
-/// A step as it would be written, in the order of the template.
-fn step_settings(step: &Step) -> Vec<(String, Value)> {
-    let time = |micros: i64| duration::format(Duration::from_micros(micros.unsigned_abs()));
-    let StepKind::Simulate(simulate) = &step.kind;
-    let (shortest, longest) = (time(simulate.shortest_us), time(simulate.longest_us));
-    let range = if shortest == longest {
-        shortest
-    } else {
-        format!("{shortest}..{longest}")
-    };
-    let mut values = json!({
-        "name": step.name,
-        "kind": "simulate",
-        "duration": range,
-        "per_priority": simulate.is_per_priority,
-        "failure_rate": f64::from(simulate.failures_ppm) / 1_000_000.0,
-        "attempts": step.retry.attempts_max,
-        "retry_base": time(step.retry.base_us),
-        "retry_cap": time(step.retry.cap_us),
-    });
-    if step.concurrency != u32::MAX {
-        values["concurrency"] = step.concurrency.into();
-    }
-    let keys = SETTINGS.iter().map(|setting| setting.key);
-    let keys = keys.filter_map(|key| key.strip_prefix("process.*.step.*."));
-    keys.filter_map(|key| Some((key.to_owned(), values.get(key)?.clone())))
-        .collect()
 }
 
 #[cfg(test)]
@@ -251,6 +207,12 @@ mod tests {
         \"pack\"\n\
         kind = \"simulate\"\nduration = \"250ms\"\nfailure_rate = 0.1\nconcurrency = 3\n";
 
+    const RULES: &str = "[process.checked]\nversion = 1\n[[process.checked.step]]\n\
+        name = \"check\"\nkind = \"rules\"\nitems_max = 5\nitems_text = \"no \\\"more\\\"\"\n\
+        [[process.checked.step.label]]\nlabel = \"dear\"\ntext = \"t\"\ntotal_above = 9\n\
+        [[process.checked.step.label]]\nlabel = \"usual\"\ntext = \"u\"\n\
+        [[process.checked.step]]\nname = \"limit\"\nkind = \"rules\"\ntotal_max = 7\n";
+
     #[test]
     fn what_is_shown_reads_back_as_the_same() {
         for text in [
@@ -260,6 +222,7 @@ mod tests {
             "[store]\nurl = \"sqlite:far/away.db\"",
             "[compat]\ndialects = \"realtime\"\n[compat.api_v1]\nlisten = \"127.0.0.2:81\"",
             "[compat]\ndialects = \"all\"\n[process.api_v1]\nconcurrency = 3",
+            RULES,
         ] {
             let config = read(text);
             let shown = as_toml(&config);

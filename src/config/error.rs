@@ -74,17 +74,30 @@ pub enum ConfigError {
     },
 }
 
-/// A path as people write it: `server.listen`, `process.default, step 2: duration`.
+/// A path as people write it: `server.listen`, `process.default, step 2: duration`,
+/// `process.default, step 2, label 1: text`.
 pub(super) fn readable(path: &[String]) -> String {
     match path {
         [process, name, step, number, rest @ ..] if process == "process" && step == "step" => {
             let number = number.parse::<usize>().map_or(0, |index| index + 1);
-            let rest = rest.join(".");
-            let colon = if rest.is_empty() { "" } else { ": " };
-            format!("process.{name}, step {number}{colon}{rest}")
+            let place = format!("process.{name}, step {number}");
+            match rest {
+                [label, number, rest @ ..] if label == "label" => {
+                    let number = number.parse::<usize>().map_or(0, |index| index + 1);
+                    below(&format!("{place}, label {number}"), rest)
+                }
+                rest => below(&place, rest),
+            }
         }
         path => path.join("."),
     }
+}
+
+fn below(place: &str, rest: &[String]) -> String {
+    if rest.is_empty() {
+        return place.into();
+    }
+    format!("{place}: {}", rest.join("."))
 }
 
 /// A value as it was written, shortened.

@@ -12,6 +12,7 @@ mod queue;
 mod server;
 pub mod setting;
 mod source;
+mod step;
 mod store;
 #[cfg(test)]
 mod tests;

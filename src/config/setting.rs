@@ -69,6 +69,8 @@ const ADDRESSES: Form = Form::Text(
 );
 const TWO_DECIMALS: Form = Form::Text("an ISO 4217 code with two decimals such as \"USD\"");
 const WORD: Form = Form::Text("1 to 64 characters");
+const SENTENCE: Form = Form::Text("1 to 1,024 characters");
+const MINOR_UNITS: Form = Form::Count(0, 9_223_372_036_854_775_807);
 const NAME: Form = Form::Text("1 to 64 lower-case letters, digits, '_' or '-'");
 
 /// Every setting, in the order of the template.
@@ -123,7 +125,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("process.*.concurrency", Form::Count(1, 100_000_000)),
     setting("process.*.max_open_orders", Form::Count(0, 100_000_000)),
     setting("process.*.step.*.name", NAME),
-    setting("process.*.step.*.kind", Form::Choice(&["simulate"])),
+    setting(
+        "process.*.step.*.kind",
+        Form::Choice(&["simulate", "rules"]),
+    ),
     setting(
         "process.*.step.*.duration",
         Form::Text("a time such as \"250ms\" or a range such as \"1s..10s\", at most 30 days"),
@@ -137,6 +142,14 @@ pub const SETTINGS: &[Setting] = &[
     setting("process.*.step.*.attempts", Form::Count(1, 1_000)),
     setting("process.*.step.*.retry_base", Form::Time(0, 365 * DAY)),
     setting("process.*.step.*.retry_cap", Form::Time(0, 365 * DAY)),
+    setting("process.*.step.*.total_max", MINOR_UNITS),
+    setting("process.*.step.*.total_text", SENTENCE),
+    setting("process.*.step.*.items_max", Form::Count(0, 1_000)),
+    setting("process.*.step.*.items_text", SENTENCE),
+    setting("process.*.step.*.label.*.label", WORD),
+    setting("process.*.step.*.label.*.text", SENTENCE),
+    setting("process.*.step.*.label.*.total_above", MINOR_UNITS),
+    setting("process.*.step.*.label.*.priority", Form::Count(1, 3)),
 ];
 
 /// The setting that a path leads to, with the names of processes and the numbers of steps as they
@@ -178,9 +191,12 @@ impl Form {
     /// Whether a value that has the right type lies within the bounds.
     pub fn admits(&self, value: &Value) -> bool {
         match self {
-            Self::Count(least, most) => value
-                .as_u64()
-                .is_none_or(|count| (*least..=*most).contains(&count)),
+            Self::Count(least, most) => match value.as_i64() {
+                Some(..0) => false,
+                _ => value
+                    .as_u64()
+                    .is_none_or(|count| (*least..=*most).contains(&count)),
+            },
             Self::Time(least, most) => {
                 let range = Duration::from_millis(*least)..=Duration::from_millis(*most);
                 let time = value.as_str().and_then(duration::parse);
@@ -223,7 +239,7 @@ mod tests {
     #[test]
     fn bounds_hold_at_both_ends() {
         let count = Form::Count(1, 64);
-        for (value, is_admitted) in [(0, false), (1, true), (64, true), (65, false)] {
+        for (value, is_admitted) in [(-1, false), (0, false), (1, true), (64, true), (65, false)] {
             assert_eq!(count.admits(&Value::from(value)), is_admitted, "{value}");
         }
         let time = Form::Time(100, 1_000);

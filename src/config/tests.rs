@@ -3,6 +3,7 @@
 
 mod compat;
 mod processes;
+mod rules;
 
 use std::time::Duration;
 

@@ -3,14 +3,15 @@
 //! Waits for answers, never for time.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rand::SeedableRng;
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{ManualClock, SystemClock, Timestamp};
 use crate::order::{
-    Currency, Money, NewOrder, OrderId, Priority, ProcessIndex, Simulate, Spelling, StatusKind,
-    StepKind, WantedId,
+    Currency, LabelRule, Limits, Money, NewOrder, OrderId, Priority, ProcessIndex, Rules, Simulate,
+    Spelling, StatusKind, Step, StepKind, WantedId, When,
 };
 use crate::store::sqlite::Sqlite;
 
@@ -147,4 +148,96 @@ async fn a_drained_engine_refuses() {
     let refused = handle.submit(Box::new(order(None)), false).await.err();
     assert_eq!(refused, Some(SubmitError::Draining));
     assert!(!handle.is_accepting());
+}
+
+/// An engine that is driven by hand, on the store in a folder.
+fn by_hand(folder: &Path, clock: &ManualClock, process: Process) -> (Arc<Sqlite>, Handle, Turns) {
+    let store = Arc::new(Sqlite::open(&folder.join("orders.db"), 1).unwrap());
+    let start = Start {
+        store: store.clone(),
+        shard: ShardNumber(0),
+        processes: vec![process],
+        settings: Settings::default(),
+        clock: Arc::new(clock.clone()),
+        random: StdRng::seed_from_u64(1),
+    };
+    let (handle, turns) = Engine::by_hand(start, 100).unwrap();
+    (store, handle, turns)
+}
+
+/// Labels everything, works for a minute, then lets orders of one item pass.
+fn checked() -> Process {
+    let mut process = Process::built_in();
+    let work = Simulate {
+        shortest_us: 60_000_000,
+        longest_us: 60_000_000,
+        ..Simulate::default()
+    };
+    let label = LabelRule {
+        label: "seen".into(),
+        text: "by the rules".into(),
+        when: When::default(),
+    };
+    let items_max = Some(1);
+    let rules = |limits| {
+        let labels = vec![label.clone()];
+        StepKind::Rules(Rules { limits, labels })
+    };
+    let limits = Limits {
+        items_max,
+        ..Limits::default()
+    };
+    let steps = [
+        ("label", rules(Limits::default())),
+        ("work", StepKind::Simulate(work)),
+        ("limit", rules(limits)),
+    ];
+    let step = process.steps.remove(0);
+    process.steps = steps
+        .map(|(name, kind)| Step {
+            name: name.into(),
+            kind,
+            ..step.clone()
+        })
+        .into();
+    process
+}
+
+#[tokio::test]
+async fn what_rules_said_and_what_they_will_look_at_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(1_800_000_000_000_000));
+    let (store, handle, mut turns) = by_hand(folder.path(), &clock, checked());
+    let orders = ["one", "two"].map(|id| order(Some(id)));
+    let orders = (1..).zip(orders).map(|(item_count, order)| NewOrder {
+        item_count,
+        ..order
+    });
+    let sent = tokio::spawn(async move { handle.submit_batch(orders.collect(), Vec::new()).await });
+    tokio::task::yield_now().await;
+    for _ in 0..4 {
+        assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+    }
+    assert!(sent.await.unwrap().unwrap().iter().all(Result::is_ok));
+    drop((turns, store));
+
+    let (store, _handle, mut turns) = by_hand(folder.path(), &clock, checked());
+    let read = async |id: &str| {
+        let id = OrderId::parse(id).unwrap();
+        let order = store.order(&id).await.unwrap().unwrap();
+        let said: Vec<_> = order.outputs.iter().map(|it| it.step.to_string()).collect();
+        (order.state, said)
+    };
+    assert_eq!(read("one").await.1, ["label"]);
+    for _ in 0..4 {
+        assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+        clock.advance(60_000_000);
+    }
+    let (state, said) = read("one").await;
+    assert_eq!(state.status.kind(), StatusKind::Completed);
+    assert_eq!(said, ["label", "limit"]);
+    let (state, said) = read("two").await;
+    assert_eq!(state.status.kind(), StatusKind::Rejected);
+    assert_eq!(state.reason.as_deref(), Some("too many items in order"));
+    assert_eq!(said, ["label"]);
 }

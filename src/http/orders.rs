@@ -107,7 +107,7 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let mut order = accepted.order;
     let waited = match (wait, accepted.end) {
         (Some(patience), Some(end)) => {
-            order.state = end_or_now(&app, &order, end, patience).await;
+            order = end_or_now(&app, order, end, patience).await;
             Some(patience)
         }
         _ => None,
@@ -115,26 +115,32 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     Ok(created(&order, waited))
 }
 
-/// The order's end if it comes in time, otherwise its state as it is then.
+/// The order at its end if that comes in time, otherwise as it is then.
 async fn end_or_now(
     app: &App,
-    order: &Order,
+    mut order: Box<Order>,
     end: oneshot::Receiver<OrderState>,
     patience: Duration,
-) -> OrderState {
+) -> Box<Order> {
     let mut draining = app.draining.subscribe();
     tokio::select! {
         biased;
-        Ok(state) = end => return state,
+        Ok(state) = end => {
+            order.state = state;
+            let process = app.processes.find_version(&order.process, order.process_version);
+            // Where no step says anything, the state is all that has changed.
+            if !process.is_some_and(|(_, process)| process.has_rules()) {
+                return order;
+            }
+        }
         () = tokio::time::sleep(patience) => {}
         _ = draining.wait_for(|is_draining| *is_draining) => {}
         else => {}
     }
-    // The order is accepted whatever this read says, so the state of its acceptance is a true
-    // answer too.
+    // The order is accepted whatever this read says, so what is known of it is a true answer too.
     match app.store.order(&order.id).await {
-        Ok(Some(now)) => now.state,
-        _ => order.state.clone(),
+        Ok(Some(now)) => Box::new(now),
+        _ => order,
     }
 }
 

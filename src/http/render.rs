@@ -110,6 +110,7 @@ pub fn order(out: &mut Vec<u8>, order: &Order) {
     optional_time(out, b",\"start_at\":", order.start_at);
     optional_time(out, b",\"expires_at\":", order.expires_at);
     state(out, order);
+    outputs(out, order);
     out.push(b'}');
 }
 
@@ -139,6 +140,18 @@ fn state(out: &mut Vec<u8>, order: &Order) {
     optional_time(out, b",\"updated_at\":", Some(state.updated_at));
     optional_time(out, b",\"ended_at\":", ended_at);
     optional_text(out, b",\"reason\":", state.reason.as_deref());
+}
+
+fn outputs(out: &mut Vec<u8>, order: &Order) {
+    for (at, it) in order.outputs.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b",\"outputs\":{" } else { b"," });
+        text(out, &it.step);
+        out.push(b':');
+        out.extend_from_slice(it.output.as_bytes());
+    }
+    if !order.outputs.is_empty() {
+        out.push(b'}');
+    }
 }
 
 fn optional_time(out: &mut Vec<u8>, name: &[u8], value: Option<Timestamp>) {
@@ -224,7 +237,7 @@ mod tests {
 
     use super::*;
     use crate::http::schema;
-    use crate::order::{Currency, Money, OrderState, Position, Priority, Seq};
+    use crate::order::{Currency, Money, OrderState, Position, Priority, Seq, StepOutput};
     use crate::store::EventPlace;
 
     fn order_of(id: &str, customer: &str, payload: &str, status: Status) -> Order {
@@ -251,6 +264,7 @@ mod tests {
                 reason: Some("because\n".into()),
                 position: Position(1),
             },
+            outputs: Vec::new(),
         }
     }
 
@@ -286,6 +300,25 @@ mod tests {
             let started_at = Some("1970-01-01T00:00:03.000000Z");
             assert_eq!(shown.started_at.as_deref(), started_at);
         }
+    }
+
+    #[test]
+    fn outputs_are_shown_by_step() {
+        let completed = Status::Completed {
+            ended_at: Timestamp(5),
+        };
+        let mut order = order_of("a", "c", r#"{"items":[]}"#, completed);
+        assert_eq!(rendered(&order).outputs, None);
+        let output = |step: &str, output: &str| StepOutput {
+            step: step.into(),
+            output: output.into(),
+        };
+        order.outputs = vec![output("rules", r#"{"label":"x"}"#), output("pack", "[1]")];
+        let shown = serde_json::to_value(rendered(&order).outputs).unwrap();
+        assert_eq!(
+            shown,
+            serde_json::json!({"rules": {"label": "x"}, "pack": [1]})
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 /// An order to be taken in.
@@ -200,6 +201,9 @@ pub struct Order {
     pub ended_at: Option<String>,
     /// Why it is where it is, for people.
     pub reason: Option<String>,
+    /// What its steps said about it, by the name of the step. A step with rules says a label and a
+    /// text.
+    pub outputs: Option<BTreeMap<String, Value>>,
 }
 
 /// Which orders to list.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::{
     Event, KeyRecord, Order, OrderState, Position, Process, ProcessTally, Seq, ShardNumber,
+    StepOutput,
 };
 use crate::clock::Timestamp;
 
@@ -31,6 +32,8 @@ pub struct Commit {
     pub keys_expired_before: Timestamp,
     /// Other orders that changed, each once, in any order.
     pub changed: Vec<Changed>,
+    /// What steps of changed orders said when they were done.
+    pub outputs: Vec<Output>,
     /// Every transition, in the order in which it happened.
     pub events: Vec<Event>,
     /// How the counters change if no new order collides: each process at most once.
@@ -44,6 +47,17 @@ pub struct Changed {
     pub seq: Seq,
     /// Its state.
     pub state: OrderState,
+}
+
+/// What a step of an order said when it was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Which order.
+    pub seq: Seq,
+    /// Place of the step in its process, from 0.
+    pub number: u8,
+    /// The step and what it said. Takes the place of what the same step said before.
+    pub output: StepOutput,
 }
 
 /// What became of a commit.

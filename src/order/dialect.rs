@@ -2,7 +2,9 @@
 //!
 //! Only who they are and where they are used to listen. How they read and write is not known here.
 
-use super::{Process, RetryPolicy, Simulate, Step, StepKind};
+use super::{
+    LabelRule, Limits, Priority, Process, RetryPolicy, Rules, Simulate, Step, StepKind, When,
+};
 
 /// Another service's wire format. Its orders run the process that has its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,13 +88,55 @@ impl Dialect {
             concurrency: u32::MAX,
             retry: RetryPolicy::default(),
         };
+        let mut steps = vec![work];
+        if self == Self::Realtime {
+            steps.push(Step {
+                name: "rules".into(),
+                kind: StepKind::Rules(realtime_rules()),
+                concurrency: u32::MAX,
+                retry: RetryPolicy::default(),
+            });
+        }
         Process {
             name: self.name().into(),
             version: 0,
             concurrency,
             open_orders_max: 0,
-            steps: vec![work],
+            steps,
         }
+    }
+}
+
+/// Limits that its door has too, and the labels that its clients know.
+fn realtime_rules() -> Rules {
+    let label = |label: &str, text: &str, when| LabelRule {
+        label: label.into(),
+        text: text.into(),
+        when,
+    };
+    let dear = When {
+        total_above_minor: Some(100_000),
+        priority: None,
+    };
+    let fast = When {
+        total_above_minor: None,
+        priority: Some(Priority::High),
+    };
+    Rules {
+        limits: Limits {
+            total_max_minor: Some(1_000_000),
+            items_max: Some(50),
+            ..Limits::default()
+        },
+        labels: vec![
+            label(
+                "priority_processing",
+                "Order marked for priority processing",
+                dear,
+            ),
+            label("expedited", "Order expedited due to high priority", fast),
+            label("processing", "Order processing completed", When::default()),
+        ],
     }
 }
 
@@ -102,7 +146,7 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::*;
-    use crate::order::Priority;
+    use crate::order::{Facts, Outcome};
 
     #[test]
     fn each_name_leads_back() {
@@ -116,9 +160,42 @@ mod tests {
     #[test]
     fn the_work_of_realtime_is_as_long_as_its_priority_says() {
         let process = Dialect::Realtime.built_in_process();
-        let StepKind::Simulate(work) = &process.steps[0].kind;
+        let StepKind::Simulate(work) = &process.steps[0].kind else {
+            panic!("the first step works");
+        };
         let mut random = StdRng::seed_from_u64(1);
         let times = Priority::ALL.map(|priority| work.duration_us(priority, &mut random));
         assert_eq!(times, [10_000, 20_000, 30_000]);
+    }
+
+    #[test]
+    fn realtime_labels_and_limits_orders() {
+        let process = Dialect::Realtime.built_in_process();
+        let StepKind::Rules(rules) = &process.steps[1].kind else {
+            panic!("the second step has rules");
+        };
+        let said = |total_minor, item_count, priority| {
+            let facts = Facts {
+                total_minor,
+                item_count,
+                priority,
+            };
+            match rules.outcome(facts) {
+                Outcome::Complete { output } => output.unwrap_or_default(),
+                Outcome::Reject { reason } => reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (high, low) = (Priority::High, Priority::Low);
+        for (facts, expected) in [
+            ((1_000_000, 50, low), "\"priority_processing\""),
+            ((100_000, 50, high), "\"expedited\""),
+            ((100_000, 1, low), "\"processing\""),
+            ((1_000_001, 1, low), "order amount exceeds limit"),
+            ((1, 51, high), "too many items in order"),
+        ] {
+            let said = said(facts.0, facts.1, facts.2);
+            assert!(said.contains(expected), "{facts:?}: {said}");
+        }
     }
 }

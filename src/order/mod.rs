@@ -17,12 +17,13 @@ mod outcome;
 mod priority;
 mod process;
 mod retry;
+mod rules;
 mod state;
 mod status;
 mod tally;
 mod transition;
 
-pub use commit::{Changed, Commit, Receipt};
+pub use commit::{Changed, Commit, Output, Receipt};
 pub use dialect::Dialect;
 pub use draft::{Draft, DraftRules};
 pub use event::{Event, EventKind};
@@ -41,7 +42,8 @@ pub use process::{
     VersionReused,
 };
 pub use retry::RetryPolicy;
-pub use state::{Order, OrderState};
+pub use rules::{Facts, LabelRule, Limits, Rules, When};
+pub use state::{Order, OrderState, StepOutput};
 pub use status::{Status, StatusKind, Target};
 pub use tally::{ProcessTally, Tally};
 pub use transition::{IllegalTransition, Transition};

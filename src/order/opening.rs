@@ -33,6 +33,10 @@ pub struct OpenOrder {
     pub process_version: u32,
     /// Its head start.
     pub priority: Priority,
+    /// What it costs, in minor units.
+    pub total_minor: i64,
+    /// How many items it has.
+    pub item_count: u16,
     /// No first step starts after.
     pub expires_at: Option<Timestamp>,
     /// When it was accepted.

@@ -6,7 +6,10 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Done; the next step may start.
-    Complete,
+    Complete {
+        /// What the step says about the order, for later steps and for people: a JSON text.
+        output: Option<Box<str>>,
+    },
     /// Failed for now; try again by the step's policy.
     Retry {
         /// What went wrong, for people; at most 1,024 bytes are kept.

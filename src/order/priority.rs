@@ -2,10 +2,15 @@
 //!
 //! A priority is a head start in the queue, not a separate queue: see `shard::ready`.
 
+use serde::{Deserialize, Serialize};
+
 /// Priority of an order: 1 (high) runs first, 2 (medium) is the default, 3 (low).
 ///
 /// Counted as Oban and River count it; some other systems count the opposite way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(try_from = "i64", into = "u8")]
 pub enum Priority {
     /// 1: runs first.
     High = 1,
@@ -35,5 +40,19 @@ impl Priority {
     /// 0, 1 or 2: the place in a table by priority.
     pub fn index(self) -> usize {
         self as usize - 1
+    }
+}
+
+impl From<Priority> for u8 {
+    fn from(priority: Priority) -> Self {
+        priority.number()
+    }
+}
+
+impl TryFrom<i64> for Priority {
+    type Error = &'static str;
+
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        Self::from_number(number).ok_or("a priority is 1, 2 or 3")
     }
 }

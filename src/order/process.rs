@@ -9,7 +9,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Outcome, Priority, RetryPolicy};
+use super::{Outcome, Priority, RetryPolicy, Rules};
 
 /// The process an order gets if it names none.
 pub const DEFAULT_PROCESS: &str = "default";
@@ -57,6 +57,8 @@ fn unlimited() -> u32 {
 pub enum StepKind {
     /// Takes some time and may fail: stands in for real work.
     Simulate(Simulate),
+    /// Holds the order against limits and labels it: decided in the shard, at once.
+    Rules(Rules),
 }
 
 /// Simulated work. It is a timer in the shard: no task and no thread.
@@ -97,7 +99,7 @@ impl Simulate {
                 reason: "simulated failure".into(),
             }
         } else {
-            Outcome::Complete
+            Outcome::Complete { output: None }
         }
     }
 }
@@ -126,11 +128,18 @@ impl Process {
         }
     }
 
-    /// Whether all its work is simulated.
-    pub fn is_simulated(&self) -> bool {
+    /// Whether a step looks at what was ordered.
+    pub fn has_rules(&self) -> bool {
         self.steps
             .iter()
-            .all(|step| matches!(step.kind, StepKind::Simulate(_)))
+            .any(|step| matches!(step.kind, StepKind::Rules(_)))
+    }
+
+    /// Whether a step of it is simulated work, which does nothing. Rules are real work.
+    pub fn has_simulated_work(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| matches!(step.kind, StepKind::Simulate(_)))
     }
 
     /// The number of the step with this name.

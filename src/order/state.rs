@@ -57,4 +57,15 @@ pub struct Order {
     pub created_at: Timestamp,
     /// The part that changes.
     pub state: OrderState,
+    /// What its steps said about it so far, in the order of the steps.
+    pub outputs: Vec<StepOutput>,
+}
+
+/// What a step said about an order when it was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepOutput {
+    /// Name of the step.
+    pub step: Arc<str>,
+    /// A JSON text.
+    pub output: Box<str>,
 }

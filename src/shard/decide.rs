@@ -11,8 +11,8 @@ use super::{CHANGES_MAX, Overloaded, Shard};
 use crate::clock::Timestamp;
 use crate::order::OpenOrder;
 use crate::order::{
-    Event, EventKind, NewOrder, Order, OrderState, Outcome, Position, ProcessIndex, Seq, Status,
-    StepKind, Transition, WantedId,
+    Event, EventKind, Facts, NewOrder, Order, OrderState, Outcome, Output, Position, ProcessIndex,
+    Seq, Status, StepOutput, Transition, WantedId,
 };
 
 impl Shard {
@@ -27,6 +27,11 @@ impl Shard {
         let order = self.accepted(order, self.last_seq, now);
         let state = &order.state;
         self.define(process);
+        self.remember(process, order.seq, || Facts {
+            total_minor: order.total.minor(),
+            item_count: order.item_count,
+            priority: order.priority,
+        });
         let slot = self.book.insert(Record {
             seq: order.seq,
             status: state.status.into(),
@@ -100,6 +105,7 @@ impl Shard {
             expires_at: order.expires_at,
             created_at: now,
             state,
+            outputs: Vec::new(),
         })
     }
 
@@ -123,6 +129,11 @@ impl Shard {
             return false;
         };
         let is_leased = matches!(state.status, Status::Processing { .. });
+        self.remember(process, *seq, || Facts {
+            total_minor: order.total_minor,
+            item_count: order.item_count,
+            priority: order.priority,
+        });
         let slot = self.book.insert(Record {
             seq: *seq,
             status: state.status.into(),
@@ -184,7 +195,7 @@ impl Shard {
                 self.ready
                     .enqueue(place(&record), class(&record), ready_at, seq);
             }
-            (TimerKind::Move, Status::Processing { .. }) => self.simulated(slot, now),
+            (TimerKind::Move, Status::Processing { .. }) => self.end_work(slot, now),
             _ => {}
         }
     }
@@ -222,40 +233,36 @@ impl Shard {
         self.measured
             .queue_waits_us
             .push(now.micros_since(ready_at));
-        let process = self.processes.at(place.process);
-        let StepKind::Simulate(work) = &process.steps[usize::from(place.step)].kind;
-        let duration_us = work.duration_us(record.priority, &mut self.random);
-        if duration_us == 0 {
-            return self.simulated(slot, now);
-        }
-        let due = now.plus(duration_us);
-        self.book.at_mut(slot).due = due;
-        self.timers.set(due, seq, TimerKind::Move);
-    }
-
-    /// The time of simulated work is over.
-    fn simulated(&mut self, slot: Slot, now: Timestamp) {
-        let place = place(self.book.at(slot));
-        let process = self.processes.at(place.process);
-        let StepKind::Simulate(work) = &process.steps[usize::from(place.step)].kind;
-        let outcome = work.outcome(&mut self.random);
-        self.finish(slot, outcome, now);
+        self.work(slot, now);
     }
 
     /// Takes the outcome of the attempt that is running.
-    fn finish(&mut self, slot: Slot, outcome: Outcome, now: Timestamp) {
+    pub(super) fn finish(&mut self, slot: Slot, outcome: Outcome, now: Timestamp) {
         let record = *self.book.at(slot);
         self.ready.release(place(&record));
         let process = self.processes.at(record.process);
         let step = &process.steps[usize::from(record.step)];
         let is_last = usize::from(record.step) + 1 == process.steps.len();
+        if let Outcome::Complete {
+            output: Some(output),
+        } = &outcome
+        {
+            self.commit.outputs.push(Output {
+                seq: record.seq,
+                number: record.step,
+                output: StepOutput {
+                    step: step.name.clone(),
+                    output: output.clone(),
+                },
+            });
+        }
         let it = match outcome {
-            Outcome::Complete if is_last => {
+            Outcome::Complete { .. } if is_last => {
                 let worked_us = now.micros_since(record.started_at);
                 self.measured.processing_times_us.push(worked_us);
                 Move::to(Transition::Complete { at: now })
             }
-            Outcome::Complete => {
+            Outcome::Complete { .. } => {
                 let next = Some((record.step + 1, 0));
                 Move {
                     next,

@@ -10,7 +10,9 @@ mod decide;
 mod ready;
 mod timers;
 mod transition;
+mod work;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
@@ -21,8 +23,8 @@ use self::ready::Ready;
 use self::timers::{TimerKind, Timers};
 use crate::clock::Timestamp;
 use crate::order::{
-    Commit, IdSource, KeyRecord, NewKey, Opening, Order, Position, ProcessTally, Processes,
-    Receipt, Seq, ShardNumber,
+    Commit, Facts, IdSource, KeyRecord, NewKey, Opening, Order, Position, Process, ProcessTally,
+    Processes, Receipt, Seq, ShardNumber,
 };
 
 /// Most changes of orders that one turn of work adds to a commit.
@@ -84,6 +86,10 @@ pub struct Shard {
     tallies: Vec<ProcessTally>,
     /// What the next commit will make true.
     commit: Commit,
+    /// Of open orders whose process has rules: what those look at.
+    facts: BTreeMap<Seq, Facts>,
+    /// By process: whether its orders are in `facts`.
+    has_rules: Vec<bool>,
     /// Orders that go to the queue or to a timer when the commit is durable.
     fresh: Vec<(Slot, Seq)>,
     /// By process: whether its definition is stored, or on its way in the commit.
@@ -99,10 +105,9 @@ impl Shard {
         processes: Arc<Processes>,
         random: StdRng,
     ) -> Self {
-        let is_stored = |process: &crate::order::Process| {
-            let same = |kept: &crate::order::Process| {
-                kept.name == process.name && kept.version == process.version
-            };
+        let is_stored = |process: &Process| {
+            let same =
+                |kept: &Process| kept.name == process.name && kept.version == process.version;
             opening.definitions.iter().any(same)
         };
         Self {
@@ -121,6 +126,8 @@ impl Shard {
                 tallies: tallies(&processes, &[]),
                 ..Commit::default()
             },
+            facts: BTreeMap::new(),
+            has_rules: processes.all().iter().map(Process::has_rules).collect(),
             fresh: Vec::new(),
             measured: Measured::default(),
             settings,
@@ -167,6 +174,7 @@ impl Shard {
         self.commit.changed.clear();
         self.commit.keys.clear();
         self.commit.events.clear();
+        self.commit.outputs.clear();
         self.commit.definitions.clear();
         let fate = |at: usize| {
             if collided.binary_search(&at).is_err() {
@@ -272,8 +280,14 @@ impl Shard {
 
     fn forget(&mut self, seq: Seq) {
         if let Some(slot) = self.book.find(seq) {
-            self.book.remove(slot);
+            self.close(slot);
         }
+    }
+
+    /// Takes an order out of the book, and all that goes with it.
+    fn close(&mut self, slot: Slot) {
+        self.facts.remove(&self.book.at(slot).seq);
+        self.book.remove(slot);
     }
 }
 

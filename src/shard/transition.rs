@@ -53,7 +53,7 @@ impl Shard {
         }
         self.write(slot, it.reason, now);
         if !status.is_open() {
-            self.book.remove(slot);
+            self.close(slot);
         }
     }
 

@@ -21,5 +21,6 @@ mod http_idempotency;
 mod http_pages;
 mod http_reads;
 mod http_refusals;
+mod http_rules;
 mod openapi;
 mod support;

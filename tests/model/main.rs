@@ -7,6 +7,7 @@
 
 mod model;
 mod regression;
+mod rules;
 mod sequence;
 
 use std::cell::RefCell;
@@ -15,7 +16,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 15] = [
+const MUST_HAPPEN: [&str; 17] = [
     "accepted",
     "ready",
     "started",
@@ -25,6 +26,8 @@ const MUST_HAPPEN: [&str; 15] = [
     "dead",
     "completed",
     "expired",
+    "rejected",
+    "labelled",
     "refused",
     "collided",
     "restarted",

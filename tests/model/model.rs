@@ -6,8 +6,8 @@
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Changed, Event, EventKind, OpenOrder, OrderState, Position, Priority, Process, ProcessTally,
-    Seq, Status, StatusKind, StepKind,
+    Changed, Event, EventKind, OpenOrder, OrderState, Output, Position, Priority, Process,
+    ProcessTally, RetryPolicy, Seq, Simulate, Status, StatusKind, StepKind,
 };
 use orderd::shard::Allowances;
 
@@ -34,6 +34,8 @@ pub enum Place {
 pub struct Entry {
     pub seq: Seq,
     pub priority: Priority,
+    pub total_minor: i64,
+    pub item_count: u16,
     pub process: usize,
     pub step: usize,
     pub attempt: u16,
@@ -78,6 +80,8 @@ pub struct Model {
     pub durable: Vec<Entry>,
     /// Events of the commit that is being built.
     pub events: Vec<Event>,
+    /// What steps said in it.
+    pub outputs: Vec<Output>,
     pub epoch: i64,
     pub position: Position,
     pub last_seq: Seq,
@@ -93,6 +97,7 @@ impl Model {
             orders: Vec::new(),
             durable: Vec::new(),
             events: Vec::new(),
+            outputs: Vec::new(),
             epoch: 1,
             position: Position(0),
             last_seq: Seq(0),
@@ -154,12 +159,16 @@ impl Model {
     }
 
     /// The step that an order is at.
-    fn work(&self, at: usize) -> (orderd::order::Simulate, orderd::order::RetryPolicy, bool) {
+    fn work(&self, at: usize) -> (Simulate, RetryPolicy, bool) {
         let entry = &self.orders[at];
         let steps = &self.processes[entry.process].steps;
         let step = &steps[entry.step];
-        let StepKind::Simulate(work) = &step.kind;
-        (*work, step.retry, entry.step + 1 == steps.len())
+        let work = match &step.kind {
+            StepKind::Simulate(work) => *work,
+            // They take no time and never fail.
+            StepKind::Rules(_) => Simulate::default(),
+        };
+        (work, step.retry, entry.step + 1 == steps.len())
     }
 
     pub fn submit(&mut self, mut entry: Entry, start_at: Option<Timestamp>, now: Timestamp) {
@@ -193,6 +202,8 @@ impl Model {
             process: process.name.clone(),
             process_version: process.version,
             priority: entry.priority,
+            total_minor: entry.total_minor,
+            item_count: entry.item_count,
             expires_at: entry.expires_at,
             created_at: entry.created_at,
             state: self.state(entry),
@@ -222,6 +233,7 @@ impl Model {
         self.durable_seq = self.durable_seq.max(newest.unwrap_or_default());
         self.orders.retain(|it| !collided.contains(&it.seq));
         self.events.clear();
+        self.outputs.clear();
         self.position = self.position.next();
         for at in 0..self.orders.len() {
             self.orders[at].is_stored = true;
@@ -246,6 +258,7 @@ impl Model {
             .filter(|it| it.status.is_open())
             .for_each(|it| it.place = Place::Absent);
         self.events.clear();
+        self.outputs.clear();
         self.epoch += 1;
         self.last_seq = self.durable_seq;
         self.last_lease = 0;
@@ -448,6 +461,9 @@ impl Model {
 
     /// An attempt has ended as `event` says.
     fn finish(&mut self, at: usize, event: &Event, changed: &[Changed]) -> Result<(), Difference> {
+        if let Some(rules) = self.rules(at) {
+            return self.verdict(at, &rules, event);
+        }
         let now = event.at;
         let (work, retry, is_last) = self.work(at);
         let entry = &self.orders[at];
@@ -498,7 +514,7 @@ impl Model {
     }
 
     /// Moves an order, and notes the event.
-    fn apply(&mut self, at: usize, kind: EventKind, status: Status, now: Timestamp) {
+    pub fn apply(&mut self, at: usize, kind: EventKind, status: Status, now: Timestamp) {
         let position = self.position.next();
         let entry = &mut self.orders[at];
         let lease = match (entry.status, status) {
@@ -525,7 +541,7 @@ impl Model {
         entry.position = position;
     }
 
-    fn expect(&self, event: &Event) -> Result<(), Difference> {
+    pub fn expect(&self, event: &Event) -> Result<(), Difference> {
         match self.events.last() {
             Some(expected) if expected == event => Ok(()),
             expected => Err(format!("expected {expected:?}\n     got {event:?}")),

@@ -3,7 +3,7 @@
 //! The random sequences find them too; these say what the trouble was.
 
 use orderd::clock::MICROS_PER_SECOND;
-use orderd::order::{Process, RetryPolicy, Simulate, StepKind};
+use orderd::order::{Limits, Process, RetryPolicy, Rules, Simulate, Step, StepKind};
 
 use super::sequence::{Fate, Sequence, Submit, Turn, play};
 
@@ -25,6 +25,8 @@ fn order(expires_in_us: Option<i64>) -> Submit {
         process: 0,
         start_in_us: None,
         expires_in_us,
+        total_minor: 5,
+        item_count: 1,
     }
 }
 
@@ -102,6 +104,34 @@ fn an_order_keeps_its_first_start_through_a_restart() {
     ];
     // The model adds up from the first start: a minute and a half.
     check(process(minute, 1), turns);
+}
+
+#[test]
+fn rules_know_after_a_restart_what_they_look_at() {
+    let minute = 60 * MICROS_PER_SECOND;
+    for (total_max_minor, items_max) in [(Some(4), None), (None, Some(0)), (Some(5), Some(1))] {
+        let mut process = process(minute, 1);
+        let rules = Rules {
+            limits: Limits {
+                total_max_minor,
+                items_max,
+                ..Limits::default()
+            },
+            labels: Vec::new(),
+        };
+        process.steps.push(Step {
+            name: "check".into(),
+            kind: StepKind::Rules(rules),
+            ..process.steps[0].clone()
+        });
+        let turns = vec![
+            turn(0, vec![order(None)], STORED),
+            turn(1, vec![], STORED),
+            turn(1, vec![], Fate::Lost),
+            turn(1, vec![], STORED),
+        ];
+        check(process, turns);
+    }
 }
 
 /// More than one turn may change: the rest goes on at once, and nothing is left behind.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use orderd::clock::{MICROS_PER_SECOND, Timestamp};
 use orderd::order::{
-    Currency, Money, NewOrder, Opening, Position, Priority, Process, ProcessIndex, ProcessTally,
-    Processes, Receipt, RetryPolicy, Seq, ShardNumber, Simulate, Spelling, Status, Step, StepKind,
-    WantedId,
+    Currency, LabelRule, Limits, Money, NewOrder, Opening, Position, Priority, Process,
+    ProcessIndex, ProcessTally, Processes, Receipt, RetryPolicy, Rules, Seq, ShardNumber, Simulate,
+    Spelling, Status, Step, StepKind, WantedId, When,
 };
 use orderd::shard::{Allowances, Overloaded, Shard, ShardSettings};
 use proptest::collection::vec;
@@ -29,6 +29,8 @@ pub struct Submit {
     pub process: usize,
     pub start_in_us: Option<i64>,
     pub expires_in_us: Option<i64>,
+    pub total_minor: i64,
+    pub item_count: u16,
 }
 
 /// What becomes of the commit of a turn.
@@ -61,6 +63,43 @@ pub struct Sequence {
     pub open_orders_max: u64,
     pub processes: Vec<Process>,
     pub turns: Vec<Turn>,
+}
+
+fn rules() -> impl Strategy<Value = StepKind> {
+    let limit = prop::option::weighted(0.3, 8..20_i64);
+    let items = prop::option::weighted(0.3, 2..5_u16);
+    let label = (
+        prop::option::of(0..20_i64),
+        prop::option::of(prop::sample::select(Priority::ALL.to_vec())),
+    );
+    (limit, items, vec(label, 0..3)).prop_map(|(total_max_minor, items_max, labels)| {
+        let labels = labels.into_iter().enumerate();
+        let label = |(at, (total_above_minor, priority)): (usize, _)| LabelRule {
+            label: format!("label-{at}").into(),
+            text: format!("fits {at}").into(),
+            when: When {
+                total_above_minor,
+                priority,
+            },
+        };
+        StepKind::Rules(Rules {
+            limits: Limits {
+                total_max_minor,
+                items_max,
+                ..Limits::default()
+            },
+            labels: labels.map(label).collect(),
+        })
+    })
+}
+
+fn kind() -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
+    let simulated = step().prop_map(|(work, concurrency, retry)| {
+        let kind = StepKind::Simulate(work);
+        (kind, concurrency, retry)
+    });
+    let ruled = rules().prop_map(|kind| (kind, u32::MAX, RetryPolicy::default()));
+    prop_oneof![3 => simulated, 1 => ruled]
 }
 
 fn step() -> impl Strategy<Value = (Simulate, u32, RetryPolicy)> {
@@ -98,7 +137,7 @@ fn step() -> impl Strategy<Value = (Simulate, u32, RetryPolicy)> {
 fn processes() -> impl Strategy<Value = Vec<Process>> {
     let concurrency = prop::sample::select(vec![1, 2, 4, u32::MAX, u32::MAX]);
     let open_orders_max = prop::sample::select(vec![0, 0, 0, 2, 5]);
-    vec((vec(step(), 1..4), concurrency, open_orders_max), 1..3).prop_map(|all| {
+    vec((vec(kind(), 1..4), concurrency, open_orders_max), 1..3).prop_map(|all| {
         let process = |(at, (steps, concurrency, max)): (usize, (Vec<_>, u32, u64))| Process {
             name: format!("process-{at}").into(),
             version: 1,
@@ -107,9 +146,9 @@ fn processes() -> impl Strategy<Value = Vec<Process>> {
             steps: steps
                 .into_iter()
                 .enumerate()
-                .map(|(at, (work, concurrency, retry))| Step {
+                .map(|(at, (kind, concurrency, retry))| Step {
                     name: format!("step-{at}").into(),
-                    kind: StepKind::Simulate(work),
+                    kind,
                     concurrency,
                     retry,
                 })
@@ -121,10 +160,13 @@ fn processes() -> impl Strategy<Value = Vec<Process>> {
 
 fn submit() -> impl Strategy<Value = Submit> {
     let soon = || prop::option::weighted(0.25, -5_000_000..30_000_000_i64);
-    (0..3_usize, 0..2_usize, soon(), soon()).prop_map(
-        |(priority, process, start_in_us, expires_in_us)| Submit {
+    let facts = (0..20_i64, 0..6_u16);
+    (0..3_usize, 0..2_usize, soon(), soon(), facts).prop_map(
+        |(priority, process, start_in_us, expires_in_us, (total_minor, item_count))| Submit {
             priority,
             process,
+            total_minor,
+            item_count,
             start_in_us,
             // The door refuses an order that expires before it starts.
             expires_in_us: expires_in_us
@@ -286,8 +328,12 @@ impl<'a> Pair<'a> {
             id: WantedId::Made(Spelling::Uuid),
             idempotency_key: None,
             customer_id: "c".into(),
-            item_count: 1,
-            total: Money::new(5, Currency::from_code("EUR").expect("a code")).expect("money"),
+            item_count: submit.item_count,
+            total: Money::new(
+                submit.total_minor,
+                Currency::from_code("EUR").expect("a code"),
+            )
+            .expect("money"),
             priority: Priority::ALL[submit.priority],
             process: ProcessIndex((submit.process % self.sequence.processes.len()) as u16),
             payload: "{}".into(),
@@ -316,6 +362,8 @@ impl<'a> Pair<'a> {
             let entry = Entry {
                 seq: Seq(0),
                 priority,
+                total_minor: submit.total_minor,
+                item_count: submit.item_count,
                 process,
                 step: 0,
                 attempt: 0,
@@ -357,6 +405,7 @@ impl<'a> Pair<'a> {
         same("position", model.position.next(), commit.position)?;
         same("epoch", model.epoch, commit.epoch)?;
         same("events", &model.events, &commit.events)?;
+        same("outputs", &model.outputs, &commit.outputs)?;
         let mut after = model.tallies_of(&model.durable);
         for change in &commit.tallies {
             ProcessTally::among(&mut after, &change.process).add(change);
@@ -406,6 +455,7 @@ impl<'a> Pair<'a> {
             *self.happened.entry(event.kind.name()).or_default() += 1;
         }
         self.count("collided", receipt.collided.len());
+        self.count("labelled", self.model.outputs.len());
         let created = self.shard.committed(&receipt, self.now);
         self.model.committed(&seqs, self.now);
         let created: Vec<_> = created

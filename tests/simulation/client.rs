@@ -130,7 +130,7 @@ pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16)
         idempotency_key: has_key.then(|| format!("key-{number}").into()),
         customer_id: format!("attempt-{number}").into(),
         total,
-        item_count: 1,
+        item_count: random.random_range(0..5),
         priority: Priority::ALL[random.random_range(0..3)],
         process: ProcessIndex(random.random_range(0..processes)),
         payload: format!(r#"{{"items":["article-{number}"]}}"#).into(),

@@ -44,6 +44,7 @@ pub enum Planted {
     ForgetsAChange,
     CountsCollisions,
     HidesAnOpenOrder,
+    ForgetsAnOutput,
 }
 
 /// The process is gone: what a crash throws through the engine.
@@ -129,6 +130,9 @@ impl Disk {
         } = &receipt;
         data.count("key taken", keys_taken.len() as u64);
         data.count("collided", collided.len() as u64);
+        if self.planted != Some(Planted::ForgetsAnOutput) {
+            data.say(commit);
+        }
         data.change(
             commit,
             is_unlucky && self.planted == Some(Planted::ForgetsAChange),
@@ -195,6 +199,15 @@ impl Data {
                     "(2) a change of order {}, which is not stored",
                     changed.seq.0
                 ),
+            }
+        }
+    }
+
+    fn say(&mut self, commit: &Commit) {
+        for said in &commit.outputs {
+            if let Some(order) = self.orders.get_mut(&said.seq) {
+                order.outputs.retain(|it| it.step != said.output.step);
+                order.outputs.push(said.output.clone());
             }
         }
     }
@@ -311,6 +324,8 @@ impl Store for Disk {
             process: order.process.clone(),
             process_version: order.process_version,
             priority: order.priority,
+            total_minor: order.total.minor(),
+            item_count: order.item_count,
             expires_at: order.expires_at,
             created_at: order.created_at,
             state: order.state.clone(),

@@ -7,6 +7,7 @@
 
 mod client;
 mod disk;
+mod plan;
 mod proof;
 mod world;
 
@@ -24,7 +25,7 @@ const SEEDS: u64 = 2_000;
 pub type Happened = BTreeMap<&'static str, u64>;
 
 /// Everything that a run must have met at least once; otherwise it has proved nothing about it.
-const MUST_HAPPEN: [&str; 25] = [
+const MUST_HAPPEN: [&str; 27] = [
     "refused",
     "full",
     "unknown, stored",
@@ -50,6 +51,8 @@ const MUST_HAPPEN: [&str; 25] = [
     "expired",
     "requeued",
     "retried",
+    "rejected",
+    "labelled",
 ];
 
 fn number(name: &str) -> Option<u64> {
@@ -141,6 +144,7 @@ fn planted_mistakes_are_caught() {
         (Planted::ForgetsAChange, "(5)"),
         (Planted::CountsCollisions, "(8)"),
         (Planted::HidesAnOpenOrder, "forgotten"),
+        (Planted::ForgetsAnOutput, "(5)"),
     ] {
         let seen: Vec<_> = (0..60)
             .filter_map(|seed| play(seed, Some(planted)).err())

@@ -5,10 +5,12 @@
 //! (8) counters.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Event, EventKind, NewOrder, Order, Position, ProcessTally, Processes, Seq, StatusKind, Tally,
+    Event, EventKind, Facts, NewOrder, Order, Outcome, Position, ProcessTally, Processes, Seq,
+    StatusKind, StepKind, StepOutput, Tally,
 };
 use orderd::store::journal;
 
@@ -30,6 +32,8 @@ struct Life {
     accepted_at: Timestamp,
     /// When a step was started first.
     started_at: Option<Timestamp>,
+    /// The steps that are done.
+    done: Vec<Arc<str>>,
 }
 
 impl Life {
@@ -42,6 +46,34 @@ impl Life {
             tally.work_us += (self.at.0 - started_at.0).max(0);
             tally.turnaround_s += (self.at.0 - self.accepted_at.0).max(0) / 1_000_000;
         }
+    }
+}
+
+impl Life {
+    /// What the steps that are done must have said of the order.
+    fn said(&self, order: &Order, processes: &Processes) -> Result<Vec<StepOutput>, Broken> {
+        let facts = Facts {
+            total_minor: order.total.minor(),
+            item_count: order.item_count,
+            priority: order.priority,
+        };
+        let process = processes.find_version(&order.process, order.process_version);
+        let steps = process.map_or(&[][..], |(_, process)| &process.steps);
+        let mut said = Vec::new();
+        for name in &self.done {
+            let step = steps.iter().find(|step| step.name == *name);
+            let Some(StepKind::Rules(rules)) = step.map(|step| &step.kind) else {
+                continue;
+            };
+            match rules.outcome(facts) {
+                Outcome::Complete { output } => said.extend(output.map(|output| StepOutput {
+                    step: name.clone(),
+                    output,
+                })),
+                outcome => return Err(format!("(5) {name} said {outcome:?} of {order:?}")),
+            }
+        }
+        Ok(said)
     }
 }
 
@@ -81,7 +113,9 @@ impl Proof {
         for (what, times) in happened {
             data.count(what, times);
         }
-        self.rows_agree(data)
+        let labelled = self.rows_agree(data, processes)?;
+        data.count("labelled", labelled);
+        Ok(())
     }
 
     fn row(&mut self, data: &Data) -> Result<Vec<Event>, Broken> {
@@ -129,6 +163,10 @@ impl Proof {
         }
         let mut fence = before.map_or((0, 0), |life| life.fence);
         let accepted_at = before.map_or(event.at, |life| life.accepted_at);
+        let mut done = before.map_or(Vec::new(), |life| life.done.clone());
+        if matches!(event.kind, EventKind::StepCompleted | EventKind::Completed) {
+            done.extend(event.step.clone());
+        }
         let first = (event.kind == EventKind::Started).then_some(event.at);
         let started_at = before.and_then(|life| life.started_at).or(first);
         match event.kind {
@@ -155,6 +193,7 @@ impl Proof {
             at: event.at,
             accepted_at,
             started_at,
+            done,
         };
         self.lives.insert(event.seq, life);
         Ok(())
@@ -200,7 +239,9 @@ impl Proof {
     }
 
     /// Each row of an order says what its last event says, and the counters count them.
-    fn rows_agree(&self, data: &Data) -> Result<(), Broken> {
+    /// Answers how many labels there are.
+    fn rows_agree(&self, data: &Data, processes: &Processes) -> Result<u64, Broken> {
+        let mut happened = 0;
         if self.lives.len() != data.orders.len() {
             let (lives, orders) = (self.lives.len(), data.orders.len());
             return Err(format!("(2) {orders} orders, but {lives} histories"));
@@ -221,6 +262,11 @@ impl Proof {
                 return Err(format!("(5) the row has another start: {order:?}"));
             }
             life.count(order, &mut tallies);
+            let said = life.said(order, processes)?;
+            happened += said.len() as u64;
+            if order.outputs != said {
+                return Err(format!("(5) steps said {said:?}, stored is {order:?}"));
+            }
         }
         for counted in &tallies {
             let kept = data.tallies.iter().find(|it| it.process == counted.process);
@@ -232,7 +278,7 @@ impl Proof {
         if all != kept {
             return Err(format!("(8) counted {all:?}, kept {kept:?}"));
         }
-        Ok(())
+        Ok(happened)
     }
 
     /// What a client was told is true. To be asked at any time after.

@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use orderd::clock::{Clock, ManualClock, Timestamp};
 use orderd::engine::{Engine, Handle, Settings, Start, StartError, SubmitError, Turns};
-use orderd::order::{
-    Process, ProcessTally, Processes, RetryPolicy, ShardNumber, Simulate, StatusKind, Step,
-    StepKind,
-};
+use orderd::order::{ProcessTally, Processes, ShardNumber, StatusKind};
 use orderd::store::{Store, StoreError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -19,6 +16,7 @@ use rand::{RngExt, SeedableRng};
 use super::Happened;
 use super::client::{self, Attempt, Fate, Request, Told};
 use super::disk::{Crash, Disk, Fault, Planted};
+use super::plan;
 use super::proof::{Broken, Proof};
 
 /// Steps of a run before it is left to come to rest.
@@ -51,46 +49,11 @@ pub struct World {
     proof: Proof,
 }
 
-fn processes(random: &mut StdRng) -> Vec<Process> {
-    let second = 1_000_000;
-    let count = random.random_range(1..3);
-    let process = |at: usize, random: &mut StdRng| {
-        let step = |at: usize, random: &mut StdRng| {
-            let times = [(0, 0), (0, 0), (0, 3 * second), (second, 9 * second)];
-            let (shortest_us, longest_us) = times[random.random_range(0..times.len())];
-            Step {
-                name: format!("step-{at}").into(),
-                kind: StepKind::Simulate(Simulate {
-                    shortest_us,
-                    longest_us,
-                    failures_ppm: [0, 0, 200_000, 1_000_000][random.random_range(0..4)],
-                    ..Simulate::default()
-                }),
-                concurrency: [1, 3, u32::MAX][random.random_range(0..3)],
-                retry: RetryPolicy {
-                    attempts_max: random.random_range(1..4),
-                    base_us: second,
-                    cap_us: 20 * second,
-                },
-            }
-        };
-        let steps = random.random_range(1..4);
-        Process {
-            name: format!("process-{at}").into(),
-            version: 1,
-            concurrency: [2, 5, u32::MAX][random.random_range(0..3)],
-            open_orders_max: [0, 0, 4][random.random_range(0..3)],
-            steps: (0..steps).map(|at| step(at, random)).collect(),
-        }
-    };
-    (0..count).map(|at| process(at, random)).collect()
-}
-
 impl World {
     pub fn new(seed: u64, planted: Option<Planted>) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let clock = ManualClock::new(Timestamp(1_800_000_000_000_000));
-        let registry = Processes::new(processes(&mut random), Vec::new()).unwrap();
+        let registry = Processes::new(plan::processes(&mut random), Vec::new()).unwrap();
         Self {
             open_orders_max: [6, 40, 1_000_000][random.random_range(0..3)],
             random,

@@ -184,6 +184,7 @@ pub fn order(seq: Seq, id: &str, commit: &Commit) -> Box<Order> {
             reason: None,
             position: commit.position,
         },
+        outputs: Vec::new(),
     })
 }
 

@@ -72,6 +72,7 @@ conformance! {
         a_history_goes_back_to_the_beginning,
         the_feed_of_events_is_read_in_pages_of_any_size,
         open_orders_are_read_in_pages,
+        what_steps_said_is_read_with_their_order,
     ],
     lists: [
         lists_give_what_a_search_from_end_to_end_gives,
@@ -81,6 +82,7 @@ conformance! {
     ],
     rows: [
         a_bad_row_is_named_and_shown_to_nobody,
+        a_bad_output_is_named,
         a_bad_journal_row_is_named,
         a_status_has_its_data_and_only_its_own,
         what_was_started_says_when,

@@ -3,9 +3,10 @@
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Changed, Currency, EventKind, Money, OrderId, Position, Priority, Seq, Status, Target,
+    Changed, Currency, EventKind, Money, OrderId, Output, Position, Priority, Seq, Status,
+    StepOutput, Target,
 };
-use orderd::store::{EventPlace, EventView, journal};
+use orderd::store::{EventPlace, EventView, ListQuery, journal};
 
 use super::backend::{Backend, Hand, START, change, event, recount, wait};
 
@@ -241,4 +242,43 @@ pub fn open_orders_are_read_in_pages(backend: &dyn Backend) {
         (order.priority, order.created_at)
     );
     assert_eq!(whole.state, order.state);
+}
+
+pub fn what_steps_said_is_read_with_their_order(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["a", "b"]);
+    let said = |step: &str, output: &str| StepOutput {
+        step: step.into(),
+        output: output.into(),
+    };
+    let outputs = [
+        (1, 11, said("pack", r#"{"a":"\"","b":[1.50]}"#)),
+        (1, 2, said("check", "1")),
+        (2, 0, said("check", "null")),
+        (1, 2, said("check", r#"{"label":"again"}"#)),
+    ];
+    for (seq, number, output) in outputs {
+        let mut commit = hand.blank();
+        let seq = Seq(seq);
+        commit.outputs.push(Output {
+            seq,
+            number,
+            output,
+        });
+        hand.commit(&commit);
+    }
+    let expected = [
+        said("check", r#"{"label":"again"}"#),
+        said("pack", r#"{"a":"\"","b":[1.50]}"#),
+    ];
+    assert_eq!(hand.order("a").unwrap().outputs, expected);
+    hand.accept(&["c"]);
+    let query = ListQuery {
+        limit: 9,
+        ..ListQuery::default()
+    };
+    let listed = wait(hand.store.orders(query)).unwrap().orders;
+    let listed: Vec<_> = listed.into_iter().map(|order| order.outputs).collect();
+    let null = vec![said("check", "null")];
+    assert_eq!(listed, [vec![], null, expected.to_vec()]);
 }

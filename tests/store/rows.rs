@@ -57,6 +57,15 @@ pub fn a_bad_row_is_named_and_shown_to_nobody(backend: &dyn Backend) {
     }
 }
 
+pub fn a_bad_output_is_named(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["a"]);
+    backend.sql_unchecked("INSERT INTO step_outputs VALUES (1, 300, 'check', '{}')");
+    let read = wait(hand.store.order(&OrderId::parse("a").unwrap())).err();
+    assert_eq!(bad(read), ("orders", "outputs", "1".into()));
+    assert_eq!(hand.store.open_orders(Seq(0), Seq(9), 9).unwrap().len(), 1);
+}
+
 pub fn a_bad_journal_row_is_named(backend: &dyn Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a"]);
@@ -179,6 +188,8 @@ pub fn other_columns_have_their_bounds(backend: &dyn Backend) {
     for insert in [
         "processes VALUES ('p', 1, 'no json')",
         "processes VALUES ('p', -1, '{}')",
+        "step_outputs VALUES (1, 0, 'check', 'no json')",
+        "step_outputs VALUES (1, -1, 'check', '{}')",
         "tally_times VALUES (0, 'p', -1, 0)",
         "tally_times VALUES (0, 'p', 0, -1)",
         "order_status VALUES (11, 'lost', 2)",

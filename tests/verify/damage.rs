@@ -81,7 +81,7 @@ const JOURNAL: [Damage; 5] = [
     ),
 ];
 
-const ORDERS: [Damage; 12] = [
+const ORDERS: [Damage; 15] = [
     plain(
         "UPDATE orders SET status = 10 WHERE seq = (SELECT min(seq) FROM orders WHERE status = 7)",
         Check::LastEvents,
@@ -149,6 +149,24 @@ const ORDERS: [Damage; 12] = [
         Check::Contents,
         ("orders", "131"),
         "currency",
+    ),
+    plain(
+        "INSERT INTO step_outputs VALUES (9999, 0, 'check', '{}')",
+        Check::Contents,
+        ("step_outputs", "9999"),
+        "step check said something about it, but it is not there",
+    ),
+    plain(
+        "UPDATE step_outputs SET output = '{\"label\"' WHERE seq = 2",
+        Check::Contents,
+        ("step_outputs", "2"),
+        "output of step check is no JSON",
+    ),
+    plain(
+        "UPDATE step_outputs SET number = 300 WHERE seq = 2",
+        Check::Contents,
+        ("orders", "2"),
+        "outputs",
     ),
     plain(
         "UPDATE orders SET process_version = 8 WHERE seq = 4",

@@ -8,8 +8,8 @@ use std::time::Duration;
 use orderd::clock::{Clock, ManualClock, Timestamp};
 use orderd::engine::{Engine, Handle, Settings, Start, Turns};
 use orderd::order::{
-    Currency, Money, NewOrder, OrderId, Priority, Process, ProcessIndex, RetryPolicy, ShardNumber,
-    Simulate, Step, StepKind, WantedId,
+    Currency, LabelRule, Limits, Money, NewOrder, OrderId, Priority, Process, ProcessIndex,
+    RetryPolicy, Rules, ShardNumber, Simulate, Step, StepKind, WantedId, When,
 };
 use orderd::store::sqlite::Sqlite;
 use rand::SeedableRng;
@@ -35,12 +35,29 @@ fn process() -> Process {
             ..RetryPolicy::default()
         },
     };
+    let seen = LabelRule {
+        label: "seen".into(),
+        text: "by the rules".into(),
+        when: When::default(),
+    };
+    let limits = Limits {
+        total_max_minor: Some(170),
+        ..Limits::default()
+    };
+    let check = Step {
+        name: "check".into(),
+        kind: StepKind::Rules(Rules {
+            limits,
+            labels: vec![seen],
+        }),
+        ..step("check", 0, 0)
+    };
     Process {
         name: "default".into(),
         version: 1,
         concurrency: 30,
         open_orders_max: 0,
-        steps: vec![step("pay", 300_000, 0), step("pack", 100_000, 1)],
+        steps: vec![check, step("pay", 300_000, 0), step("pack", 100_000, 1)],
     }
 }
 

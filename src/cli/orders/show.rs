@@ -60,6 +60,13 @@ fn fields(order: &Value) -> Table {
             table.add_row([name.to_owned(), cell(key, value)]);
         }
     }
+    for (step, output) in order["outputs"].as_object().into_iter().flatten() {
+        let said = match (&output["label"], &output["text"]) {
+            (Value::String(label), Value::String(text)) => plain(&format!("{label}: {text}")),
+            _ => plain(&output.to_string()),
+        };
+        table.add_row([plain(step), said]);
+    }
     for (key, value) in order["metadata"].as_object().into_iter().flatten() {
         table.add_row([plain(key), cell("metadata", value)]);
     }

@@ -175,7 +175,7 @@ impl Banner<'_> {
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
         let processes = self.config.processes.iter();
-        let simulated = processes.filter(|process| process.is_simulated());
+        let simulated = processes.filter(|process| process.has_simulated_work());
         let waits = |process: &Process| format!("{} waits {}", process.name, total_time(process));
         let waits: Vec<String> = simulated.map(waits).collect();
         if !waits.is_empty() {
@@ -209,17 +209,17 @@ fn url(mut address: SocketAddr) -> String {
 
 /// How long the steps of a simulated process take together.
 fn total_time(process: &Process) -> String {
-    let ends = process.steps.iter().map(|step| {
-        let StepKind::Simulate(simulate) = &step.kind;
+    let ends = process.steps.iter().filter_map(|step| {
+        let StepKind::Simulate(simulate) = &step.kind else {
+            return None;
+        };
         let times = if simulate.is_per_priority {
             i64::from(Priority::Low.number())
         } else {
             1
         };
-        (
-            simulate.shortest_us,
-            simulate.longest_us.saturating_mul(times),
-        )
+        let longest_us = simulate.longest_us.saturating_mul(times);
+        Some((simulate.shortest_us, longest_us))
     });
     let (shortest, longest) = ends.fold((0_i64, 0_i64), |sum, end| {
         (sum.0.saturating_add(end.0), sum.1.saturating_add(end.1))

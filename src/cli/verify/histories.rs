@@ -122,6 +122,12 @@ impl Histories {
             let what = format!("payload is no JSON object: {error}");
             findings.add(Check::Contents, "orders", seq.0, what);
         }
+        for said in &order.outputs {
+            if let Err(error) = serde_json::from_str::<IgnoredAny>(&said.output) {
+                let what = format!("output of step {} is no JSON: {error}", said.step);
+                findings.add(Check::Contents, "step_outputs", seq.0, what);
+            }
+        }
         let Some(track) = self.tracks.see(seq) else {
             let what = format!("{} has no event in the journal", order.id);
             return findings.add(Check::Histories, "orders", seq.0, what);

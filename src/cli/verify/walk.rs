@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::findings::{Check, Findings};
+use super::findings::{Check, Findings, NAMED_MAX};
 use super::histories::Histories;
 use crate::order::{Position, Seq, ShardNumber};
 use crate::store::sqlite::Snapshot;
@@ -88,6 +88,7 @@ pub fn prove(path: &Path, watch: &mut dyn FnMut(Stage)) -> Result<Report, StoreE
     walk.journal();
     walk.definitions();
     walk.orders();
+    walk.outputs();
     walk.shards();
     Ok(walk.report())
 }
@@ -197,6 +198,18 @@ impl Walk<'_> {
                     return findings.add(Check::Contents, "orders", after.0, what);
                 }
             }
+        }
+    }
+
+    /// What steps said about orders that are not there.
+    fn outputs(&mut self) {
+        let findings = &mut self.histories.findings;
+        match self.snapshot.stray_outputs(NAMED_MAX) {
+            Ok(strays) => strays.into_iter().for_each(|(seq, step)| {
+                let what = format!("step {step} said something about it, but it is not there");
+                findings.add(Check::Contents, "step_outputs", seq.0, what);
+            }),
+            Err(error) => findings.add(Check::Contents, "step_outputs", "all", error.to_string()),
         }
     }
 

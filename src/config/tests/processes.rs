@@ -60,15 +60,17 @@ fn each_mistake_in_a_step_is_named() {
             step("kind = \"push\"\nurl = \"http://x\""),
             "process.default, step 1: kind is \"push\", which is not built yet in this version; \
              use \
-             \"simulate\"",
+             \"simulate\" or \"rules\"",
         ),
         (
             step("kind = \"email\""),
-            "process.default, step 1: kind is \"email\"; it must be \"simulate\"",
+            "process.default, step 1: kind is \"email\"; it must be one of \
+             [\"simulate\", \"rules\"]",
         ),
         (
             step("duration = \"1s\""),
-            "process.default, step 1: kind is missing; it must be \"simulate\"",
+            "process.default, step 1: kind is missing; it must be one of [\"simulate\", \
+             \"rules\"]",
         ),
         (
             simulated(""),

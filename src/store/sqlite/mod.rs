@@ -151,6 +151,11 @@ impl Snapshot {
         read::orders_ascending(&self.0, after, limit)
     }
 
+    /// Outputs of steps whose order is not there, by sequence number and step, at most `limit`.
+    pub fn stray_outputs(&self, limit: usize) -> Result<Vec<(Seq, String)>, StoreError> {
+        read::stray_outputs(&self.0, limit)
+    }
+
     /// Where a shard's journal ends, if it was ever opened.
     pub fn head(&self, shard: ShardNumber) -> Result<Option<ShardHead>, StoreError> {
         read::head(&self.0, shard)

@@ -25,7 +25,7 @@ pub(super) type Read<T> = Result<T, StoreError>;
 
 /// One order.
 pub(super) fn order(connection: &Connection, id: &OrderId) -> Read<Option<Order>> {
-    let sql = "SELECT * FROM orders WHERE id = ?1";
+    let sql = "SELECT * FROM whole_orders WHERE id = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
     let mut rows = statement.query([id.as_str()]).map_err(unreadable)?;
     rows.next().map_err(unreadable)?.map(row::order).transpose()
@@ -39,7 +39,7 @@ pub(super) fn orders(connection: &Connection, query: &ListQuery) -> Read<Page> {
     }
     let (low, high) = bounds;
     let window_low = low.max(high.saturating_sub(WINDOW));
-    let sql = "SELECT * FROM orders
+    let sql = "SELECT * FROM whole_orders
                 WHERE seq >= ?1 AND seq < ?2 AND (?3 IS NULL OR status = ?3)
                   AND (?4 IS NULL OR customer_id = ?4) AND (?5 IS NULL OR priority = ?5)
                   AND (?6 IS NULL OR process = ?6)
@@ -53,7 +53,7 @@ pub(super) fn orders(connection: &Connection, query: &ListQuery) -> Read<Page> {
 
 /// A page of a status that is not final: only open orders are looked at.
 fn open_page(connection: &Connection, query: &ListQuery, bounds: (i64, i64)) -> Read<Page> {
-    let sql = "SELECT * FROM orders
+    let sql = "SELECT * FROM whole_orders
                 WHERE ended_at IS NULL AND seq >= ?1 AND seq < ?2 AND (?3 IS NULL OR status = ?3)
                   AND (?4 IS NULL OR customer_id = ?4) AND (?5 IS NULL OR priority = ?5)
                   AND (?6 IS NULL OR process = ?6)
@@ -160,7 +160,7 @@ pub(super) fn orders_ascending(
     after: Seq,
     limit: usize,
 ) -> Read<Vec<Order>> {
-    let sql = "SELECT * FROM orders WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    let sql = "SELECT * FROM whole_orders WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
     let rows = statement
         .query(params![after.0, as_limit(limit)])
@@ -247,6 +247,16 @@ pub(super) fn definitions(connection: &Connection) -> Read<Vec<Process>> {
             }
         })
     })
+}
+
+/// Outputs of steps whose order is not there.
+pub(super) fn stray_outputs(connection: &Connection, limit: usize) -> Read<Vec<(Seq, String)>> {
+    let sql = "SELECT seq, step FROM step_outputs o
+                WHERE NOT EXISTS (SELECT 1 FROM orders WHERE seq = o.seq) LIMIT ?1";
+    let mut statement = connection.prepare(sql).map_err(unreadable)?;
+    let rows = statement.query([as_limit(limit)]).map_err(unreadable)?;
+    let stray = |row: &rusqlite::Row<'_>| Ok((Seq(row.get(0)?), row.get(1)?));
+    collect(rows, |row| stray(row).map_err(unreadable))
 }
 
 /// Where a shard's journal ends, if it was ever opened.

@@ -10,14 +10,13 @@ use rusqlite::{ErrorCode, Row};
 use crate::clock::Timestamp;
 use crate::order::{
     Currency, Money, OpenOrder, Order, OrderId, OrderState, Position, Priority, Seq, Status,
-    StatusKind, Target,
+    StatusKind, StepOutput, Target,
 };
 use crate::store::StoreError;
 
-/// The columns of `orders` by their place in a row, because looking each up by its name takes as
-/// long as reading the row from disk. The last one, the payload, is left out where only the shard
-/// reads.
-pub(super) const COLUMNS: [&str; 25] = [
+/// The columns of `whole_orders` by their place in a row, because looking each up by its name takes
+/// as long as reading the row from disk. The last two are left out where only the shard reads.
+pub(super) const COLUMNS: [&str; 26] = [
     "seq",
     "id",
     "customer_id",
@@ -43,6 +42,7 @@ pub(super) const COLUMNS: [&str; 25] = [
     "reason",
     "position",
     "payload",
+    "outputs",
 ];
 
 const SEQ: usize = 0;
@@ -70,6 +70,7 @@ const ENDED_AT: usize = 21;
 const REASON: usize = 22;
 const POSITION: usize = 23;
 const PAYLOAD: usize = 24;
+const OUTPUTS: usize = 25;
 
 /// The columns that hold a status and its data.
 #[derive(Default)]
@@ -118,6 +119,9 @@ pub(super) fn unreadable(error: rusqlite::Error) -> StoreError {
         detail: error.to_string(),
     }
 }
+
+/// Number of a step, its name, and what it said.
+type OutputRow = (u8, Box<str>, Box<str>);
 
 /// Reads one row of `orders`, and names the column if it is bad.
 struct OrderRow<'a, 'r> {
@@ -219,6 +223,20 @@ impl OrderRow<'_, '_> {
         money.map_err(|error| self.bad(TOTAL_MINOR, error.to_string()))
     }
 
+    fn outputs(&self) -> Result<Vec<StepOutput>, StoreError> {
+        let Some(text) = self.column::<Option<Box<str>>>(OUTPUTS)? else {
+            return Ok(Vec::new());
+        };
+        let outputs = serde_json::from_str::<Vec<OutputRow>>(&text);
+        let mut outputs = outputs.map_err(|error| self.bad(OUTPUTS, error.to_string()))?;
+        outputs.sort_by_key(|(number, ..)| *number);
+        let output = |(_, step, output): OutputRow| StepOutput {
+            step: step.into(),
+            output,
+        };
+        Ok(outputs.into_iter().map(output).collect())
+    }
+
     fn id(&self) -> Result<OrderId, StoreError> {
         let text: Box<str> = self.column(ID)?;
         OrderId::parse(&text).map_err(|error| self.bad(ID, error.to_string()))
@@ -249,6 +267,7 @@ pub(super) fn order(row: &Row<'_>) -> Result<Order, StoreError> {
         expires_at: row.column::<Option<i64>>(EXPIRES_AT)?.map(Timestamp),
         created_at: row.time(CREATED_AT)?,
         state: row.state(row.column(REASON)?)?,
+        outputs: row.outputs()?,
     })
 }
 
@@ -260,6 +279,8 @@ pub(super) fn open_order(row: &Row<'_>) -> Result<OpenOrder, StoreError> {
         process: row.column::<Arc<str>>(PROCESS)?,
         process_version: row.column(PROCESS_VERSION)?,
         priority: row.priority()?,
+        total_minor: row.column(TOTAL_MINOR)?,
+        item_count: row.column(ITEM_COUNT)?,
         expires_at: row.column::<Option<i64>>(EXPIRES_AT)?.map(Timestamp),
         created_at: row.time(CREATED_AT)?,
         state: row.state(None)?,
@@ -275,7 +296,7 @@ mod tests {
         let connection = rusqlite::Connection::open_in_memory().unwrap();
         let schema = include_str!("../../../migrations/sqlite/V1__orders.sql");
         connection.execute_batch(schema).unwrap();
-        let statement = connection.prepare("SELECT * FROM orders").unwrap();
+        let statement = connection.prepare("SELECT * FROM whole_orders").unwrap();
         assert!(statement.column_names().eq(COLUMNS));
         let places = [
             (SEQ, "seq"),
@@ -285,6 +306,7 @@ mod tests {
             (STARTED_AT, "started_at"),
             (ENDED_AT, "ended_at"),
             (PAYLOAD, "payload"),
+            (OUTPUTS, "outputs"),
         ];
         assert!(places.iter().all(|(place, name)| COLUMNS[*place] == *name));
     }

@@ -136,6 +136,7 @@ fn write(
     let receipt = insert_orders(connection, commit).map_err(row::refused)?;
     let collided = &receipt.collided;
     update_orders(connection, commit).map_err(row::refused)?;
+    write_outputs(connection, commit).map_err(row::refused)?;
     update_tallies(connection, commit, collided).map_err(row::refused)?;
     let hash = append_journal(connection, commit, collided, before).map_err(row::refused)?;
     advance_head(connection, commit, &hash)?;
@@ -250,6 +251,21 @@ fn update_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<(
             state.reason.as_deref(),
             state.position.0,
         ])?;
+    }
+    Ok(())
+}
+
+fn write_outputs(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
+    if commit.outputs.is_empty() {
+        return Ok(());
+    }
+    let mut write = connection.prepare_cached(
+        "INSERT INTO step_outputs (seq, number, step, output) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (seq, number) DO UPDATE SET step = ?3, output = ?4",
+    )?;
+    for it in &commit.outputs {
+        let (step, output) = (&*it.output.step, &*it.output.output);
+        write.execute(params![it.seq.0, it.number, step, output])?;
     }
     Ok(())
 }

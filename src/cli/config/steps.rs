@@ -1,0 +1,100 @@
+//! Steps as they would be written in the configuration, in the order of the template.
+//!
+//! Only lays out what is in force.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::config::duration;
+use crate::config::setting::SETTINGS;
+use crate::order::{LabelRule, Rules, Simulate, Step, StepKind};
+
+/// A step for programs.
+pub(super) fn as_json(step: &Step) -> Value {
+    let mut settings: Map<_, _> = settings(step).into_iter().collect();
+    if let Some(labels) = labels(step) {
+        let labels = labels.iter().map(label_settings);
+        let labels = labels.map(|label| Value::Object(label.into_iter().collect()));
+        settings.insert("label".into(), labels.collect());
+    }
+    settings.into()
+}
+
+/// The lines of a step in a file; `path` is that of the list it is in.
+pub(super) fn as_toml(step: &Step, path: &str) -> Vec<String> {
+    let line = |(key, value)| format!("{key} = {value}");
+    let mut lines = vec![format!("[[{path}]]")];
+    lines.extend(settings(step).into_iter().map(line));
+    for label in labels(step).unwrap_or_default() {
+        lines.push(format!("[[{path}.label]]"));
+        lines.extend(label_settings(label).into_iter().map(line));
+    }
+    lines
+}
+
+fn labels(step: &Step) -> Option<&[LabelRule]> {
+    match &step.kind {
+        StepKind::Rules(rules) => Some(&rules.labels),
+        StepKind::Simulate(_) => None,
+    }
+}
+
+fn settings(step: &Step) -> Vec<(String, Value)> {
+    let mut values = match &step.kind {
+        StepKind::Simulate(simulate) => simulated(step, simulate),
+        StepKind::Rules(rules) => ruled(rules),
+    };
+    values["name"] = json!(step.name);
+    in_order(&values, "process.*.step.*.")
+}
+
+fn simulated(step: &Step, simulate: &Simulate) -> Value {
+    let time = |micros: i64| duration::format(Duration::from_micros(micros.unsigned_abs()));
+    let (shortest, longest) = (time(simulate.shortest_us), time(simulate.longest_us));
+    let range = if shortest == longest {
+        shortest
+    } else {
+        format!("{shortest}..{longest}")
+    };
+    let limit = Some(step.concurrency).filter(|most| *most != u32::MAX);
+    json!({
+        "kind": "simulate",
+        "duration": range,
+        "per_priority": simulate.is_per_priority,
+        "failure_rate": f64::from(simulate.failures_ppm) / 1_000_000.0,
+        "concurrency": limit,
+        "attempts": step.retry.attempts_max,
+        "retry_base": time(step.retry.base_us),
+        "retry_cap": time(step.retry.cap_us),
+    })
+}
+
+fn ruled(rules: &Rules) -> Value {
+    let limits = &rules.limits;
+    json!({
+        "kind": "rules",
+        "total_max": limits.total_max_minor,
+        "total_text": limits.total_text,
+        "items_max": limits.items_max,
+        "items_text": limits.items_text,
+    })
+}
+
+fn label_settings(rule: &LabelRule) -> Vec<(String, Value)> {
+    let values = json!({
+        "label": rule.label,
+        "text": rule.text,
+        "total_above": rule.when.total_above_minor,
+        "priority": rule.when.priority,
+    });
+    in_order(&values, "process.*.step.*.label.*.")
+}
+
+/// The values that are there, in the order of the settings whose keys begin like this.
+fn in_order(values: &Value, prefix: &str) -> Vec<(String, Value)> {
+    let keys = SETTINGS.iter().map(|setting| setting.key);
+    let keys = keys.filter_map(|key| key.strip_prefix(prefix));
+    let given = keys.filter_map(|key| Some((key.to_owned(), values.get(key)?.clone())));
+    given.filter(|(_, value)| !value.is_null()).collect()
+}

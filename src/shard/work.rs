@@ -1,0 +1,59 @@
+//! What a step does once it is started: how long it takes, and how it ends.
+//!
+//! Steps that are decided here need nobody else: simulated work is a timer, rules take no time.
+
+use super::Shard;
+use super::book::Slot;
+use super::timers::TimerKind;
+use crate::clock::Timestamp;
+use crate::order::{Facts, Outcome, ProcessIndex, Seq, StepKind};
+
+impl Shard {
+    /// Keeps what rules look at, if the process of an order has any.
+    pub(super) fn remember(
+        &mut self,
+        process: ProcessIndex,
+        seq: Seq,
+        facts: impl FnOnce() -> Facts,
+    ) {
+        if self.has_rules[usize::from(process.0)] {
+            self.facts.insert(seq, facts());
+        }
+    }
+
+    /// Does the work of the attempt that was just started, or sets a timer for its end.
+    pub(super) fn work(&mut self, slot: Slot, now: Timestamp) {
+        let record = *self.book.at(slot);
+        let step = &self.processes.at(record.process).steps[usize::from(record.step)];
+        let duration_us = match &step.kind {
+            StepKind::Simulate(work) => work.duration_us(record.priority, &mut self.random),
+            StepKind::Rules(_) => 0,
+        };
+        if duration_us == 0 {
+            return self.end_work(slot, now);
+        }
+        let due = now.plus(duration_us);
+        self.book.at_mut(slot).due = due;
+        self.timers.set(due, record.seq, TimerKind::Move);
+    }
+
+    /// The time of the work is over: takes its outcome.
+    pub(super) fn end_work(&mut self, slot: Slot, now: Timestamp) {
+        let record = *self.book.at(slot);
+        let step = &self.processes.at(record.process).steps[usize::from(record.step)];
+        let outcome = match &step.kind {
+            StepKind::Simulate(work) => work.outcome(&mut self.random),
+            StepKind::Rules(rules) => match self.facts.get(&record.seq) {
+                Some(facts) => rules.outcome(Facts {
+                    priority: record.priority,
+                    ..*facts
+                }),
+                // Every order of such a process is remembered.
+                None => Outcome::Fail {
+                    reason: "what the rules look at is not known".into(),
+                },
+            },
+        };
+        self.finish(slot, outcome, now);
+    }
+}

@@ -1,0 +1,79 @@
+//! Random processes: a few steps each, of every kind that is decided without anybody else.
+//!
+//! Everything follows from the seed.
+
+use orderd::order::{
+    LabelRule, Limits, Priority, Process, RetryPolicy, Rules, Simulate, Step, StepKind, When,
+};
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+const SECOND: i64 = 1_000_000;
+
+pub fn processes(random: &mut StdRng) -> Vec<Process> {
+    let count = random.random_range(1..3);
+    (0..count).map(|at| process(at, random)).collect()
+}
+
+fn process(at: usize, random: &mut StdRng) -> Process {
+    let steps = random.random_range(1..4);
+    Process {
+        name: format!("process-{at}").into(),
+        version: 1,
+        concurrency: [2, 5, u32::MAX][random.random_range(0..3)],
+        open_orders_max: [0, 0, 4][random.random_range(0..3)],
+        steps: (0..steps).map(|at| step(at, random)).collect(),
+    }
+}
+
+fn step(at: usize, random: &mut StdRng) -> Step {
+    let kind = if random.random_ratio(1, 4) {
+        StepKind::Rules(rules(random))
+    } else {
+        StepKind::Simulate(simulate(random))
+    };
+    Step {
+        name: format!("step-{at}").into(),
+        kind,
+        concurrency: [1, 3, u32::MAX][random.random_range(0..3)],
+        retry: RetryPolicy {
+            attempts_max: random.random_range(1..4),
+            base_us: SECOND,
+            cap_us: 20 * SECOND,
+        },
+    }
+}
+
+fn simulate(random: &mut StdRng) -> Simulate {
+    let times = [(0, 0), (0, 0), (0, 3 * SECOND), (SECOND, 9 * SECOND)];
+    let (shortest_us, longest_us) = times[random.random_range(0..times.len())];
+    Simulate {
+        shortest_us,
+        longest_us,
+        failures_ppm: [0, 0, 200_000, 1_000_000][random.random_range(0..4)],
+        ..Simulate::default()
+    }
+}
+
+/// Orders cost their number, and have 0 to 4 items.
+fn rules(random: &mut StdRng) -> Rules {
+    let label = |label: &str, total_above_minor, priority| LabelRule {
+        label: label.into(),
+        text: label.to_uppercase().into(),
+        when: When {
+            total_above_minor,
+            priority,
+        },
+    };
+    Rules {
+        limits: Limits {
+            total_max_minor: [None, None, Some(50)][random.random_range(0..3)],
+            items_max: [None, None, Some(3)][random.random_range(0..3)],
+            ..Limits::default()
+        },
+        labels: vec![
+            label("late", Some(random.random_range(0..60)), None),
+            label("fast", None, Some(Priority::High)),
+        ],
+    }
+}
