@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
 
 use crate::order::{OpenOrder, Seq, ShardNumber};
 use crate::store::{Store, StoreError};
@@ -20,7 +21,7 @@ type Page = Result<Vec<OpenOrder>, StoreError>;
 /// Where pages come from.
 pub(super) enum Pages {
     /// A thread that reads ahead.
-    Ahead(Receiver<Page>),
+    Ahead(Ahead),
     /// The store, when they are asked for.
     AsAsked(Reader),
 }
@@ -40,21 +41,41 @@ impl Pages {
     pub(super) fn ahead(mut reader: Reader) -> std::io::Result<Self> {
         let (sender, pages) = sync_channel(PAGES_MAX);
         let read = move || while reader.next().is_some_and(|page| sender.send(page).is_ok()) {};
-        std::thread::Builder::new()
-            .name("recovery".into())
-            .spawn(read)?;
-        Ok(Self::Ahead(pages))
+        let thread = std::thread::Builder::new().name("recovery".into());
+        Ok(Self::Ahead(Ahead {
+            pages: Some(pages),
+            thread: Some(thread.spawn(read)?),
+        }))
     }
 
     /// The next page, if it is there. Waits only if it is read as asked.
     pub(super) fn take(&mut self) -> Taken {
         match self {
-            Self::Ahead(pages) => match pages.try_recv() {
-                Ok(page) => Taken::Page(page),
-                Err(TryRecvError::Empty) => Taken::NotYet,
-                Err(TryRecvError::Disconnected) => Taken::End,
+            Self::Ahead(ahead) => match ahead.pages.as_ref().map(Receiver::try_recv) {
+                Some(Ok(page)) => Taken::Page(page),
+                Some(Err(TryRecvError::Empty)) => Taken::NotYet,
+                Some(Err(TryRecvError::Disconnected)) | None => Taken::End,
             },
             Self::AsAsked(reader) => reader.next().map_or(Taken::End, Taken::Page),
+        }
+    }
+}
+
+/// A thread that reads, and what it has read. Dropping it waits for the thread: when an engine has
+/// ended, nothing of it may hold the store any more.
+pub(super) struct Ahead {
+    pages: Option<Receiver<Page>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        // Without a receiver the thread ends after the page that it is reading.
+        self.pages = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the reader of open orders panicked");
         }
     }
 }
@@ -96,5 +117,23 @@ impl Reader {
             None => self.is_done = true,
         }
         Some(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_holds_the_store_after_the_reader_is_dropped() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite:{}", folder.path().join("orders.db").display());
+            let store = crate::store::open(&url, 1).unwrap();
+            let opening = store.open_shard(ShardNumber(0)).unwrap();
+            let reader = Reader::new(Arc::clone(&store), ShardNumber(0), opening.last_seq);
+            drop(Pages::ahead(reader).unwrap());
+            assert_eq!(Arc::strong_count(&store), 1);
+        }
     }
 }
