@@ -74,6 +74,18 @@ impl Counters {
         )
     }
 
+    /// The counts of all words: the three that the old services knew are always there, then the
+    /// extra ones.
+    pub fn by_word(&self) -> Extra {
+        let mut words = vec![
+            (words::capital(StatusKind::Pending), self.pending()),
+            (words::capital(StatusKind::Processing), self.in_work()),
+            (words::capital(StatusKind::Completed), self.completed()),
+        ];
+        words.extend(self.extra().0);
+        Extra(words)
+    }
+
     fn mean(&self, sum: i64, places: u32) -> Mean {
         Mean {
             sum,
@@ -143,6 +155,22 @@ mod tests {
         assert_eq!(written(&[(StatusKind::Completed, 1)]), r#"{"all":1}"#);
         let some = [(StatusKind::Expired, 1), (StatusKind::Dead, 2)];
         assert_eq!(written(&some), r#"{"all":3,"Failed":2,"Expired":1}"#);
+    }
+
+    #[test]
+    fn three_words_are_always_counted() {
+        let written = |counts: &[(StatusKind, i64)]| {
+            serde_json::to_string(&counters(counts).by_word()).unwrap()
+        };
+        let none = r#"{"Pending":0,"Processing":0,"Completed":0}"#;
+        assert_eq!(written(&[]), none);
+        let some = [
+            (StatusKind::Scheduled, 1),
+            (StatusKind::Waiting, 2),
+            (StatusKind::Rejected, 3),
+        ];
+        let expected = r#"{"Pending":1,"Processing":2,"Completed":0,"Rejected":3}"#;
+        assert_eq!(written(&some), expected);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::Parts;
 use super::counters::Counters;
 use super::refusal::{Code, FieldNames, Refusal};
 use crate::config::DialectSettings;
-use crate::order::{Draft, DraftRules, NewOrder, Order, OrderId, Process};
+use crate::order::{Dialect, Draft, DraftRules, NewOrder, Order, OrderId, Process};
 use crate::server::{BodyError, ORDER_BYTES_MAX, WholeBody};
 
 /// Where the orders of one dialect are taken in and looked up.
@@ -23,6 +23,8 @@ pub struct Desk {
     pub parts: Parts,
     /// What the dialect is told.
     pub settings: DialectSettings,
+    /// All dialects behind the same door, itself included.
+    pub neighbours: Arc<[Dialect]>,
 }
 
 impl Desk {

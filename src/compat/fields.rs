@@ -104,6 +104,22 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A field that must be a number or the decimal text of one, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// `wrong-type`, also for a text that is no number in JSON's notation.
+    pub fn amount(&self, name: &str) -> Result<Option<Decimal<'_>>, Refusal> {
+        let text = match self.get(name) {
+            None => return Ok(None),
+            Some(Json::Number(text)) => text,
+            Some(Json::Text(text)) => &**text,
+            Some(_) => return Err(Refusal::field(Code::WrongType, name)),
+        };
+        let wrong = || Refusal::field(Code::WrongType, name);
+        Decimal::parse(text).map(Some).ok_or_else(wrong)
+    }
+
     /// A field that must be an array, if it is there.
     ///
     /// # Errors
@@ -202,6 +218,14 @@ mod tests {
         assert_eq!(fields.texts("s"), Err(wrong("s/1")));
         assert_eq!(fields.texts("d"), Ok(Some(Vec::new())));
         assert_eq!(fields.decimal("t").unwrap().unwrap().whole(), Ok(1));
+        let fields = exact(r#"{"n":1.5,"t":"1.5","x":"1,5","e":"","z":null,"b":true}"#);
+        for name in ["n", "t"] {
+            assert_eq!(fields.amount(name).unwrap().unwrap().minor(), Ok(150));
+        }
+        for name in ["x", "e", "z", "b"] {
+            assert_eq!(fields.amount(name), Err(wrong(name)));
+        }
+        assert_eq!(fields.amount("absent"), Ok(None));
         for body in ["[]", "1", "\"a\"", "true"] {
             let read = Fields::read(body.as_bytes(), Reading::Loose);
             assert_eq!(read.unwrap_err().code, Code::WrongType, "{body}");

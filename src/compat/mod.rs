@@ -7,13 +7,17 @@
 
 pub mod accept;
 pub mod answer;
+mod api_v1;
 pub mod counters;
 pub mod decimal;
 pub mod desk;
 pub mod fields;
 pub mod json;
 pub mod lines;
+pub mod media_type;
 pub mod openapi;
+mod order_service;
+mod orders_api;
 pub mod page;
 mod profile;
 #[cfg(unix)]
@@ -46,7 +50,13 @@ use crate::server::{BodyBudget, RequestHead, Voice};
 use crate::store::Store;
 
 /// The dialects that are spoken. A path that two of one door own is the first one's.
-const WIRES: [&Wire; 2] = [&two_queue::WIRE, &realtime::WIRE];
+const WIRES: [&Wire; 5] = [
+    &two_queue::WIRE,
+    &realtime::WIRE,
+    &order_service::WIRE,
+    &api_v1::WIRE,
+    &orders_api::WIRE,
+];
 
 /// A wire format: all that the common code knows about a dialect.
 pub struct Wire {
@@ -83,11 +93,13 @@ pub struct Parts {
 /// The routes behind one door: those of its dialects, and everything else of the native API if that
 /// is served there too.
 pub fn router(parts: &Parts, dialects: &[DialectSettings], native: Option<Router>) -> Router {
+    let neighbours: Arc<[Dialect]> = dialects.iter().map(|own| own.dialect).collect();
     let mut router = Router::new();
     for (wire, settings) in spoken(dialects) {
         let desk = Arc::new(Desk {
             parts: parts.clone(),
             settings: settings.clone(),
+            neighbours: Arc::clone(&neighbours),
         });
         let routes = (wire.routes)(&desk)
             .method_not_allowed_fallback(method_not_allowed)
