@@ -8,6 +8,18 @@ use orderd::order::Dialect;
 
 use crate::cli_support::{Place, Server};
 
+/// Paths that only one dialect has, with the status of a GET.
+const PATHS: [(Dialect, &str, u16); 5] = [
+    (Dialect::TwoQueue, "/metrics/pending", 200),
+    (Dialect::Realtime, "/stats", 200),
+    (
+        Dialect::OrderService,
+        "/order-service/order/order-metric",
+        200,
+    ),
+    (Dialect::ApiV1, "/api/v1/metrics", 200),
+    (Dialect::OrdersApi, "/orders/x/status", 404),
+];
 /// A good order of `two_queue`.
 const ORDER: &str = r#"{"user_id":"u","item_ids":"a","total_amount":1}"#;
 
@@ -65,8 +77,16 @@ fn get(address: SocketAddr, path: &str) -> String {
     ask(address, &format!("GET {path}"), &[], "")
 }
 
-fn speaks_two_queue(address: SocketAddr) -> bool {
-    get(address, "/order/nope").ends_with("\r\n\r\nOrder not found\n")
+/// The dialects that answer at an address, each known by a path that only it has.
+fn spoken_at(address: SocketAddr) -> Vec<Dialect> {
+    let is_spoken = |(_, path, status): &&(Dialect, &str, u16)| {
+        let answer = get(address, path);
+        // A path that is not there is 404 everywhere.
+        let is_unknown_order = answer.contains("Order not found");
+        answer.starts_with(&format!("HTTP/1.1 {status} ")) && (*status == 200 || is_unknown_order)
+    };
+    let spoken = PATHS.iter().filter(is_spoken);
+    spoken.map(|(dialect, _, _)| *dialect).collect()
 }
 
 #[track_caller]
@@ -124,14 +144,15 @@ fn dialects_may_be_chosen_in_the_environment_and_a_wrong_name_is_refused() {
 }
 
 #[test]
-fn a_dialect_answers_where_it_was_moved_to_and_nowhere_else() {
-    let place = Place::new();
-    let server = speaking(&place, "two_queue");
-    let door = only_door(&server);
-    assert_ne!(door, native(&server));
-    assert!(speaks_two_queue(door));
-    assert!(!speaks_two_queue(native(&server)));
-    assert!(get(native(&server), "/order/nope").contains("route-not-found"));
+fn each_dialect_answers_where_it_was_moved_to_and_nowhere_else() {
+    for dialect in Dialect::ALL {
+        let place = Place::new();
+        let server = speaking(&place, dialect.name());
+        let door = only_door(&server);
+        assert_ne!(door, native(&server));
+        assert_eq!(spoken_at(door), [dialect]);
+        assert_eq!(spoken_at(native(&server)), []);
+    }
 }
 
 #[test]
@@ -148,9 +169,34 @@ fn dialects_that_can_share_a_door_do() {
             "orders_api",
         ]
     );
-    for (address, contents) in &doors {
-        let is_there = contents.starts_with("two_queue");
-        assert_eq!(speaks_two_queue(*address), is_there);
+    use Dialect::{ApiV1, OrderService, OrdersApi, Realtime, TwoQueue};
+    assert_eq!(spoken_at(doors[0].0), [TwoQueue, Realtime]);
+    assert_eq!(spoken_at(doors[1].0), [OrderService, ApiV1]);
+    assert_eq!(spoken_at(doors[2].0), [OrdersApi]);
+}
+
+#[test]
+fn head_answers_like_get_without_a_body_in_every_dialect() {
+    let place = Place::new();
+    let server = speaking(&place, "all");
+    let doors = doors(&server);
+    for (dialect, path, status) in PATHS {
+        let is_there = |(_, contents): &&(SocketAddr, String)| contents.contains(dialect.name());
+        let (address, _) = doors.iter().find(is_there).unwrap();
+        let (head, get) = (
+            ask(*address, &format!("HEAD {path}"), &[], ""),
+            get(*address, path),
+        );
+        assert_status(&head, status);
+        assert!(head.ends_with("\r\n\r\n"), "{head}");
+        let header = |answer: &str, name: &str| {
+            let mut lines = answer.lines();
+            lines
+                .find(|line| line.starts_with(name))
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(header(&head, "content-type"), header(&get, "content-type"));
     }
 }
 
@@ -216,14 +262,14 @@ fn server_listen_may_be_the_door_of_a_dialect() {
     let server = place.serve_at(&address.to_string(), &["--compat=two_queue"]);
     assert_eq!(only_door(&server), address);
     assert_eq!(native(&server), address);
-    assert!(speaks_two_queue(address));
+    assert_eq!(spoken_at(address), [Dialect::TwoQueue]);
     assert_status(&get(address, "/v1/stats"), 200);
 }
 
 #[test]
 fn requests_are_counted_by_dialect() {
     let place = Place::new();
-    let server = speaking(&place, "two_queue,orders_api");
+    let server = speaking(&place, "two_queue,realtime,api_v1");
     let [(shared, _), (other, _)] = doors(&server)[..] else {
         panic!("not two doors");
     };
@@ -231,6 +277,8 @@ fn requests_are_counted_by_dialect() {
     ask(shared, "POST /order", &[], ORDER);
     ask(shared, "POST /order", &[], "{");
     get(shared, "/order/nope");
+    get(shared, "/stats");
+    get(other, "/api/v1/orders/nope");
     get(other, "/v1/orders");
     let metrics = get(native(&server), "/metrics");
     let count = |route: &str, class: &str, count: u32| {
@@ -242,26 +290,45 @@ fn requests_are_counted_by_dialect() {
     count("compat/two_queue", "4xx", 2);
     count("stats", "2xx", 1);
     count("list", "4xx", 0);
-    assert!(!metrics.contains("compat/realtime"));
+    count("compat/realtime", "2xx", 1);
+    count("compat/api_v1", "4xx", 2);
+    assert!(!metrics.contains("compat/orders_api"));
 }
 
 #[test]
 fn what_no_handler_sees_is_refused_in_the_words_of_the_dialect() {
     let place = Place::new();
-    let server = speaking(&place, "two_queue");
-    let door = only_door(&server);
+    let server = speaking(&place, "all");
+    let doors = doors(&server);
     // More than is read of it before the answer, which must arrive all the same.
     let large = " ".repeat(900_000);
-    let foreign = ["Origin: http://evil.test"];
-    let answer = ask(door, "POST /order", &foreign, &large);
-    assert_status(&answer, 403);
-    assert!(answer.ends_with("\r\n\r\nForbidden\n"), "{answer}");
-    assert!(answer.contains("orderd-error: foreign-origin"), "{answer}");
-    let own = format!("Origin: http://{door}");
-    assert_status(&ask(door, "POST /order", &[&own], "{"), 400);
-    let answer = get(door, &format!("/order/a?{}", "x".repeat(8_192)));
-    assert_status(&answer, 414);
-    assert!(answer.contains("orderd-error: uri-too-long"), "{answer}");
+    for (door, path, body) in [
+        (0, "/order", "Forbidden\n"),
+        (0, "/orders", "Forbidden\n"),
+        (
+            1,
+            "/order-service/order/create",
+            "{\"error\":\"Forbidden\"}\n",
+        ),
+        (
+            1,
+            "/api/v1/orders",
+            "{\"status_code\":403,\"message\":\"Forbidden\"}",
+        ),
+        (2, "/orders", "{\"error\":\"Forbidden\"}"),
+    ] {
+        let address = doors[door].0;
+        let foreign = ["Origin: http://evil.test"];
+        let answer = ask(address, &format!("POST {path}"), &foreign, &large);
+        assert_status(&answer, 403);
+        assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
+        assert!(answer.contains("orderd-error: foreign-origin"), "{answer}");
+        let own = format!("Origin: http://{address}");
+        assert_status(&ask(address, &format!("POST {path}"), &[&own], "{"), 400);
+        let answer = get(address, &format!("{path}?{}", "x".repeat(8_192)));
+        assert_status(&answer, 414);
+        assert!(answer.contains("orderd-error: uri-too-long"), "{answer}");
+    }
 }
 
 #[test]
