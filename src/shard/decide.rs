@@ -66,10 +66,14 @@ impl Shard {
     }
 
     fn has_room(&self, process: ProcessIndex) -> bool {
+        let all = self.book.len() as u64 + self.absent.iter().sum::<u64>();
         let max = self.processes.at(process).open_orders_max;
+        if all >= self.settings.open_orders_max || max == 0 {
+            return all < self.settings.open_orders_max;
+        }
         let versions = self.processes.versions(process);
-        let has_own = max == 0 || versions.map(|it| self.book.len_of(it)).sum::<u64>() < max;
-        has_own && (self.book.len() as u64) < self.settings.open_orders_max
+        let loaded: u64 = versions.map(|it| self.book.len_of(it)).sum();
+        loaded + self.absent[usize::from(self.processes.name_of(process).0)] < max
     }
 
     fn accepted(&mut self, order: NewOrder, seq: Seq, now: Timestamp) -> Box<Order> {
@@ -128,6 +132,8 @@ impl Shard {
         let (Some((process, _)), Some(step)) = (known, step) else {
             return false;
         };
+        let absent = &mut self.absent[usize::from(self.processes.name_of(process).0)];
+        *absent = absent.saturating_sub(1);
         let is_leased = matches!(state.status, Status::Processing { .. });
         self.remember(process, *seq, || Facts {
             total_minor: order.total_minor,

@@ -92,6 +92,8 @@ pub struct Shard {
     has_rules: Vec<bool>,
     /// Orders that go to the queue or to a timer when the commit is durable.
     fresh: Vec<(Slot, Seq)>,
+    /// By name: open orders from before the start that were not brought back yet. They take room.
+    absent: Vec<u64>,
     /// By process: whether its definition is stored, or on its way in the commit.
     is_defined: Vec<bool>,
     measured: Measured,
@@ -118,6 +120,7 @@ impl Shard {
             last_seq: opening.last_seq,
             last_lease: 0,
             ids: IdSource::default(),
+            absent: absent(&processes, &opening.tallies),
             tallies: tallies(&processes, &opening.tallies),
             commit: Commit {
                 shard: settings.shard,
@@ -289,6 +292,15 @@ impl Shard {
         self.facts.remove(&self.book.at(slot).seq);
         self.book.remove(slot);
     }
+}
+
+/// How many open orders of each name in the registry were kept.
+fn absent(processes: &Processes, kept: &[ProcessTally]) -> Vec<u64> {
+    let open = |name: &Arc<str>| {
+        let tally = kept.iter().find(|it| it.process == *name);
+        tally.map_or(0, |it| it.tally.open().max(0).unsigned_abs())
+    };
+    processes.names().iter().map(open).collect()
 }
 
 /// Counters of all names in the registry, in its order, as they were `kept`; then any others.

@@ -110,9 +110,11 @@ impl Model {
         self.orders.iter().filter(|it| it.is_present()).count()
     }
 
-    pub fn open_orders_of(&self, process: usize) -> usize {
-        let present = self.orders.iter().filter(|it| it.is_present());
-        present.filter(|it| it.process == process).count()
+    /// Open orders that take room, of all processes or of one: also those that are not back yet.
+    pub fn open_orders_of(&self, process: Option<usize>) -> u64 {
+        let open = self.orders.iter().filter(|it| it.status.is_open());
+        let is_of = |it: &&Entry| process.is_none_or(|process| it.process == process);
+        open.filter(is_of).count() as u64
     }
 
     /// Whether every order from before the restart is back.

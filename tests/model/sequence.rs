@@ -346,9 +346,9 @@ impl<'a> Pair<'a> {
         let order = self.order(submit);
         let (process, priority) = (usize::from(order.process.0), order.priority);
         let (start_at, expires_at) = (order.start_at, order.expires_at);
-        let has_room = (self.model.open_orders() as u64) < self.sequence.open_orders_max;
+        let has_room = self.model.open_orders_of(None) < self.sequence.open_orders_max;
         let own_max = self.sequence.processes[process].open_orders_max;
-        let is_full = own_max > 0 && self.model.open_orders_of(process) as u64 >= own_max;
+        let is_full = own_max > 0 && self.model.open_orders_of(Some(process)) >= own_max;
         if has_room && is_full {
             self.count("process overloaded", 1);
         }
