@@ -113,5 +113,6 @@ fn order() -> NewOrder {
         payload: PAYLOAD.into(),
         start_at: None,
         expires_at: None,
+        hold: None,
     }
 }

@@ -110,6 +110,7 @@ impl Floor {
             payload: new.payload,
             start_at: new.start_at,
             expires_at: new.expires_at,
+            hold: None,
             created_at: THEN,
             state: OrderState {
                 status: Status::Pending { ready_at: THEN },

@@ -78,6 +78,9 @@ CREATE TABLE orders (
   reason          TEXT,
   -- The journal row that holds its last event: from there its history goes backwards.
   position        INTEGER NOT NULL,
+  -- The hold that is open: a JSON object with reason, by, since and until. While it is there no
+  -- further step starts; an order that has ended has none.
+  hold            TEXT    CHECK (hold IS NULL OR (status < 7 AND json_valid(hold))),
 
   -- A JSON object with its items and, if given, address, notes and metadata.
   payload         TEXT    NOT NULL
@@ -109,8 +112,8 @@ CREATE VIEW whole_orders AS
 
 -- The journal: one row for each commit, with every transition in it, in order. Never changed.
 -- `entries` is a JSON array of [seq, version, kind, status, microseconds after the row's time,
--- previous position, step, attempt, lease, reason]; `hash` is SHA-256 over the row before and this
--- one.
+-- previous position, step, attempt, lease, reason, who asked, when the hold ends]; `hash` is SHA-256
+-- over the row before and this one.
 CREATE TABLE journal (
   position INTEGER PRIMARY KEY,
   epoch    INTEGER NOT NULL,
@@ -166,7 +169,7 @@ CREATE TABLE tally_times (
 -- For people with a SQL prompt: stable names, readable values. Write to nothing here.
 CREATE VIEW order_list AS
   SELECT o.id AS order_id, o.customer_id, s.name AS status, o.priority, o.process, o.process_version,
-         o.step, o.attempt, o.total_minor, o.currency, o.reason,
+         o.step, o.attempt, o.total_minor, o.currency, o.reason, o.hold ->> 'reason' AS hold_reason,
          datetime(o.created_at / 1000000, 'unixepoch') AS created_at,
          datetime(o.started_at / 1000000, 'unixepoch') AS started_at,
          datetime(o.updated_at / 1000000, 'unixepoch') AS updated_at,
@@ -177,7 +180,8 @@ CREATE VIEW order_list AS
 CREATE VIEW order_event AS
   SELECT o.id AS order_id, e.value ->> 1 AS version, e.value ->> 2 AS event, s.name AS status,
          datetime((j.at + (e.value ->> 4)) / 1000000, 'unixepoch') AS at,
-         e.value ->> 6 AS step, e.value ->> 7 AS attempt, e.value ->> 9 AS reason, j.position
+         e.value ->> 6 AS step, e.value ->> 7 AS attempt, e.value ->> 9 AS reason,
+         e.value ->> 10 AS asked_by, j.position
     FROM journal j, json_each(j.entries) e
     JOIN orders o ON o.seq = e.value ->> 0
     JOIN order_status s ON s.status = e.value ->> 3;

@@ -88,14 +88,40 @@ impl Api {
         body: &str,
         wait: Option<u32>,
     ) -> anyhow::Result<Answer> {
-        let host = self.target.authority();
         let prefer = wait.map_or_else(String::new, |seconds| format!("Prefer: wait={seconds}\r\n"));
-        let length = body.len();
+        let patience = Duration::from_secs(wait.unwrap_or(0).into());
+        self.send(path, body, &prefer, patience).await
+    }
+
+    /// Posts a change of an order; with `version` it is made only if the order still has that one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Api::post`].
+    pub async fn change(
+        &mut self,
+        path: &str,
+        body: &str,
+        version: Option<u32>,
+    ) -> anyhow::Result<Answer> {
+        let header = |version| format!("If-Match: \"{version}\"\r\n");
+        let condition = version.map_or_else(String::new, header);
+        self.send(path, body, &condition, Duration::ZERO).await
+    }
+
+    /// Posts JSON with these headers, on a connection that nobody can have closed yet.
+    async fn send(
+        &mut self,
+        path: &str,
+        body: &str,
+        headers: &str,
+        patience: Duration,
+    ) -> anyhow::Result<Answer> {
+        let (host, length) = (self.target.authority(), body.len());
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{prefer}\
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{headers}\
              Content-Length: {length}\r\n\r\n{body}"
         );
-        let patience = Duration::from_secs(wait.unwrap_or(0).into());
         self.connection = None;
         self.exchange(request.as_bytes(), patience).await
     }
@@ -150,7 +176,7 @@ impl Answer {
         }
         let code = match self.status {
             404 => exit::NOT_FOUND,
-            409 => exit::CONFLICT,
+            409 | 412 => exit::CONFLICT,
             _ => exit::FAILURE,
         };
         Err(Failure::new(code, self.problem()))

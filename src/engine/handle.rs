@@ -163,7 +163,7 @@ impl Handle {
         self.inbox.close();
     }
 
-    fn push(&self, command: Command) -> Result<(), SubmitError> {
+    pub(super) fn push(&self, command: Command) -> Result<(), SubmitError> {
         match self.inbox.push(command) {
             Push::Taken => Ok(()),
             Push::Full => Err(SubmitError::Overloaded),

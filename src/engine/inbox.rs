@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::change::{CHANGE_BYTES, ChangeAnswer};
 use super::{Stats, SubmitError};
-use crate::order::{NewKey, NewOrder, Order, OrderState, ProcessTally};
+use crate::order::{Change, NewKey, NewOrder, Order, OrderState, ProcessTally};
 
 /// Most orders that wait in the inbox: about a second's worth.
 const ORDERS_MAX: usize = 65_536;
@@ -38,6 +39,11 @@ pub(super) enum Command {
         reply: oneshot::Sender<Vec<Answer>>,
         arrived_at: Instant,
     },
+    /// Change accepted orders.
+    Change {
+        changes: Vec<Change>,
+        reply: oneshot::Sender<Vec<ChangeAnswer>>,
+    },
     /// Tell about yourself.
     Stats { reply: oneshot::Sender<Stats> },
     /// Tell the counters of one process.
@@ -58,6 +64,10 @@ impl Command {
             Self::SubmitBatch { orders, .. } => Weight {
                 orders: orders.len().max(1),
                 bytes: orders.iter().map(|order| order.payload.len()).sum(),
+            },
+            Self::Change { changes, .. } => Weight {
+                orders: changes.len().max(1),
+                bytes: changes.len() * CHANGE_BYTES,
             },
             Self::Stats { .. } | Self::ProcessTally { .. } => Weight {
                 orders: 1,

@@ -4,8 +4,10 @@
 //! flushed the inbox fills; the next turn takes everything: group commit that clocks itself.
 //! Nothing is answered before it is flushed.
 
+mod change;
 mod handle;
 mod inbox;
+mod log;
 mod meter;
 mod recovery;
 mod replies;
@@ -21,6 +23,7 @@ use rand::rngs::StdRng;
 use thiserror::Error;
 use tokio::sync::watch;
 
+pub use change::{ChangeAnswer, ChangeError};
 pub use handle::{Accepted, Handle, SubmitError};
 pub use inbox::Answer;
 use inbox::Inbox;

@@ -8,13 +8,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::change::{self, Changes};
 use super::inbox::{Command, Inbox};
+use super::log;
 use super::meter::Meters;
 use super::recovery::{Pages, Taken};
 use super::replies::Replies;
 use super::{Stats, SubmitError};
 use crate::clock::{self, Clock, Timestamp};
-use crate::order::{Commit, NewKey, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind, Tally};
+use crate::order::{NewKey, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind, Tally};
 use crate::shard::{Overloaded, Shard};
 use crate::store::{Store, StoreError};
 
@@ -46,6 +48,7 @@ pub struct Turns {
     /// Commands that were taken and wait for room in a commit.
     backlog: VecDeque<Command>,
     replies: Replies,
+    changes: Changes,
     meters: Meters,
     /// Never goes back, whatever the wall clock does.
     now: Timestamp,
@@ -66,6 +69,7 @@ impl Turns {
             parts,
             backlog: VecDeque::new(),
             replies,
+            changes: Changes::default(),
             meters,
             now,
             is_recovering: true,
@@ -163,6 +167,7 @@ impl Turns {
             Taken::NotYet => {}
             Taken::End => {
                 self.is_recovering = false;
+                self.changes.recovered(&mut self.backlog);
                 let open_orders = self.parts.shard.open_orders();
                 tracing::debug!(open_orders, "open orders from before the start are loaded");
             }
@@ -191,6 +196,10 @@ impl Turns {
                 Some(Command::Stats { reply }) => drop(reply.send(self.stats())),
                 Some(Command::ProcessTally { process, reply }) => {
                     drop(reply.send(self.parts.shard.tally_of(&process)));
+                }
+                Some(Command::Change { changes, reply }) => {
+                    let shard = &mut self.parts.shard;
+                    self.changes.take(changes, reply, shard, self.now);
                 }
                 Some(Command::Submit {
                     order,
@@ -239,6 +248,7 @@ impl Turns {
         if self.parts.shard.commit().is_empty() {
             // Batches of refused items wait for nothing.
             self.replies.release(Vec::new(), |_| {});
+            self.changes.release();
             self.was_refused = false;
             return Ok(());
         }
@@ -254,12 +264,14 @@ impl Turns {
             Err(error @ (StoreError::Unknown { .. } | StoreError::Fenced)) => {
                 tracing::error!(%error, "the engine stops");
                 self.replies.fail(&SubmitError::from_store(&error));
+                self.changes.fail();
                 Err(error)
             }
             Err(error) => {
                 self.note_refusal(&error);
                 self.parts.shard.retract();
                 self.replies.fail(&SubmitError::from_store(&error));
+                self.changes.fail();
                 Ok(())
             }
         }
@@ -296,13 +308,14 @@ impl Turns {
                 }
             }
         }
-        log_events(commit);
+        log::events(commit);
         let created = self.parts.shard.committed(receipt, now);
         let accept_time = &mut self.meters.accept_time;
         let released_at = clock::monotonic();
         self.replies.release(created, |arrived_at| {
             accept_time.record(micros(released_at.duration_since(arrived_at)));
         });
+        self.changes.release();
         self.measure();
         self.turns += 1;
         if self.turns.is_multiple_of(1_024) {
@@ -354,6 +367,7 @@ impl Turns {
         self.parts.inbox.close();
         let mut late = VecDeque::new();
         self.parts.inbox.take(&mut late, Duration::ZERO);
+        self.changes.recovered(&mut late);
         for command in self.backlog.drain(..).chain(late) {
             match command {
                 Command::Submit { reply, .. } => drop(reply.send(Err(SubmitError::Draining))),
@@ -361,29 +375,12 @@ impl Turns {
                     let refused = orders.iter().map(|_| Err(SubmitError::Draining)).collect();
                     drop(reply.send(refused));
                 }
+                Command::Change { changes, reply } => {
+                    change::refuse(&changes, reply, &SubmitError::Draining);
+                }
                 Command::Stats { .. } | Command::ProcessTally { .. } => {}
             }
         }
-    }
-}
-
-/// Each order's way, at debug level. Sequence numbers and statuses only: no personal data.
-fn log_events(commit: &Commit) {
-    if !tracing::enabled!(tracing::Level::DEBUG) {
-        return;
-    }
-    for event in &commit.events {
-        let (kind, status) = (event.kind.name(), event.status.name());
-        let (seq, version, attempt) = (event.seq.0, event.version, event.attempt);
-        tracing::debug!(
-            seq,
-            version,
-            kind,
-            status,
-            attempt,
-            position = commit.position.0,
-            "order"
-        );
     }
 }
 

@@ -48,6 +48,7 @@ fn order(id: Option<&str>) -> NewOrder {
         payload: r#"{"items":["a"]}"#.into(),
         start_at: None,
         expires_at: None,
+        hold: None,
     }
 }
 

@@ -15,6 +15,7 @@ pub enum Code {
     BadQuery,
     BadCursor,
     BadPrefer,
+    BadIfMatch,
     BadIdempotencyKey,
     ForeignOrigin,
     OrderNotFound,
@@ -23,6 +24,8 @@ pub enum Code {
     RequestTimeout,
     OrderExists,
     IdempotencyKeyInUse,
+    OrderEnded,
+    VersionMismatch,
     BodyTooLarge,
     BatchTooLarge,
     UriTooLong,
@@ -30,6 +33,7 @@ pub enum Code {
     UnsupportedEncoding,
     InvalidOrder,
     IdempotencyKeyReused,
+    InvalidChange,
     Internal,
     Overloaded,
     Draining,
@@ -108,6 +112,13 @@ pub const CODES: &[Entry] = &[
         "Send `Prefer: wait=N` with N from 1 to 60 seconds. Nothing is stored.",
     ),
     entry(
+        Code::BadIfMatch,
+        "bad-if-match",
+        400,
+        "The If-Match header is malformed",
+        "Send the `ETag` of the order as it was, with its quotes. Nothing is changed.",
+    ),
+    entry(
         Code::BadIdempotencyKey,
         "bad-idempotency-key",
         400,
@@ -166,6 +177,21 @@ pub const CODES: &[Entry] = &[
         "Send the same request again in a moment: it gets the answer of the first one.",
     ),
     entry(
+        Code::OrderEnded,
+        "order-ended",
+        409,
+        "The order has ended",
+        "`order_status` says how: the change came too late. Nothing is changed.",
+    ),
+    entry(
+        Code::VersionMismatch,
+        "version-mismatch",
+        412,
+        "The order has another version",
+        "`order_version` is the one it has: somebody or something changed it since it was read. \
+         Read it again and decide again. Nothing is changed.",
+    ),
+    entry(
         Code::BodyTooLarge,
         "body-too-large",
         413,
@@ -217,6 +243,14 @@ pub const CODES: &[Entry] = &[
          Nothing is stored.",
     ),
     entry(
+        Code::InvalidChange,
+        "invalid-change",
+        422,
+        "What is asked of the order is not valid",
+        "`errors` lists each fault with a JSON pointer to the field and a code. Nothing is \
+         changed.",
+    ),
+    entry(
         Code::Internal,
         "internal",
         500,
@@ -257,9 +291,9 @@ pub const CODES: &[Entry] = &[
         Code::OutcomeUnknown,
         "outcome-unknown",
         503,
-        "It is not known whether the order is stored",
+        "It is not known whether it is stored",
         "Send the same `order_id` again, or read it: the order exists once or not at \
-         all, never twice.",
+         all, never twice. After a change read the order: its history says whether it was made.",
     ),
 ];
 

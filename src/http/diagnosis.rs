@@ -3,7 +3,7 @@
 //!
 //! Never decides whether a body is good: whatever it finds, the body stays refused.
 
-use serde::de::IgnoredAny;
+use serde::de::{Deserialize, IgnoredAny};
 use serde_path_to_error::{Path, Segment};
 
 use super::code::Code;
@@ -19,15 +19,23 @@ const NUMBER_TOO_LARGE: &str = "number out of range";
 
 /// What is wrong with the bytes of one order.
 pub(super) fn of_order(body: &[u8]) -> ApiError {
+    of::<Object<OrderBody<'_>>>(body, ApiError::invalid_order)
+}
+
+/// What is wrong with bytes that should be one `T`; `invalid` makes an error of its faults.
+pub(super) fn of<'a, T: Deserialize<'a>>(
+    body: &'a [u8],
+    invalid: fn(Vec<Fault>) -> ApiError,
+) -> ApiError {
     if let Some(error) = of_json(body) {
         return error;
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    match serde_path_to_error::deserialize::<_, Object<OrderBody<'_>>>(&mut reader) {
-        Err(error) => of_reader(error.path(), error.inner()),
-        // The whole body is JSON and an order, and yet it was refused: only bytes after it are
+    match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Err(error) => of_reader(error.path(), error.inner(), invalid),
+        // The whole body is JSON and reads well, and yet it was refused: only bytes after it are
         // left.
-        Ok(_) => ApiError::new(Code::MalformedJson, "there is something after the order"),
+        Ok(_) => ApiError::new(Code::MalformedJson, "there is something after the object"),
     }
 }
 
@@ -50,12 +58,16 @@ pub(super) fn of_json(body: &[u8]) -> Option<ApiError> {
     }
 }
 
-fn of_reader(path: &Path, error: &serde_json::Error) -> ApiError {
+fn of_reader(
+    path: &Path,
+    error: &serde_json::Error,
+    invalid: fn(Vec<Fault>) -> ApiError,
+) -> ApiError {
     let message = error.to_string();
     if !error.is_data() && !message.starts_with(NUMBER_TOO_LARGE) {
         return ApiError::new(Code::MalformedJson, message);
     }
-    ApiError::invalid_order(vec![fault(path, &message)])
+    invalid(vec![fault(path, &message)])
 }
 
 /// Counts brackets outside of strings. For bytes that are not JSON the answer may be anything.

@@ -13,8 +13,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::code::Code;
 use super::render;
-use crate::engine::SubmitError;
-use crate::order::{Fault, OrderId};
+use crate::engine::{ChangeError, SubmitError};
+use crate::order::{Fault, OrderId, Refusal, StatusKind};
 use crate::server::BodyError;
 use crate::store::StoreError;
 
@@ -40,6 +40,14 @@ struct Problem {
     detail: Cow<'static, str>,
     faults: Vec<Fault>,
     holder: Option<OrderId>,
+    found: Option<Found>,
+}
+
+/// How an order was found that a change was asked of.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    status: Option<StatusKind>,
+    version: Option<u32>,
 }
 
 impl ApiError {
@@ -50,11 +58,45 @@ impl ApiError {
             detail: detail.into(),
             faults: Vec::new(),
             holder: None,
+            found: None,
         }))
     }
 
     /// The order breaks rules; `faults` is not empty.
     pub fn invalid_order(faults: Vec<Fault>) -> Self {
+        Self::invalid(Code::InvalidOrder, faults)
+    }
+
+    /// What is asked of an order breaks rules; `faults` is not empty.
+    pub fn invalid_change(faults: Vec<Fault>) -> Self {
+        Self::invalid(Code::InvalidChange, faults)
+    }
+
+    /// A change came too late: the order has this status for good.
+    pub fn not_open(status: StatusKind, version: u32) -> Self {
+        if !status.is_final() {
+            let detail = "this server does not know the order's process; its log has more";
+            return Self::new(Code::Internal, detail);
+        }
+        let detail = format!("the order has ended: it is {}", status.name());
+        let found = Found {
+            status: Some(status),
+            version: Some(version),
+        };
+        Self::found(Code::OrderEnded, detail, found)
+    }
+
+    fn found(code: Code, detail: String, found: Found) -> Self {
+        Self(Arc::new(Problem {
+            code,
+            detail: detail.into(),
+            faults: Vec::new(),
+            holder: None,
+            found: Some(found),
+        }))
+    }
+
+    fn invalid(code: Code, faults: Vec<Fault>) -> Self {
         let detail = match faults.as_slice() {
             [fault] if fault.pointer.is_empty() => fault.detail.clone(),
             [fault] => format!("{}: {}", fault.pointer, fault.detail),
@@ -65,10 +107,11 @@ impl ApiError {
             [] => String::new(),
         };
         Self(Arc::new(Problem {
-            code: Code::InvalidOrder,
+            code,
             detail: detail.into(),
             faults,
             holder: None,
+            found: None,
         }))
     }
 
@@ -108,6 +151,14 @@ impl ApiError {
         if let Some(holder) = &self.0.holder {
             out.extend_from_slice(b",\"order_id\":");
             render::text(out, holder.as_str());
+        }
+        if let Some(status) = self.0.found.and_then(|found| found.status) {
+            out.extend_from_slice(b",\"order_status\":");
+            render::text(out, status.name());
+        }
+        if let Some(version) = self.0.found.and_then(|found| found.version) {
+            out.extend_from_slice(b",\"order_version\":");
+            render::number(out, version);
         }
         if !self.0.faults.is_empty() {
             write_faults(out, &self.0.faults);
@@ -213,7 +264,38 @@ impl From<SubmitError> for ApiError {
             detail,
             faults: Vec::new(),
             holder,
+            found: None,
         }))
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        let found = |status, version| Found { status, version };
+        match error {
+            ChangeError::Refused(Refusal::OtherVersion { version }) => {
+                let detail = format!("the order has version {version}");
+                Self::found(Code::VersionMismatch, detail, found(None, Some(version)))
+            }
+            ChangeError::Refused(Refusal::Undoing { target }) => {
+                let detail = format!("its steps are being undone: it will be {}", target.name());
+                Self::found(Code::OrderEnded, detail, found(Some(target), None))
+            }
+            ChangeError::Refused(Refusal::NotOpen) => {
+                Self::new(Code::OrderEnded, "the order has ended")
+            }
+            ChangeError::Failed(SubmitError::OutcomeUnknown) => {
+                let detail = "the change is not on disk yet, and may still be made";
+                Self::new(Code::OutcomeUnknown, detail)
+            }
+            ChangeError::Failed(
+                SubmitError::StoreUnavailable { .. } | SubmitError::StorageFull { .. },
+            ) => {
+                let detail = "nothing is changed; the server's log has the cause";
+                Self::new(Code::StoreUnavailable, detail)
+            }
+            ChangeError::Failed(error) => error.into(),
+        }
     }
 }
 

@@ -54,6 +54,11 @@ pub struct Event {
     pub attempt: Option<u16>,
     /// Why, for people.
     pub reason: Option<String>,
+    /// Who asked for it, if somebody did and said so.
+    pub by: Option<String>,
+    /// When the hold will be over by itself.
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
 }
 
 /// What can happen to an order.
@@ -104,6 +109,12 @@ pub enum EventType {
     /// It was not begun in time.
     #[serde(rename = "order.expired")]
     Expired,
+    /// It is held back: no further step starts.
+    #[serde(rename = "order.held")]
+    Held,
+    /// Its hold is over.
+    #[serde(rename = "order.released")]
+    Released,
 }
 
 /// A page of events, oldest first.

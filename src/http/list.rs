@@ -48,6 +48,7 @@ fn query(mut parameters: Parameters) -> Result<(ListQuery, u32), ApiError> {
         customer_id: parameters.take("customer_id")?.map(Into::into),
         priority: parameters.read("priority", "must be 1, 2 or 3", priority)?,
         process: parameters.take("process")?.map(Into::into),
+        is_held: parameters.read("held", "must be true or false", |text| text.parse().ok())?,
         created_after: parameters.read("created_after", time, Timestamp::parse_rfc3339)?,
         created_before: parameters.read("created_before", time, Timestamp::parse_rfc3339)?,
         before: None,
@@ -75,6 +76,7 @@ fn fingerprint(query: &ListQuery) -> u32 {
         query.process.as_deref(),
         query.created_after.map(|time| time.0),
         query.created_before.map(|time| time.0),
+        query.is_held,
     );
     cursor::fingerprint(&format!("{filters:?}"))
 }

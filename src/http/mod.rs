@@ -7,6 +7,7 @@
 //! sockets.
 
 pub mod batch;
+mod changes;
 mod code;
 mod cursor;
 mod diagnosis;
@@ -14,6 +15,7 @@ mod error;
 mod events;
 mod health;
 mod idempotency;
+mod if_match;
 mod list;
 mod media_type;
 mod metrics;
@@ -131,6 +133,7 @@ pub fn openapi() -> OpenApi {
 fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::empty())
         .merge(orders::router())
+        .merge(changes::router())
         .merge(list::router())
         .merge(batch::router())
         .merge(events::router())

@@ -52,6 +52,28 @@ const WRITES: &[Code] = &[
     Code::OutcomeUnknown,
 ];
 
+/// What changes of an order may be answered with.
+const CHANGES: &[Code] = &[
+    Code::MalformedJson,
+    Code::TooDeep,
+    Code::BadQuery,
+    Code::BadIfMatch,
+    Code::BadIdempotencyKey,
+    Code::ForeignOrigin,
+    Code::OrderNotFound,
+    Code::RequestTimeout,
+    Code::OrderEnded,
+    Code::VersionMismatch,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::UnsupportedEncoding,
+    Code::InvalidChange,
+    Code::Overloaded,
+    Code::Draining,
+    Code::StoreUnavailable,
+    Code::OutcomeUnknown,
+];
+
 /// What each operation may be answered with beyond that.
 const OPERATIONS: &[(&str, &[&[Code]])] = &[
     (
@@ -70,6 +92,9 @@ const OPERATIONS: &[(&str, &[&[Code]])] = &[
         "createBatch",
         &[WRITES, &[Code::BatchTooLarge, Code::OrderExists]],
     ),
+    ("cancelOrder", &[CHANGES]),
+    ("holdOrder", &[CHANGES]),
+    ("releaseOrder", &[CHANGES]),
     ("readOrder", &[READS, &[Code::OrderNotFound]]),
     ("listOrders", &[READS, &[Code::BadCursor]]),
     ("listEvents", &[READS, &[Code::BadCursor]]),

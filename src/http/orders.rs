@@ -19,7 +19,7 @@ use super::code::Code;
 use super::error::ApiError;
 use super::media_type::{MediaType, media_type};
 use super::parameters::Parameters;
-use super::{App, idempotency, prefer, render, schema, wire};
+use super::{App, idempotency, if_match, prefer, render, schema, wire};
 use crate::order::{Order, OrderId, OrderState};
 use crate::server::ORDER_BYTES_MAX;
 use crate::server::idempotency::replayed;
@@ -77,6 +77,7 @@ pub(super) fn json(body: Vec<u8>) -> Response {
         body = schema::Order,
         headers(
             ("Location" = String, description = "The order's path."),
+            ("ETag" = String, description = "The order's version, for If-Match."),
             ("Preference-Applied" = String, description = "`wait=N` if the answer waited."),
             ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
         )
@@ -151,6 +152,9 @@ pub fn created(order: &Order, waited: Option<Duration>) -> Response {
     let mut response = json(body);
     *response.status_mut() = StatusCode::CREATED;
     let headers = response.headers_mut();
+    if let Some(etag) = if_match::etag(order.state.version) {
+        headers.insert(header::ETAG, etag);
+    }
     if let Some(location) = render::location(&order.id) {
         headers.insert(header::LOCATION, location);
     }
@@ -169,7 +173,12 @@ pub fn created(order: &Order, waited: Option<Duration>) -> Response {
     tag = "orders",
     operation_id = "readOrder",
     params(("id" = String, Path, description = "The order's id.", example = "shop-2026-000017")),
-    responses((status = 200, description = "The order.", body = schema::Order))
+    responses((
+        status = 200,
+        description = "The order.",
+        body = schema::Order,
+        headers(("ETag" = String, description = "The order's version, for If-Match."))
+    ))
 )]
 async fn read(
     State(app): State<Arc<App>>,
@@ -184,9 +193,18 @@ async fn read(
 pub(super) async fn one(app: &App, id: OrderId) -> Result<Response, ApiError> {
     let order = app.store.order(&id).await?;
     let order = order.ok_or_else(ApiError::order_not_found)?;
+    Ok(answer(&order))
+}
+
+/// The answer with this order.
+pub(super) fn answer(order: &Order) -> Response {
     let mut body = Vec::with_capacity(render::ORDER_SIZE_HINT + order.payload.len());
-    render::order(&mut body, &order);
-    Ok(json(body))
+    render::order(&mut body, order);
+    let mut response = json(body);
+    if let Some(etag) = if_match::etag(order.state.version) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
 }
 
 /// The id in a path. No order has an impossible one.

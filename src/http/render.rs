@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::http::HeaderValue;
 
 use crate::clock::{MICROS_PER_SECOND, Timestamp};
-use crate::order::{EventKind, Order, OrderId, Status, StatusKind};
+use crate::order::{Detail, EventKind, Hold, Order, OrderId, Status, StatusKind};
 use crate::store::EventView;
 
 /// Room that a small order's answer needs, in bytes.
@@ -135,6 +135,12 @@ fn state(out: &mut Vec<u8>, order: &Order) {
         _ => (None, None),
     };
     optional_time(out, b",\"ready_at\":", ready_at);
+    if let Status::Dead { since } = state.status {
+        optional_time(out, b",\"dead_since\":", Some(since));
+    }
+    if let Some(held) = &order.hold {
+        hold(out, held);
+    }
     optional_time(out, b",\"created_at\":", Some(order.created_at));
     optional_time(out, b",\"started_at\":", state.started_at);
     optional_time(out, b",\"updated_at\":", Some(state.updated_at));
@@ -152,6 +158,15 @@ fn outputs(out: &mut Vec<u8>, order: &Order) {
     if !order.outputs.is_empty() {
         out.push(b'}');
     }
+}
+
+fn hold(out: &mut Vec<u8>, hold: &Hold) {
+    out.extend_from_slice(b",\"hold\":{\"reason\":");
+    text(out, &hold.reason);
+    optional_text(out, b",\"by\":", hold.by.as_deref());
+    optional_time(out, b",\"since\":", Some(hold.since));
+    optional_time(out, b",\"until\":", hold.until);
+    out.push(b'}');
 }
 
 fn optional_time(out: &mut Vec<u8>, name: &[u8], value: Option<Timestamp>) {
@@ -194,6 +209,11 @@ pub fn event(out: &mut Vec<u8>, event: &EventView) {
         number(out, event.attempt);
     }
     optional_text(out, b",\"reason\":", event.reason.as_deref());
+    optional_text(out, b",\"by\":", event.by.as_deref());
+    match event.detail {
+        Some(Detail::Until(until)) => optional_time(out, b",\"until\":", Some(until)),
+        None => {}
+    }
     out.push(b'}');
 }
 
@@ -254,6 +274,7 @@ mod tests {
             start_at: Some(Timestamp(0)),
             expires_at: None,
             created_at: Timestamp(1_795_231_450_123_456),
+            hold: None,
             state: OrderState {
                 status,
                 version: 1,
@@ -338,6 +359,8 @@ mod tests {
                 attempt: 1,
                 fence: (1, 1),
                 reason: None,
+                by: None,
+                detail: None,
             };
             let mut out = Vec::new();
             super::event(&mut out, &event);

@@ -68,6 +68,9 @@ pub struct NewOrder {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, example = "2026-12-31T18:00:00Z")]
     pub expires_at: Option<String>,
+    /// Keeps the first step from starting until the order is released.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<NewHold>,
 }
 
 /// One line of an order: an article with a quantity and perhaps a price, or just a text.
@@ -187,6 +190,11 @@ pub struct Order {
     /// When it may start, while it is scheduled or pending.
     #[schema(format = DateTime)]
     pub ready_at: Option<String>,
+    /// Since when it has been dead.
+    #[schema(format = DateTime)]
+    pub dead_since: Option<String>,
+    /// The hold that keeps further steps from starting.
+    pub hold: Option<Hold>,
     /// When it was accepted.
     #[schema(format = DateTime, example = "2026-11-21T03:24:10.123456Z")]
     pub created_at: String,
@@ -206,6 +214,65 @@ pub struct Order {
     pub outputs: Option<BTreeMap<String, Value>>,
 }
 
+/// Why an order is held back.
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// Why, for people.
+    #[schema(example = "address to be confirmed")]
+    pub reason: String,
+    /// Who asked for it.
+    #[schema(example = "ada")]
+    pub by: Option<String>,
+    /// Since when.
+    #[schema(format = DateTime, example = "2026-11-21T03:24:10.123456Z")]
+    pub since: String,
+    /// When it will be over by itself.
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+}
+
+/// A hold that is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewHold {
+    /// Why, for people.
+    #[schema(min_length = 1, max_length = 1024, example = "address to be confirmed")]
+    pub reason: String,
+    /// Who asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255, example = "ada")]
+    pub by: Option<String>,
+    /// When the order is to be released without anybody's doing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, example = "2026-12-24T18:00:00Z")]
+    pub until: Option<String>,
+}
+
+/// Who asks for a change, and why. Both are kept in the order's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    /// Why, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1024, example = "ordered twice")]
+    pub reason: Option<String>,
+    /// Who asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255, example = "ada")]
+    pub by: Option<String>,
+}
+
+/// The condition of a change.
+#[derive(Clone, Debug, Default, Serialize, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IfMatch {
+    /// `ETag` of the order as it was read: the change is made only if the order is still the same.
+    #[serde(rename = "If-Match")]
+    #[param(example = "\"3\"")]
+    pub if_match: Option<String>,
+}
+
 /// Which orders to list.
 #[derive(Clone, Debug, Default, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -221,6 +288,8 @@ pub struct ListParameters {
     /// Only orders of this process, in any version.
     #[param(example = "default")]
     pub process: Option<String>,
+    /// Only orders that are held back (`true`), or only others (`false`).
+    pub held: Option<bool>,
     /// Only orders accepted at this time or later (RFC 3339).
     #[param(example = "2026-11-21T00:00:00Z")]
     pub created_after: Option<String>,
@@ -300,6 +369,10 @@ pub struct Problem {
     pub code: String,
     /// With `order-exists`: the id, which is that of the order that has it.
     pub order_id: Option<String>,
+    /// With `order-ended`: how the order ended.
+    pub order_status: Option<Status>,
+    /// With `order-ended` and `version-mismatch`: the version that the order has.
+    pub order_version: Option<u32>,
     /// What is wrong, field by field; at most 100.
     pub errors: Option<Vec<FieldFault>>,
     /// How many more there are.

@@ -14,7 +14,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 
 use super::diagnosis;
 use super::error::ApiError;
-use crate::order::{Draft, Item, Line, NewOrder, Processes};
+use crate::order::{Draft, HoldDraft, Item, Line, NewOrder, Processes};
 
 /// Marks a message that carries its own code before a colon; see [`diagnosis`].
 pub(super) const CODED: &str = "orderd/";
@@ -47,6 +47,20 @@ pub struct OrderBody<'a> {
     expires_at: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(super) idempotency_key: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    hold: Option<Object<HoldBody<'a>>>,
+}
+
+/// The body of a hold, or the hold of a new order.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HoldBody<'a> {
+    #[serde(borrow)]
+    reason: Text<'a>,
+    #[serde(borrow, default)]
+    by: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    until: Option<Text<'a>>,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -73,7 +87,8 @@ struct WireLine<'a> {
 #[derive(Debug)]
 pub struct Object<T>(pub T);
 
-trait Fields {
+pub(super) trait Fields {
+    /// What an object of this type is, in words.
     const EXPECTING: &'static str;
 }
 
@@ -84,6 +99,21 @@ impl Fields for OrderBody<'_> {
 impl Fields for Total<'_> {
     const EXPECTING: &'static str =
         "an object with amount and currency, such as {\"amount\":9999,\"currency\":\"USD\"}";
+}
+
+impl Fields for HoldBody<'_> {
+    const EXPECTING: &'static str = "a hold: an object with reason and perhaps by and until";
+}
+
+impl<'a> HoldBody<'a> {
+    /// The same in domain terms, not checked.
+    pub(super) fn into_draft(self) -> HoldDraft<'a> {
+        HoldDraft {
+            reason: self.reason.0,
+            by: self.by.map(|text| text.0),
+            until: self.until.map(|text| text.0),
+        }
+    }
 }
 
 struct ObjectVisitor<T>(PhantomData<T>);
@@ -132,6 +162,7 @@ impl<'a> OrderBody<'a> {
             start_at: text(self.start_at),
             expires_at: text(self.expires_at),
             idempotency_key: text(self.idempotency_key),
+            hold: self.hold.map(|Object(hold)| hold.into_draft()),
             ..Draft::default()
         }
     }
@@ -139,7 +170,7 @@ impl<'a> OrderBody<'a> {
 
 /// A JSON string; borrowed unless it has escapes.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Text<'a>(Cow<'a, str>);
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 /// A whole number, such as a quantity.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Event, KeyRecord, Order, OrderState, Position, Process, ProcessTally, Seq, ShardNumber,
+    Event, Hold, KeyRecord, Order, OrderState, Position, Process, ProcessTally, Seq, ShardNumber,
     StepOutput,
 };
 use crate::clock::Timestamp;
@@ -47,6 +47,29 @@ pub struct Changed {
     pub seq: Seq,
     /// Its state.
     pub state: OrderState,
+    /// The reason that is stored is still the right one, and that in `state` is to be left out.
+    pub keeps_reason: bool,
+    /// What stands beside the state, if that changed too.
+    pub beside: Option<Box<Beside>>,
+}
+
+impl Changed {
+    /// The order with nothing but another state.
+    pub fn to(seq: Seq, state: OrderState) -> Self {
+        Self {
+            seq,
+            state,
+            keeps_reason: false,
+            beside: None,
+        }
+    }
+}
+
+/// What stands beside an order's state and changes only when somebody asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// The hold that is open.
+    pub hold: Option<Hold>,
 }
 
 /// What a step of an order said when it was done.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::new_order::is_longer_than;
-use super::{Item, Spelling};
+use super::{HoldDraft, Item, Spelling};
 
 /// Longest customer id or article, in characters.
 pub const NAME_LENGTH_MAX: usize = 255;
@@ -40,6 +40,8 @@ pub struct Draft<'a> {
     pub expires_at: Option<Cow<'a, str>>,
     /// Idempotency key of its own, in a batch.
     pub idempotency_key: Option<Cow<'a, str>>,
+    /// Keeps its first step from starting.
+    pub hold: Option<HoldDraft<'a>>,
     /// How its id is written if the client chose none.
     pub spelling: Spelling,
     /// How strict to be.

@@ -39,11 +39,15 @@ pub enum EventKind {
     Rejected,
     /// It was not begun in time.
     Expired,
+    /// It is held back: no further step starts.
+    Held,
+    /// The hold is over.
+    Released,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Accepted,
         Self::Ready,
         Self::Started,
@@ -58,6 +62,8 @@ impl EventKind {
         Self::Cancelled,
         Self::Rejected,
         Self::Expired,
+        Self::Held,
+        Self::Released,
     ];
 
     /// The name in the journal; the API puts `order.` before it.
@@ -77,6 +83,8 @@ impl EventKind {
             Self::Cancelled => "cancelled",
             Self::Rejected => "rejected",
             Self::Expired => "expired",
+            Self::Held => "held",
+            Self::Released => "released",
         }
     }
 
@@ -87,7 +95,8 @@ impl EventKind {
 
     /// Whether this event may move an order from `from` (`None`: not there yet) to `to`.
     ///
-    /// Follows [`super::Status::apply`]; used to check histories that were read back.
+    /// Follows [`super::Status::apply`], and lets what stands beside the status leave it as it is;
+    /// used to check histories that were read back.
     pub fn allows(self, from: Option<StatusKind>, to: StatusKind) -> bool {
         use StatusKind as K;
         let Some(from) = from else {
@@ -111,6 +120,7 @@ impl EventKind {
                     && to == K::Compensating
             }
             Self::Completed => from == K::Processing && to == K::Completed,
+            Self::Held | Self::Released => !from.is_final() && to == from,
             Self::Cancelled => !from.is_final() && to == K::Cancelled,
             Self::Rejected => matches!(from, K::Processing | K::Compensating) && to == K::Rejected,
             Self::Expired => {
@@ -147,6 +157,17 @@ pub struct Event {
     pub lease: i64,
     /// Why, for people.
     pub reason: Option<Box<str>>,
+    /// Who asked for it, if somebody did and said so.
+    pub by: Option<Box<str>>,
+    /// What was set, if it sets something beside the status.
+    pub detail: Option<Detail>,
+}
+
+/// What an event sets beside the status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// A hold will be released at this time.
+    Until(Timestamp),
 }
 
 impl From<super::Transition> for EventKind {

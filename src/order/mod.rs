@@ -3,10 +3,12 @@
 //! Everything here is a value or a pure function: no I/O, no clock, no randomness of its own. The
 //! types cannot be built invalid, so the floors above do not check them again.
 
+mod change;
 mod commit;
 mod dialect;
 mod draft;
 mod event;
+mod hold;
 mod id;
 mod idempotency;
 mod item;
@@ -23,10 +25,12 @@ mod status;
 mod tally;
 mod transition;
 
-pub use commit::{Changed, Commit, Output, Receipt};
+pub use change::{Action, Change, Refusal, Signature};
+pub use commit::{Beside, Changed, Commit, Output, Receipt};
 pub use dialect::Dialect;
 pub use draft::{Draft, DraftRules};
-pub use event::{Event, EventKind};
+pub use event::{Detail, Event, EventKind};
+pub use hold::{Hold, HoldDraft, NewHold};
 pub use id::{IdSource, OrderId, OrderIdError, Position, Seq, ShardNumber, Spelling, WantedId};
 pub use idempotency::{
     Answering, BadKey, KEY_LENGTH_MAX, KeptAnswer, KeptKey, KeyRecord, NewKey, RequestKey,

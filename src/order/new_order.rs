@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Currency, Draft, DraftRules, Item, Line, Money, OrderId, OrderIdError, Priority, ProcessIndex,
-    Processes, RequestKey, WantedId,
+    Currency, Draft, DraftRules, Item, Line, Money, NewHold, OrderId, OrderIdError, Priority,
+    ProcessIndex, Processes, RequestKey, WantedId,
 };
 use crate::clock::Timestamp;
 
@@ -51,6 +51,8 @@ pub struct NewOrder {
     pub start_at: Option<Timestamp>,
     /// No first step starts after; later than `start_at`.
     pub expires_at: Option<Timestamp>,
+    /// Keeps its first step from starting.
+    pub hold: Option<Box<NewHold>>,
 }
 
 /// One thing that is wrong with an order.
@@ -122,6 +124,7 @@ impl NewOrder {
             let detail = "expires_at must be later than start_at";
             faults.push(Fault::new("/expires_at", "out-of-range", detail));
         }
+        let hold = hold(draft, &mut faults);
         let (Some(total), Some(process), true) = (total, process, faults.is_empty()) else {
             return Err(faults);
         };
@@ -140,6 +143,7 @@ impl NewOrder {
             payload,
             start_at,
             expires_at,
+            hold,
         })
     }
 }
@@ -338,6 +342,19 @@ fn metadata(draft: &Draft<'_>, faults: &mut Vec<Fault>) {
         if is_longer_than(value, METADATA_VALUE_LENGTH_MAX) || value.contains('\0') {
             let detail = format!("must have at most {METADATA_VALUE_LENGTH_MAX} characters");
             faults.push(Fault::new(pointer(), "invalid-length", detail));
+        }
+    }
+}
+
+fn hold(draft: &Draft<'_>, faults: &mut Vec<Fault>) -> Option<Box<NewHold>> {
+    match NewHold::check(draft.hold.as_ref()?) {
+        Ok(hold) => Some(Box::new(hold)),
+        Err(found) => {
+            faults.extend(found.into_iter().map(|fault| Fault {
+                pointer: format!("/hold{}", fault.pointer),
+                ..fault
+            }));
+            None
         }
     }
 }

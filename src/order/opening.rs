@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{OrderState, Position, Priority, Process, ProcessTally, Seq};
+use super::{Hold, OrderState, Position, Priority, Process, ProcessTally, Seq};
 use crate::clock::Timestamp;
 
 /// Where a shard stands when it is opened.
@@ -41,6 +41,8 @@ pub struct OpenOrder {
     pub expires_at: Option<Timestamp>,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// The hold that is open.
+    pub hold: Option<Box<Hold>>,
     /// Its state when it was written last.
     pub state: OrderState,
 }

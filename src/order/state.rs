@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Money, OrderId, Position, Priority, Seq, Status};
+use super::{Hold, Money, OrderId, Position, Priority, Seq, Status};
 use crate::clock::Timestamp;
 
 /// The part of an order that changes.
@@ -55,6 +55,8 @@ pub struct Order {
     pub expires_at: Option<Timestamp>,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// Keeps further steps from starting while it is there; never there once the order has ended.
+    pub hold: Option<Box<Hold>>,
     /// The part that changes.
     pub state: OrderState,
     /// What its steps said about it so far, in the order of the steps.

@@ -24,6 +24,8 @@ pub enum Route {
     List,
     /// `POST /v1/orders/batch`
     Batch,
+    /// `POST /v1/orders/{id}/…`
+    Change,
     /// `GET /v1/orders/{id}`
     Read,
     /// `GET /v1/orders/{id}/events`
@@ -42,10 +44,11 @@ pub enum Route {
 
 impl Route {
     /// The routes of the native API.
-    const NATIVE: [Self; 9] = [
+    const NATIVE: [Self; 10] = [
         Self::Create,
         Self::List,
         Self::Batch,
+        Self::Change,
         Self::Read,
         Self::History,
         Self::Events,
@@ -68,6 +71,7 @@ impl Route {
         match (is_post, rest) {
             (true, "orders") => Self::Create,
             (true, "orders/batch") => Self::Batch,
+            (true, rest) if rest.starts_with("orders/") => Self::Change,
             (true, _) => Self::Other,
             (false, "orders") => Self::List,
             (false, "events") => Self::Events,
@@ -99,12 +103,13 @@ impl Route {
             Self::Create => 0,
             Self::List => 1,
             Self::Batch => 2,
-            Self::Read => 3,
-            Self::History => 4,
-            Self::Events => 5,
-            Self::Stats => 6,
-            Self::Operations => 7,
-            Self::Other => 8,
+            Self::Change => 3,
+            Self::Read => 4,
+            Self::History => 5,
+            Self::Events => 6,
+            Self::Stats => 7,
+            Self::Operations => 8,
+            Self::Other => 9,
             Self::Compat(own) => Self::NATIVE.len() + dialect(own).unwrap_or_default(),
         }
     }
@@ -115,6 +120,7 @@ impl Route {
             Self::Create => "create",
             Self::List => "list",
             Self::Batch => "batch",
+            Self::Change => "change",
             Self::Read => "read",
             Self::History => "history",
             Self::Events => "events",

@@ -28,6 +28,8 @@ pub(super) struct Record {
     /// Attempts of that step that were started.
     pub(super) attempt: u16,
     pub(super) priority: Priority,
+    /// An entry of the ready queue means it.
+    pub(super) is_queued: bool,
 }
 
 const _: () = assert!(
@@ -242,6 +244,7 @@ mod tests {
             step: 0,
             attempt: 0,
             priority: Priority::Medium,
+            is_queued: false,
         }
     }
 

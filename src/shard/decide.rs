@@ -24,7 +24,7 @@ impl Shard {
         }
         self.last_seq = self.last_seq.next();
         self.commit.at = now;
-        let order = self.accepted(order, self.last_seq, now);
+        let mut order = self.accepted(order, self.last_seq, now);
         let state = &order.state;
         self.define(process);
         self.remember(process, order.seq, || Facts {
@@ -45,6 +45,7 @@ impl Shard {
             step: 0,
             attempt: 0,
             priority: order.priority,
+            is_queued: false,
         });
         let name = self.processes.name_of(process);
         self.commit.tallies[usize::from(name.0)].count(&order, 1);
@@ -59,8 +60,13 @@ impl Shard {
             attempt: 0,
             lease: 0,
             reason: None,
+            by: None,
+            detail: None,
         });
         self.fresh.push((slot, order.seq));
+        if let Some(hold) = order.hold.clone() {
+            order.state.version = self.hold_new(slot, hold, now);
+        }
         self.commit.created.push(order);
         Ok(())
     }
@@ -108,6 +114,7 @@ impl Shard {
             start_at: order.start_at,
             expires_at: order.expires_at,
             created_at: now,
+            hold: order.hold.map(|hold| Box::new(hold.since(now))),
             state,
             outputs: Vec::new(),
         })
@@ -153,12 +160,14 @@ impl Shard {
             step,
             attempt: state.attempt,
             priority: *priority,
+            is_queued: false,
         });
         if let (Status::Scheduled { .. } | Status::Pending { .. }, Some(expires_at)) =
             (state.status, order.expires_at)
         {
             self.timers.set(expires_at, *seq, TimerKind::Expiry);
         }
+        self.recover_hold(slot, order, now);
         self.route(slot, if is_leased { state.updated_at } else { now });
         true
     }
@@ -197,11 +206,13 @@ impl Shard {
                 self.make(slot, Move::to(Transition::Ready { ready_at: now }), now);
                 self.fresh.push((slot, seq));
             }
-            (TimerKind::Move, Status::Pending { ready_at }) => {
-                self.ready
-                    .enqueue(place(&record), class(&record), ready_at, seq);
+            // What was just decided about it has to be durable first.
+            (TimerKind::Move, Status::Pending { .. }) if self.is_in_commit(slot) => {
+                self.fresh.push((slot, seq));
             }
+            (TimerKind::Move, Status::Pending { ready_at }) => self.enqueue(slot, ready_at),
             (TimerKind::Move, Status::Processing { .. }) => self.end_work(slot, now),
+            (TimerKind::Release, _) => self.hold_is_over(slot, due, now),
             _ => {}
         }
     }
@@ -215,13 +226,8 @@ impl Shard {
         let Some(slot) = slot else {
             return self.ready.release(place);
         };
-        let record = *self.book.at(slot);
-        if matches!(record.status.get(), Status::Processing { .. }) {
-            // The attempt that lost its lease does not count.
-            let next = Some((record.step, record.attempt.saturating_sub(1)));
-            let requeue = Move::to(Transition::Requeue { ready_at });
-            self.make(slot, Move { next, ..requeue }, now);
-        }
+        self.book.at_mut(slot).is_queued = false;
+        self.requeue_lost(slot, ready_at, now);
         self.last_lease += 1;
         let record = *self.book.at(slot);
         let next = Some((record.step, record.attempt.saturating_add(1)));
@@ -240,6 +246,19 @@ impl Shard {
             .queue_waits_us
             .push(now.micros_since(ready_at));
         self.work(slot, now);
+    }
+
+    /// Writes down that a lease from before the start is lost, if the order has one.
+    pub(super) fn requeue_lost(&mut self, slot: Slot, ready_at: Timestamp, now: Timestamp) {
+        let record = *self.book.at(slot);
+        if !matches!(record.status.get(), Status::Processing { .. }) {
+            return;
+        }
+        // The attempt that lost its lease does not count.
+        let next = Some((record.step, record.attempt.saturating_sub(1)));
+        let requeue = Move::to(Transition::Requeue { ready_at });
+        self.make(slot, Move { next, ..requeue }, now);
+        self.book.at_mut(slot).due = Timestamp::default();
     }
 
     /// Takes the outcome of the attempt that is running.
@@ -309,19 +328,29 @@ impl Shard {
         let later = match record.status.get() {
             Status::Scheduled { start_at } => start_at,
             Status::Pending { ready_at } if ready_at > now => ready_at,
-            Status::Pending { ready_at } => {
-                return self
-                    .ready
-                    .enqueue(place(&record), class(&record), ready_at, seq);
-            }
+            Status::Pending { ready_at } => return self.enqueue(slot, ready_at),
             // A lease from before the start.
             Status::Processing { .. } => {
-                return self.ready.enqueue(place(&record), class(&record), now, seq);
+                self.book.at_mut(slot).due = now;
+                return self.enqueue(slot, now);
             }
             _ => return,
         };
-        self.book.at_mut(slot).due = later;
-        self.timers.set(later, seq, TimerKind::Move);
+        if record.due != later {
+            self.book.at_mut(slot).due = later;
+            self.timers.set(later, seq, TimerKind::Move);
+        }
+    }
+
+    /// Lets an order wait for its turn, unless it does already or is held back.
+    fn enqueue(&mut self, slot: Slot, ready_at: Timestamp) {
+        let record = *self.book.at(slot);
+        if record.is_queued || self.holds.contains_key(&record.seq) {
+            return;
+        }
+        self.book.at_mut(slot).is_queued = true;
+        let (place, class) = (place(&record), class(&record));
+        self.ready.enqueue(place, class, ready_at, record.seq);
     }
 
     fn define(&mut self, process: ProcessIndex) {
@@ -337,25 +366,25 @@ impl Shard {
 /// Whether an entry of the queue still means this record.
 pub(super) fn is_startable(record: &Record, queued_at: Timestamp) -> bool {
     match record.status.get() {
-        Status::Pending { ready_at } => ready_at == queued_at,
-        // Only a lease from before the start is ever in the queue, and only until it starts again.
-        Status::Processing { .. } => record.due == Timestamp::default(),
+        Status::Pending { ready_at } => record.is_queued && ready_at == queued_at,
+        // Only a lease from before the start is ever in the queue.
+        Status::Processing { .. } => record.is_queued,
         _ => false,
     }
 }
 
 fn is_begun(record: &Record) -> bool {
-    record.step > 0 || record.attempt > 0
+    record.started_at != NEVER
 }
 
-fn place(record: &Record) -> Place {
+pub(super) fn place(record: &Record) -> Place {
     Place {
         process: record.process,
         step: record.step,
     }
 }
 
-fn class(record: &Record) -> Class {
+pub(super) fn class(record: &Record) -> Class {
     Class {
         priority: record.priority,
         is_begun: is_begun(record),

@@ -6,6 +6,7 @@
 //! code runs in production and in tests that play many orders from a seed.
 
 mod book;
+mod change;
 mod decide;
 mod ready;
 mod timers;
@@ -18,13 +19,14 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 
 use self::book::{Book, Slot};
+pub use self::change::Effect;
 pub use self::ready::Allowances;
 use self::ready::Ready;
 use self::timers::{TimerKind, Timers};
 use crate::clock::Timestamp;
 use crate::order::{
-    Commit, Facts, IdSource, KeyRecord, NewKey, Opening, Order, Position, Process, ProcessTally,
-    Processes, Receipt, Seq, ShardNumber,
+    Commit, Facts, Hold, IdSource, KeyRecord, NewKey, Opening, Order, Position, Process,
+    ProcessTally, Processes, Receipt, Seq, ShardNumber,
 };
 
 /// Most changes of orders that one turn of work adds to a commit.
@@ -79,6 +81,8 @@ pub struct Shard {
     book: Book,
     ready: Ready,
     timers: Timers,
+    /// Holds of open orders; few orders have one.
+    holds: BTreeMap<Seq, Box<Hold>>,
     last_seq: Seq,
     last_lease: i64,
     ids: IdSource,
@@ -117,6 +121,7 @@ impl Shard {
             ready: Ready::new(processes.all(), settings.allowances),
             book: Book::new(processes.all().len()),
             timers: Timers::default(),
+            holds: BTreeMap::new(),
             last_seq: opening.last_seq,
             last_lease: 0,
             ids: IdSource::default(),
@@ -170,6 +175,9 @@ impl Shard {
         for order in &created {
             if let Some(expires_at) = order.expires_at {
                 self.timers.set(expires_at, order.seq, TimerKind::Expiry);
+            }
+            if let Some(until) = order.hold.as_ref().and_then(|hold| hold.until) {
+                self.timers.set(until, order.seq, TimerKind::Release);
             }
         }
         self.commit.position = self.commit.position.next();
@@ -251,6 +259,11 @@ impl Shard {
             .unwrap_or_else(|| ProcessTally::new(process.into()))
     }
 
+    /// How many orders are held back, including those on their way to the store.
+    pub fn held_orders(&self) -> usize {
+        self.holds.len()
+    }
+
     /// How many orders are open, including those on their way to the store.
     pub fn open_orders(&self) -> usize {
         self.book.len()
@@ -283,6 +296,7 @@ impl Shard {
 
     fn forget(&mut self, seq: Seq) {
         if let Some(slot) = self.book.find(seq) {
+            self.holds.remove(&seq);
             self.close(slot);
         }
     }

@@ -4,7 +4,7 @@
 //! time, so all waiting orders age alike and none starves. Limits are per process and per step.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use crate::clock::Timestamp;
 use crate::order::{Priority, Process, ProcessIndex, Seq};
@@ -111,8 +111,39 @@ struct ProcessQueue {
 struct StepQueue {
     /// By class; within a class the earliest `ready_at` first, then the lowest sequence number.
     classes: [BinaryHeap<Reverse<(Timestamp, Seq)>>; 6],
+    /// Entries that were taken back and are still in a heap, but never at its top.
+    withdrawn: BTreeSet<(usize, Timestamp, Seq)>,
     running: u32,
     running_max: u32,
+}
+
+impl StepQueue {
+    /// An entry that was taken back is still there, and only has to count again.
+    fn push(&mut self, class: usize, ready_at: Timestamp, seq: Seq) {
+        if !self.withdrawn.remove(&(class, ready_at, seq)) {
+            self.classes[class].push(Reverse((ready_at, seq)));
+        }
+    }
+
+    fn pop(&mut self, class: usize) -> Option<(Timestamp, Seq)> {
+        let Reverse(first) = self.classes[class].pop()?;
+        self.clear_top(class);
+        Some(first)
+    }
+
+    fn withdraw(&mut self, class: usize, ready_at: Timestamp, seq: Seq) {
+        self.withdrawn.insert((class, ready_at, seq));
+        self.clear_top(class);
+    }
+
+    fn clear_top(&mut self, class: usize) {
+        while !self.withdrawn.is_empty()
+            && let Some(Reverse((ready_at, seq))) = self.classes[class].peek().copied()
+            && self.withdrawn.remove(&(class, ready_at, seq))
+        {
+            self.classes[class].pop();
+        }
+    }
 }
 
 impl Ready {
@@ -134,8 +165,14 @@ impl Ready {
     }
 
     pub(super) fn enqueue(&mut self, place: Place, class: Class, ready_at: Timestamp, seq: Seq) {
-        self.step(place).classes[class.index()].push(Reverse((ready_at, seq)));
+        self.step(place).push(class.index(), ready_at, seq);
         self.waiting += 1;
+    }
+
+    /// Takes an order back that was enqueued like this and was not leased since.
+    pub(super) fn withdraw(&mut self, place: Place, class: Class, ready_at: Timestamp, seq: Seq) {
+        self.step(place).withdraw(class.index(), ready_at, seq);
+        self.waiting -= 1;
     }
 
     /// Takes the order with the smallest rank among those that may run, and counts it as running.
@@ -143,7 +180,7 @@ impl Ready {
         let (place, class) = self.next()?;
         let queue = &mut self.processes[usize::from(place.process.0)];
         let step = &mut queue.steps[usize::from(place.step)];
-        let Reverse((ready_at, seq)) = step.classes[class.index()].pop()?;
+        let (ready_at, seq) = step.pop(class.index())?;
         step.running += 1;
         queue.running += 1;
         self.waiting -= 1;
@@ -168,14 +205,16 @@ impl Ready {
     pub(super) fn oldest(&mut self, waits: impl Fn(Timestamp, Seq) -> bool) -> Option<Timestamp> {
         let steps = self.processes.iter_mut().flat_map(|it| &mut it.steps);
         let mut oldest: Option<Timestamp> = None;
-        for class in steps.flat_map(|step| &mut step.classes) {
-            while let Some(Reverse((ready_at, seq))) = class.peek().copied() {
-                if waits(ready_at, seq) {
-                    oldest = Some(oldest.map_or(ready_at, |other| other.min(ready_at)));
-                    break;
+        for step in steps {
+            for class in 0..CLASSES.len() {
+                while let Some(Reverse((ready_at, seq))) = step.classes[class].peek().copied() {
+                    if waits(ready_at, seq) {
+                        oldest = Some(oldest.map_or(ready_at, |other| other.min(ready_at)));
+                        break;
+                    }
+                    step.pop(class);
+                    self.waiting -= 1;
                 }
-                class.pop();
-                self.waiting -= 1;
             }
         }
         oldest

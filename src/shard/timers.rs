@@ -15,21 +15,21 @@ pub(super) enum TimerKind {
     Move,
     /// The time after which its first step does not start any more.
     Expiry,
+    /// The end of its hold.
+    Release,
 }
 
 /// Timers, the earliest first; equal times in the order of the sequence numbers.
 #[derive(Default)]
 pub(super) struct Timers {
-    /// Due time, and sequence number with the kind in its lowest bit: 16 bytes for each order.
+    /// Due time, and sequence number with the kind in its lowest bits: 16 bytes for each order.
     heap: BinaryHeap<Reverse<(Timestamp, i64)>>,
 }
 
 impl Timers {
     pub(super) fn set(&mut self, due: Timestamp, seq: Seq, kind: TimerKind) {
-        self.heap.push(Reverse((
-            due,
-            seq.0 << 1 | i64::from(kind == TimerKind::Expiry),
-        )));
+        // A sequence number has 58 bits.
+        self.heap.push(Reverse((due, seq.0 << 2 | kind as i64)));
     }
 
     pub(super) fn next_due(&self) -> Option<Timestamp> {
@@ -44,12 +44,12 @@ impl Timers {
         } else {
             return None;
         };
-        let kind = if key & 1 == 1 {
-            TimerKind::Expiry
-        } else {
-            TimerKind::Move
+        let kind = match key & 3 {
+            0 => TimerKind::Move,
+            1 => TimerKind::Expiry,
+            _ => TimerKind::Release,
         };
-        Some((due, Seq(key >> 1), kind))
+        Some((due, Seq(key >> 2), kind))
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
         let mut timers = Timers::default();
         timers.set(Timestamp(30), Seq(1), TimerKind::Move);
         timers.set(Timestamp(10), Seq(3), TimerKind::Expiry);
-        timers.set(Timestamp(10), Seq(2), TimerKind::Move);
+        timers.set(Timestamp(10), Seq(2), TimerKind::Release);
         assert_eq!(timers.next_due(), Some(Timestamp(10)));
         assert_eq!(timers.pop_due(Timestamp(9)), None);
         let mut pop = || {
@@ -70,7 +70,7 @@ mod tests {
                 .pop_due(Timestamp(30))
                 .map(|(_, seq, kind)| (seq.0, kind))
         };
-        assert_eq!(pop(), Some((2, TimerKind::Move)));
+        assert_eq!(pop(), Some((2, TimerKind::Release)));
         assert_eq!(pop(), Some((3, TimerKind::Expiry)));
         assert_eq!(pop(), Some((1, TimerKind::Move)));
         assert_eq!(pop(), None);

@@ -6,14 +6,16 @@
 use super::Shard;
 use super::book::{IS_NEW, Slot};
 use crate::clock::Timestamp;
-use crate::order::Changed;
-use crate::order::{Event, EventKind, OrderState, Status, Transition};
+use crate::order::{Beside, Changed};
+use crate::order::{Detail, Event, EventKind, OrderState, Status, Transition};
 
 /// A move, and what goes with it.
 pub(super) struct Move {
     pub(super) transition: Transition,
     /// Why, for people.
     pub(super) reason: Option<Box<str>>,
+    /// Who asked for it.
+    pub(super) by: Option<Box<str>>,
     /// The step and attempt the order is at afterwards, if that changes.
     pub(super) next: Option<(u8, u16)>,
 }
@@ -23,9 +25,24 @@ impl Move {
         Self {
             transition,
             reason: None,
+            by: None,
             next: None,
         }
     }
+}
+
+/// An entry of the history that leaves the status as it is.
+pub(super) struct Remark {
+    pub(super) kind: EventKind,
+    pub(super) reason: Option<Box<str>>,
+    pub(super) by: Option<Box<str>>,
+    pub(super) detail: Option<Detail>,
+}
+
+/// What becomes of the reason that is stored with an order.
+enum Reason {
+    Kept,
+    Set(Option<Box<str>>),
 }
 
 impl Shard {
@@ -51,10 +68,43 @@ impl Shard {
         if let Some((step, attempt)) = it.next {
             (record.step, record.attempt) = (step, attempt);
         }
-        self.write(slot, it.reason, now);
+        let seq = record.seq;
+        self.write(slot, Reason::Set(it.reason), now);
         if !status.is_open() {
+            // Whatever held it back, nothing does any more.
+            if self.holds.remove(&seq).is_some() {
+                self.write_beside(slot);
+            }
             self.close(slot);
         }
+    }
+
+    /// Notes something that stands beside the status, after it was changed.
+    pub(super) fn remark(&mut self, slot: Slot, it: Remark, now: Timestamp) {
+        self.note_remark(slot, it, now);
+        self.write(slot, Reason::Kept, now);
+        self.write_beside(slot);
+    }
+
+    /// The event of a remark, and the version after it.
+    pub(super) fn note_remark(&mut self, slot: Slot, it: Remark, now: Timestamp) -> u32 {
+        let record = self.book.at_mut(slot);
+        record.version += 1;
+        self.commit.events.push(Event {
+            seq: record.seq,
+            version: record.version,
+            kind: it.kind,
+            status: record.status.get().kind(),
+            at: now,
+            previous: record.position,
+            step: None,
+            attempt: 0,
+            lease: 0,
+            reason: it.reason,
+            by: it.by,
+            detail: it.detail,
+        });
+        record.version
     }
 
     /// The event and the counters of a move that is about to be made.
@@ -83,6 +133,8 @@ impl Shard {
             attempt: if lease == 0 { 0 } else { attempt },
             lease,
             reason: it.reason.clone(),
+            by: it.by.clone(),
+            detail: None,
         });
         let name = self.processes.name_of(record.process);
         let counters = &mut self.commit.tallies[usize::from(name.0)];
@@ -93,12 +145,22 @@ impl Shard {
         }
     }
 
+    /// Whether an order that is in the store has changed in the commit that is being built.
+    pub(super) fn is_in_commit(&self, slot: Slot) -> bool {
+        let record = self.book.at(slot);
+        record.position == self.commit.position && record.change != IS_NEW
+    }
+
     /// Puts the latest state of an order into the commit.
-    fn write(&mut self, slot: Slot, reason: Option<Box<str>>, now: Timestamp) {
+    fn write(&mut self, slot: Slot, reason: Reason, now: Timestamp) {
         let position = self.commit.position;
+        let is_in_commit = self.is_in_commit(slot);
         let record = self.book.at_mut(slot);
-        let is_in_commit = record.position == position && record.change != IS_NEW;
         record.position = position;
+        let (keeps_reason, reason) = match reason {
+            Reason::Kept => (true, None),
+            Reason::Set(reason) => (false, reason),
+        };
         let state = OrderState {
             status: record.status.get(),
             version: record.version,
@@ -111,15 +173,29 @@ impl Shard {
             reason,
             position,
         };
-        if is_in_commit {
-            self.commit.changed[record.change as usize].state = state;
-        } else {
+        if !is_in_commit {
             // A commit has far fewer than 2^32 changes: see `CHANGES_MAX`.
             record.change = self.commit.changed.len() as u32;
             self.commit.changed.push(Changed {
-                seq: record.seq,
-                state,
+                keeps_reason,
+                ..Changed::to(record.seq, state)
             });
+            return;
         }
+        let changed = &mut self.commit.changed[record.change as usize];
+        let before = std::mem::replace(&mut changed.state, state);
+        if keeps_reason {
+            changed.state.reason = before.reason;
+        } else {
+            changed.keeps_reason = false;
+        }
+    }
+
+    /// Puts what stands beside the state of an order, which is in the commit, there too.
+    fn write_beside(&mut self, slot: Slot) {
+        let record = self.book.at(slot);
+        let hold = self.holds.get(&record.seq).map(|hold| (**hold).clone());
+        let changed = &mut self.commit.changed[record.change as usize];
+        changed.beside = Some(Box::new(Beside { hold }));
     }
 }

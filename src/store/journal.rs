@@ -2,7 +2,7 @@
 //!
 //! The text is JSON, one array for each event, so that SQL and people can read it:
 //! `[seq, version, "kind", status, microseconds since the row's time, previous position, step,
-//! attempt, lease, reason]`; trailing absent values are left out.
+//! attempt, lease, reason, by, detail]`; trailing absent values are left out.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::JournalRow;
 use crate::clock::Timestamp;
-use crate::order::{Event, EventKind, Position, Seq, StatusKind};
+use crate::order::{Detail, Event, EventKind, Position, Seq, StatusKind};
 
 /// The hash before the first row of a shard.
 pub const GENESIS: [u8; 32] = [0; 32];
@@ -61,15 +61,32 @@ fn entry(text: &mut String, at: Timestamp, event: &Event) {
         text.push_str(step);
         number(text, "\",", event.attempt.into());
         number(text, ",", event.lease);
-    } else if event.reason.is_some() {
+    } else if has_more(event, 0) {
         text.push_str(",null,0,0");
     }
-    if let Some(reason) = &event.reason {
-        text.push(',');
-        // A string always has a JSON form.
-        text.push_str(&serde_json::to_string(reason).unwrap_or_default());
+    for (at, words) in [&event.reason, &event.by].into_iter().enumerate() {
+        if words.is_some() || has_more(event, at + 1) {
+            text.push(',');
+            // A string always has a JSON form, and so has none.
+            text.push_str(&serde_json::to_string(words).unwrap_or_default());
+        }
+    }
+    if let Some(detail) = event.detail {
+        let Detail::Until(at) = detail;
+        number(text, ",", at.0);
     }
     text.push(']');
+}
+
+/// Whether an entry goes on behind its lease with one of reason, who and detail, from the one with
+/// the number `from`.
+fn has_more(event: &Event, from: usize) -> bool {
+    let behind = [
+        event.reason.is_some(),
+        event.by.is_some(),
+        event.detail.is_some(),
+    ];
+    behind[from..].contains(&true)
 }
 
 /// The events of a row, in the order in which they happened.
@@ -116,6 +133,8 @@ struct Entry<'a> {
     attempt: u16,
     lease: i64,
     reason: Option<Box<str>>,
+    by: Option<Box<str>>,
+    detail: Option<i64>,
 }
 
 impl Entry<'_> {
@@ -133,6 +152,8 @@ impl Entry<'_> {
             attempt: self.attempt,
             lease: self.lease,
             reason: self.reason,
+            by: self.by,
+            detail: self.detail.map(|time| Detail::Until(Timestamp(time))),
         })
     }
 }
@@ -168,9 +189,11 @@ impl<'de> Visitor<'de> for EntryVisitor {
         entry.attempt = seq.next_element()?.unwrap_or_default();
         entry.lease = seq.next_element()?.unwrap_or_default();
         entry.reason = seq.next_element()?.unwrap_or_default();
+        entry.by = seq.next_element()?.unwrap_or_default();
+        entry.detail = seq.next_element()?.unwrap_or_default();
         match seq.next_element::<IgnoredAny>()? {
             None => Ok(entry),
-            Some(_) => Err(A::Error::custom("an event has at most ten values")),
+            Some(_) => Err(A::Error::custom("an event has at most twelve values")),
         }
     }
 }
@@ -183,15 +206,17 @@ mod tests {
     fn events() -> impl Strategy<Value = Vec<Event>> {
         let step = proptest::option::of("[a-z_-]{1,9}");
         let reason = proptest::option::of(".{0,20}");
+        let by = proptest::option::of(".{0,9}");
+        let detail = proptest::option::of(any::<i64>());
         let event = (
             any::<i64>(),
             any::<u32>(),
-            0..14_usize,
+            0..EventKind::ALL.len(),
             0..10_usize,
             step,
-            reason,
+            (reason, by, detail),
         )
-            .prop_map(|(seq, version, kind, status, step, reason)| Event {
+            .prop_map(|(seq, version, kind, status, step, words)| Event {
                 seq: Seq(seq),
                 version,
                 kind: EventKind::ALL[kind],
@@ -201,7 +226,9 @@ mod tests {
                 attempt: if step.is_some() { 3 } else { 0 },
                 lease: if step.is_some() { seq } else { 0 },
                 step: step.map(Arc::from),
-                reason: reason.map(Box::from),
+                reason: words.0.map(Box::from),
+                by: words.1.map(Box::from),
+                detail: words.2.map(|at| Detail::Until(Timestamp(at))),
             });
         proptest::collection::vec(event, 0..20)
     }

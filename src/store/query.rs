@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::order::{EventKind, Order, OrderId, Position, Priority, Seq, StatusKind};
+use crate::order::{Detail, EventKind, Order, OrderId, Position, Priority, Seq, StatusKind};
 
 /// Where a shard's journal ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct ListQuery {
     pub priority: Option<Priority>,
     /// Only this process, any version.
     pub process: Option<Box<str>>,
+    /// Only orders that are held back (`true`), or only others.
+    pub is_held: Option<bool>,
     /// Only orders accepted at this time or later.
     pub created_after: Option<Timestamp>,
     /// Only orders accepted before this time.
@@ -83,6 +85,10 @@ pub struct EventView {
     pub fence: (i64, i64),
     /// Why, for people.
     pub reason: Option<Box<str>>,
+    /// Who asked for it, if somebody did and said so.
+    pub by: Option<Box<str>>,
+    /// What it sets beside the status.
+    pub detail: Option<Detail>,
 }
 
 /// One commit, as the journal keeps it.

@@ -120,3 +120,52 @@ fn a_dead_order_ends_the_watch_with_a_failure() {
     assert!(watched.out.contains("dead"), "{}", watched.out);
     assert!(watched.out.contains("simulated failure"), "{}", watched.out);
 }
+
+#[test]
+fn an_order_is_held_released_and_cancelled() {
+    let shop = Shop::open(QUICK);
+    let item = ["--item", "tea:2:4.50", "--total", "9.00 EUR"];
+    let held = [
+        "create",
+        "--id",
+        "A-1",
+        "--customer",
+        "ada",
+        "--hold",
+        "fraud?",
+    ];
+    shop.orders(&[&held[..], &item].concat()).expect(0);
+    let listed = shop.orders(&["list", "--held"]).expect(0);
+    assert!(listed.contains("pending, held"), "{listed}");
+    let words = ["--reason", "waiting for ada", "--by", "bob"];
+    let until = ["--until", "2099-01-01T00:00:00Z"];
+    let line = shop.orders(&[&["hold", "A-1"][..], &words, &until].concat());
+    let expected = "A-1  pending, held: waiting for ada, by bob, until 2099-01-01 00:00:00 UTC\n";
+    assert_eq!(line.expect(0), expected);
+    let shown = shop.orders(&["get", "A-1"]).expect(0);
+    assert!(shown.contains("waiting for ada, by bob"), "{shown}");
+    let stale = shop.orders(&["release", "A-1", "--if-version", "2"]);
+    assert_eq!(stale.code, Some(5), "{}", stale.err);
+    let json = shop.orders(&["release", "A-1", "--if-version", "3", "--json"]);
+    let json: Value = serde_json::from_str(&json.expect(0)).unwrap();
+    assert_eq!(json["order_id"], "A-1");
+    let events = shop.orders(&["watch", "A-1"]).expect(0);
+    assert!(
+        events.contains("by bob  until 2099-01-01 00:00:00: waiting"),
+        "{events}"
+    );
+    let late = shop.orders(&["cancel", "A-1"]);
+    assert_eq!(late.code, Some(5));
+    assert!(
+        late.err.contains("it is completed (409 order-ended)"),
+        "{}",
+        late.err
+    );
+    assert_eq!(shop.orders(&["cancel", "A-2"]).code, Some(3));
+    for id in ["A-3", "A-4"] {
+        let held = ["create", "--id", id, "--customer", "ada", "--hold", "x"];
+        shop.orders(&[&held[..], &item].concat()).expect(0);
+    }
+    let both = shop.orders(&["cancel", "A-3", "A-4", "--reason", "closed"]);
+    assert_eq!(both.expect(0), "A-3  cancelled\nA-4  cancelled\n");
+}

@@ -23,6 +23,7 @@ mod compat_orders_api;
 mod compat_support;
 mod compat_transcript;
 mod http_batch;
+mod http_changes;
 mod http_connections;
 mod http_create;
 mod http_idempotency;

@@ -76,9 +76,11 @@ async fn every_documented_operation_exists_and_every_route_is_documented() {
     }
     // Routes are only ever made together with their documentation, so the list is the whole API.
     let expected = BTreeSet::from([
+        "cancelOrder",
         "createBatch",
         "createOrder",
         "healthz",
+        "holdOrder",
         "listEvents",
         "listOrderEvents",
         "listOrders",
@@ -90,6 +92,7 @@ async fn every_documented_operation_exists_and_every_route_is_documented() {
         "readStats",
         "readVersion",
         "readyz",
+        "releaseOrder",
     ]);
     assert_eq!(ids, expected);
     server.stop().await;

@@ -5,6 +5,8 @@
 
 #![expect(clippy::expect_used, reason = "a failure is how a test tells")]
 
+mod asks;
+mod draw;
 mod model;
 mod regression;
 mod rules;
@@ -16,7 +18,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 17] = [
+const MUST_HAPPEN: [&str; 23] = [
     "accepted",
     "ready",
     "started",
@@ -34,6 +36,12 @@ const MUST_HAPPEN: [&str; 17] = [
     "overloaded",
     "process overloaded",
     "lease limited",
+    "cancelled",
+    "held",
+    "released",
+    "asked too late",
+    "asked of another version",
+    "nothing to do",
 ];
 
 fn config() -> Config {
@@ -50,7 +58,7 @@ fn config() -> Config {
 #[test]
 fn the_shard_does_what_the_model_does() {
     let all = RefCell::new(Happened::new());
-    let played = TestRunner::new(config()).run(&sequence::sequences(), |sequence| {
+    let played = TestRunner::new(config()).run(&draw::sequences(), |sequence| {
         let happened = sequence::play(&sequence).map_err(TestCaseError::fail)?;
         let mut all = all.borrow_mut();
         for (what, times) in happened {

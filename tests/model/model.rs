@@ -6,7 +6,7 @@
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Changed, Event, EventKind, OpenOrder, OrderState, Output, Position, Priority, Process,
+    Changed, Event, EventKind, Hold, OpenOrder, OrderState, Output, Position, Priority, Process,
     ProcessTally, RetryPolicy, Seq, Simulate, Status, StatusKind, StepKind,
 };
 use orderd::shard::Allowances;
@@ -25,6 +25,8 @@ pub enum Place {
     Time(Timestamp, Timestamp),
     /// For its turn, since then.
     Turn(Timestamp),
+    /// For the end of its hold.
+    Held,
     /// For nothing: it is dead, or has ended.
     Nothing,
 }
@@ -46,6 +48,7 @@ pub struct Entry {
     pub started_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
     pub reason: Option<Box<str>>,
+    pub hold: Option<Hold>,
     pub position: Position,
     pub place: Place,
     pub is_stored: bool,
@@ -53,11 +56,17 @@ pub struct Entry {
 
 impl Entry {
     fn is_begun(&self) -> bool {
-        self.step > 0 || self.attempt > 0
+        self.started_at.is_some()
     }
 
-    fn is_present(&self) -> bool {
+    pub fn is_present(&self) -> bool {
         self.status.is_open() && self.place != Place::Absent
+    }
+
+    /// Whether its hold must be over now.
+    fn is_released(&self, now: Timestamp) -> bool {
+        let until = self.hold.as_ref().and_then(|hold| hold.until);
+        self.is_stored && self.is_present() && until.is_some_and(|until| until <= now)
     }
 
     /// Whether it must end now because it was not begun in time.
@@ -192,6 +201,8 @@ impl Model {
             attempt: 0,
             lease: 0,
             reason: None,
+            by: None,
+            detail: None,
         });
         self.orders.push(entry);
     }
@@ -208,6 +219,7 @@ impl Model {
             item_count: entry.item_count,
             expires_at: entry.expires_at,
             created_at: entry.created_at,
+            hold: entry.hold.clone().map(Box::new),
             state: self.state(entry),
         }
     }
@@ -218,6 +230,7 @@ impl Model {
         entry.place = match entry.status {
             Status::Scheduled { start_at } => Place::Time(start_at, start_at),
             Status::Pending { ready_at } if ready_at > now => Place::Time(ready_at, ready_at),
+            Status::Pending { .. } if entry.hold.is_some() => Place::Held,
             Status::Pending { ready_at } => Place::Turn(ready_at),
             // A lease from before the restart.
             Status::Processing { .. } => Place::Turn(entry.updated_at),
@@ -227,6 +240,9 @@ impl Model {
 
     pub fn recover(&mut self, seq: Seq, now: Timestamp) {
         let at = self.at(seq);
+        if self.orders[at].hold.is_some() {
+            self.lose_lease(at, self.orders[at].updated_at, now);
+        }
         self.route(at, now);
     }
 
@@ -308,7 +324,13 @@ impl Model {
             .orders
             .iter()
             .filter(|it| it.is_expired(Timestamp::MAX));
-        moves.chain(ends.filter_map(|it| it.expires_at)).min()
+        let held = self
+            .orders
+            .iter()
+            .filter(|it| it.is_released(Timestamp::MAX));
+        let releases = held.filter_map(|it| it.hold.as_ref()?.until);
+        let ends = ends.filter_map(|it| it.expires_at);
+        moves.chain(ends).chain(releases).min()
     }
 
     pub fn oldest_ready(&self) -> Option<Timestamp> {
@@ -362,6 +384,10 @@ impl Model {
                 (at, at)
             }
             (EventKind::Expired, _) => return Err(format!("{event:?} too early: {entry:?}")),
+            (EventKind::Released, _) if entry.is_released(now) => {
+                let at = entry.hold.as_ref().and_then(|hold| hold.until);
+                (at.unwrap_or_default(), at.unwrap_or_default())
+            }
             (_, Place::Time(earliest, latest)) => (earliest, latest),
             _ => return Err(format!("{event:?} of an order without a timer: {entry:?}")),
         };
@@ -379,6 +405,10 @@ impl Model {
                 self.orders[at].place = Place::Nothing;
                 self.expect(event)?;
             }
+            (EventKind::Released, _) => {
+                self.release(at, now);
+                self.expect(event)?;
+            }
             (EventKind::Ready, Status::Scheduled { .. }) => {
                 self.apply(at, EventKind::Ready, Status::Pending { ready_at: now }, now);
                 self.orders[at].place = Place::Commit;
@@ -392,10 +422,17 @@ impl Model {
 
     /// After the timers: whatever was due for certain has happened.
     fn nobody_is_late(&mut self, now: Timestamp) -> Result<(), Difference> {
+        let position = self.position.next();
         for entry in &mut self.orders {
             let is_waiting = matches!(entry.status, Status::Pending { .. });
             match entry.place {
-                Place::Time(at, _) if is_waiting && at <= now => entry.place = Place::Turn(at),
+                Place::Time(at, _) if is_waiting && at <= now => {
+                    entry.place = match entry.hold {
+                        _ if entry.position == position => Place::Commit,
+                        Some(_) => Place::Held,
+                        None => Place::Turn(at),
+                    };
+                }
                 Place::Time(_, latest) if latest <= now => {
                     return Err(format!("missed its time: {entry:?}"));
                 }
@@ -403,6 +440,9 @@ impl Model {
             }
             if entry.is_expired(now) {
                 return Err(format!("should have expired: {entry:?}"));
+            }
+            if entry.is_released(now) {
+                return Err(format!("should have been released: {entry:?}"));
             }
         }
         Ok(())
@@ -423,13 +463,7 @@ impl Model {
             let Place::Turn(since) = self.orders[at].place else {
                 return Err(nothing());
             };
-            self.apply(
-                at,
-                EventKind::Requeued,
-                Status::Pending { ready_at: since },
-                now,
-            );
-            self.orders[at].attempt -= 1;
+            self.lose_lease(at, since, now);
             self.expect(events.get(used).ok_or_else(nothing)?)?;
             used += 1;
         }
@@ -536,11 +570,16 @@ impl Model {
             attempt: if lease > 0 { entry.attempt } else { 0 },
             lease,
             reason: None,
+            by: None,
+            detail: None,
         });
         entry.status = status;
         entry.updated_at = now;
         entry.reason = None;
         entry.position = position;
+        if !status.is_open() {
+            entry.hold = None;
+        }
     }
 
     pub fn expect(&self, event: &Event) -> Result<(), Difference> {

@@ -5,7 +5,8 @@
 use orderd::clock::MICROS_PER_SECOND;
 use orderd::order::{Limits, Process, RetryPolicy, Rules, Simulate, Step, StepKind};
 
-use super::sequence::{Fate, Sequence, Submit, Turn, play};
+use super::draw::{Fate, Sequence, Submit, Turn};
+use super::sequence::play;
 
 fn process(shortest_us: i64, concurrency: u32) -> Process {
     let mut process = Process::built_in();
@@ -27,6 +28,7 @@ fn order(expires_in_us: Option<i64>) -> Submit {
         expires_in_us,
         total_minor: 5,
         item_count: 1,
+        hold_in_us: None,
     }
 }
 
@@ -35,6 +37,7 @@ fn turn(passes_us: i64, submits: Vec<Submit>, fate: Fate) -> Turn {
         passes_us,
         recovers: 9,
         submits,
+        asks: Vec::new(),
         advances: true,
         fate,
     }

@@ -1,4 +1,4 @@
-//! Random sequences of inputs, and how they are played to the shard and to the model side by side.
+//! How a sequence of inputs is played to the shard and to the model side by side.
 //!
 //! A turn is what the engine makes of it: recover, submit, advance, commit. After each turn the two
 //! are compared in everything that can be seen.
@@ -8,208 +8,19 @@ use std::sync::Arc;
 
 use orderd::clock::{MICROS_PER_SECOND, Timestamp};
 use orderd::order::{
-    Currency, LabelRule, Limits, Money, NewOrder, Opening, Position, Priority, Process,
-    ProcessIndex, ProcessTally, Processes, Receipt, RetryPolicy, Rules, Seq, ShardNumber, Simulate,
-    Spelling, Status, Step, StepKind, WantedId, When,
+    Changed, Currency, Money, NewHold, NewOrder, Opening, Position, Priority, Process,
+    ProcessIndex, ProcessTally, Processes, Receipt, Refusal, Seq, ShardNumber, Spelling, Status,
+    WantedId,
 };
-use orderd::shard::{Allowances, Overloaded, Shard, ShardSettings};
-use proptest::collection::vec;
-use proptest::prelude::*;
+use orderd::shard::{Allowances, Effect, Overloaded, Shard, ShardSettings};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::asks::{Ask, Asked};
+use super::draw::{Fate, Sequence, Submit, Turn};
 use super::model::{Difference, Entry, Model, Place, is_at_rest};
 
 const START: Timestamp = Timestamp(1_800_000_000 * MICROS_PER_SECOND);
-
-/// An order to submit; times are relative to the moment.
-#[derive(Clone, Debug)]
-pub struct Submit {
-    pub priority: usize,
-    pub process: usize,
-    pub start_in_us: Option<i64>,
-    pub expires_in_us: Option<i64>,
-    pub total_minor: i64,
-    pub item_count: u16,
-}
-
-/// What becomes of the commit of a turn.
-#[derive(Clone, Debug)]
-pub enum Fate {
-    /// Stored; new orders whose bit is set collide.
-    Stored {
-        collided: u16,
-    },
-    Refused,
-    /// Nothing of it is stored, and the shard is gone.
-    Lost,
-}
-
-/// One turn.
-#[derive(Clone, Debug)]
-pub struct Turn {
-    pub passes_us: i64,
-    /// How many open orders from before the restart come back.
-    pub recovers: usize,
-    pub submits: Vec<Submit>,
-    /// A draining engine does not advance its shard.
-    pub advances: bool,
-    pub fate: Fate,
-}
-
-#[derive(Clone, Debug)]
-pub struct Sequence {
-    pub seed: u64,
-    pub open_orders_max: u64,
-    pub processes: Vec<Process>,
-    pub turns: Vec<Turn>,
-}
-
-fn rules() -> impl Strategy<Value = StepKind> {
-    let limit = prop::option::weighted(0.3, 8..20_i64);
-    let items = prop::option::weighted(0.3, 2..5_u16);
-    let label = (
-        prop::option::of(0..20_i64),
-        prop::option::of(prop::sample::select(Priority::ALL.to_vec())),
-    );
-    (limit, items, vec(label, 0..3)).prop_map(|(total_max_minor, items_max, labels)| {
-        let labels = labels.into_iter().enumerate();
-        let label = |(at, (total_above_minor, priority)): (usize, _)| LabelRule {
-            label: format!("label-{at}").into(),
-            text: format!("fits {at}").into(),
-            when: When {
-                total_above_minor,
-                priority,
-            },
-        };
-        StepKind::Rules(Rules {
-            limits: Limits {
-                total_max_minor,
-                items_max,
-                ..Limits::default()
-            },
-            labels: labels.map(label).collect(),
-        })
-    })
-}
-
-fn kind() -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
-    let simulated = step().prop_map(|(work, concurrency, retry)| {
-        let kind = StepKind::Simulate(work);
-        (kind, concurrency, retry)
-    });
-    let ruled = rules().prop_map(|kind| (kind, u32::MAX, RetryPolicy::default()));
-    prop_oneof![3 => simulated, 1 => ruled]
-}
-
-fn step() -> impl Strategy<Value = (Simulate, u32, RetryPolicy)> {
-    let second = MICROS_PER_SECOND;
-    let durations = [
-        (0, 0),
-        (0, 0),
-        (0, 2 * second),
-        (second, second),
-        (second, 9 * second),
-    ];
-    let duration = prop::sample::select(durations.to_vec());
-    let failures_ppm = prop::sample::select(vec![0, 0, 300_000, 1_000_000]);
-    let concurrency = prop::sample::select(vec![1, 2, 3, u32::MAX, u32::MAX]);
-    let base_us = prop::sample::select(vec![0, second, 20 * second]);
-    (duration, failures_ppm, concurrency, 1..4_u16, base_us).prop_map(
-        move |(duration, failures_ppm, concurrency, attempts_max, base_us)| {
-            let work = Simulate {
-                shortest_us: duration.0,
-                longest_us: duration.1,
-                // No draw of its own, so that the shrunk cases stay what they were.
-                is_per_priority: base_us > 0,
-                failures_ppm,
-            };
-            let retry = RetryPolicy {
-                attempts_max,
-                base_us,
-                cap_us: 30 * second,
-            };
-            (work, concurrency, retry)
-        },
-    )
-}
-
-fn processes() -> impl Strategy<Value = Vec<Process>> {
-    let concurrency = prop::sample::select(vec![1, 2, 4, u32::MAX, u32::MAX]);
-    let open_orders_max = prop::sample::select(vec![0, 0, 0, 2, 5]);
-    vec((vec(kind(), 1..4), concurrency, open_orders_max), 1..3).prop_map(|all| {
-        let process = |(at, (steps, concurrency, max)): (usize, (Vec<_>, u32, u64))| Process {
-            name: format!("process-{at}").into(),
-            version: 1,
-            concurrency,
-            open_orders_max: max,
-            steps: steps
-                .into_iter()
-                .enumerate()
-                .map(|(at, (kind, concurrency, retry))| Step {
-                    name: format!("step-{at}").into(),
-                    kind,
-                    concurrency,
-                    retry,
-                })
-                .collect(),
-        };
-        all.into_iter().enumerate().map(process).collect()
-    })
-}
-
-fn submit() -> impl Strategy<Value = Submit> {
-    let soon = || prop::option::weighted(0.25, -5_000_000..30_000_000_i64);
-    let facts = (0..20_i64, 0..6_u16);
-    (0..3_usize, 0..2_usize, soon(), soon(), facts).prop_map(
-        |(priority, process, start_in_us, expires_in_us, (total_minor, item_count))| Submit {
-            priority,
-            process,
-            total_minor,
-            item_count,
-            start_in_us,
-            // The door refuses an order that expires before it starts.
-            expires_in_us: expires_in_us
-                .map(|at| at.max(start_in_us.map_or(at, |start| start + 1))),
-        },
-    )
-}
-
-fn turn() -> impl Strategy<Value = Turn> {
-    let passes_us = prop_oneof![3 => 0..3_000_000_i64, 1 => Just(0), 1 => 0..90_000_000_i64];
-    let fate = prop_oneof![
-        8 => Just(Fate::Stored { collided: 0 }),
-        2 => any::<u16>().prop_map(|collided| Fate::Stored { collided }),
-        2 => Just(Fate::Refused),
-        1 => Just(Fate::Lost),
-    ];
-    (
-        passes_us,
-        0..6_usize,
-        vec(submit(), 0..5),
-        prop::bool::weighted(0.95),
-        fate,
-    )
-        .prop_map(|(passes_us, recovers, submits, advances, fate)| Turn {
-            passes_us,
-            recovers,
-            submits,
-            advances,
-            fate,
-        })
-}
-
-pub fn sequences() -> impl Strategy<Value = Sequence> {
-    let max = prop::sample::select(vec![3, 12, 1_000_000]);
-    (any::<u64>(), max, processes(), vec(turn(), 1..60)).prop_map(
-        |(seed, open_orders_max, processes, turns)| Sequence {
-            seed,
-            open_orders_max,
-            processes,
-            turns,
-        },
-    )
-}
 
 /// The two side by side.
 struct Pair<'a> {
@@ -289,6 +100,9 @@ impl<'a> Pair<'a> {
         for submit in &turn.submits {
             self.submit(submit)?;
         }
+        for ask in &turn.asks {
+            self.ask(ask)?;
+        }
         if turn.advances {
             self.advance()?;
         }
@@ -339,6 +153,13 @@ impl<'a> Pair<'a> {
             payload: "{}".into(),
             start_at: later(submit.start_in_us),
             expires_at: later(submit.expires_in_us),
+            hold: submit.hold_in_us.map(|until| {
+                Box::new(NewHold {
+                    reason: "new".into(),
+                    by: None,
+                    until: later(until),
+                })
+            }),
         }
     }
 
@@ -346,6 +167,7 @@ impl<'a> Pair<'a> {
         let order = self.order(submit);
         let (process, priority) = (usize::from(order.process.0), order.priority);
         let (start_at, expires_at) = (order.start_at, order.expires_at);
+        let hold = order.hold.clone();
         let has_room = self.model.open_orders_of(None) < self.sequence.open_orders_max;
         let own_max = self.sequence.processes[process].open_orders_max;
         let is_full = own_max > 0 && self.model.open_orders_of(Some(process)) >= own_max;
@@ -374,13 +196,34 @@ impl<'a> Pair<'a> {
                 started_at: None,
                 expires_at,
                 reason: None,
+                hold: None,
                 position: Position(0),
                 place: Place::Commit,
                 is_stored: false,
             };
             self.model.submit(entry, start_at, self.now);
+            if let Some(hold) = hold {
+                let newest = self.model.orders.len() - 1;
+                self.model.hold(newest, &hold, self.now);
+            }
         }
         Ok(())
+    }
+
+    fn ask(&mut self, ask: &Ask) -> Result<(), Difference> {
+        let count = self.model.orders.len();
+        let Some(entry) = self.model.orders.get(ask.which % count.max(1)) else {
+            return Ok(());
+        };
+        let change = ask.change(entry.seq, entry.version, self.now);
+        let expected = self.model.ask(&change, self.now);
+        match expected {
+            Err(Refusal::NotOpen) => self.count("asked too late", 1),
+            Err(Refusal::OtherVersion { .. }) => self.count("asked of another version", 1),
+            Ok(Effect::Nothing) => self.count("nothing to do", 1),
+            _ => {}
+        }
+        same("answer", expected, self.shard.change(change, self.now))
     }
 
     fn advance(&mut self) -> Result<(), Difference> {
@@ -421,8 +264,12 @@ impl<'a> Pair<'a> {
         for (entry, order) in new.into_iter().zip(&commit.created) {
             same(
                 "new order",
-                (entry.seq, model.state(entry)),
-                (order.seq, order.state.clone()),
+                (entry.seq, model.state(entry), &entry.hold),
+                (
+                    order.seq,
+                    order.state.clone(),
+                    &order.hold.as_deref().cloned(),
+                ),
             )?;
         }
         let touched = |entry: &&Entry| entry.is_stored && entry.position == commit.position;
@@ -430,10 +277,23 @@ impl<'a> Pair<'a> {
         same("changed orders", touched.len(), commit.changed.len())?;
         for entry in touched {
             let changed = commit.changed.iter().find(|it| it.seq == entry.seq);
-            let state = changed.map(|it| it.state.clone());
-            same("changed order", Some(model.state(entry)), state)?;
+            let changed = changed.ok_or_else(|| format!("{entry:?} is not written"))?;
+            self.compare_changed(entry, changed)?;
         }
         Ok(())
+    }
+
+    /// What will be stored of a changed order is what the model has.
+    fn compare_changed(&self, entry: &Entry, changed: &Changed) -> Result<(), Difference> {
+        let stored = self.model.durable.iter().find(|it| it.seq == entry.seq);
+        let stored = stored.ok_or_else(|| format!("{entry:?} is not stored"))?;
+        let mut state = changed.state.clone();
+        if changed.keeps_reason && state.reason.is_none() {
+            state.reason.clone_from(&stored.reason);
+        }
+        same("changed order", self.model.state(entry), state)?;
+        let hold = changed.beside.as_ref().map_or(&stored.hold, |it| &it.hold);
+        same("hold", &entry.hold, hold)
     }
 
     fn store(&mut self, collided: u16) -> Result<(), Difference> {
@@ -477,6 +337,11 @@ impl<'a> Pair<'a> {
     fn compare(&mut self) -> Result<(), Difference> {
         let (model, shard, now) = (&self.model, &mut self.shard, self.now);
         same("open orders", model.open_orders(), shard.open_orders())?;
+        let held = model
+            .orders
+            .iter()
+            .filter(|it| it.is_present() && it.hold.is_some());
+        same("held orders", held.count(), shard.held_orders())?;
         let tallies = model.tallies_of(&model.durable);
         same("counters", &tallies[..], shard.tallies())?;
         for tally in &tallies {
@@ -509,9 +374,19 @@ impl<'a> Pair<'a> {
             passes_us,
             recovers: usize::MAX,
             submits: Vec::new(),
+            asks: Vec::new(),
             advances: true,
             fate: Fate::Stored { collided: 0 },
         };
+        self.turn(&quiet(0))?;
+        for which in 0..self.model.orders.len() {
+            self.ask(&Ask {
+                which,
+                action: Asked::Release,
+                version_off: None,
+                is_signed: false,
+            })?;
+        }
         self.turn(&quiet(0))?;
         for _ in 0..2_000 {
             let Some(deadline) = self.shard.next_deadline(self.now) else {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use orderd::clock::Timestamp;
 use orderd::engine::{Handle, SubmitError};
 use orderd::order::{
-    Currency, KeptAnswer, Money, NewKey, NewOrder, Order, OrderId, OrderState, Priority,
+    Currency, KeptAnswer, Money, NewHold, NewKey, NewOrder, Order, OrderId, OrderState, Priority,
     ProcessIndex, RequestKey, Spelling, WantedId,
 };
 use rand::RngExt;
@@ -136,6 +136,13 @@ pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16)
         payload: format!(r#"{{"items":["article-{number}"]}}"#).into(),
         start_at,
         expires_at: expires_at.map(|at| at.max(start_at.map_or(at, |start| start.plus(1)))),
+        hold: random.random_ratio(1, 8).then(|| {
+            Box::new(NewHold {
+                reason: "new".into(),
+                by: None,
+                until: (!number.is_multiple_of(3)).then(|| now.plus(5_000_000)),
+            })
+        }),
     }
 }
 

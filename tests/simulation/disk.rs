@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use orderd::clock::ManualClock;
 use orderd::order::{
-    Commit, KeptKey, KeyRecord, OpenOrder, Opening, Order, OrderId, Position, Process,
+    Changed, Commit, KeptKey, KeyRecord, OpenOrder, Opening, Order, OrderId, Position, Process,
     ProcessTally, Receipt, Seq, ShardNumber,
 };
 use orderd::store::{
@@ -194,7 +194,7 @@ impl Data {
     fn change(&mut self, commit: &Commit, forgets_one: bool) {
         for changed in commit.changed.iter().skip(usize::from(forgets_one)) {
             match self.orders.get_mut(&changed.seq) {
-                Some(order) => order.state = changed.state.clone(),
+                Some(order) => write(order, changed),
                 None => panic!(
                     "(2) a change of order {}, which is not stored",
                     changed.seq.0
@@ -328,6 +328,7 @@ impl Store for Disk {
             item_count: order.item_count,
             expires_at: order.expires_at,
             created_at: order.created_at,
+            hold: order.hold.clone(),
             state: order.state.clone(),
         });
         Ok(page.collect())
@@ -359,6 +360,17 @@ impl Store for Disk {
 
     fn journal(&self, _: Position, _: usize) -> Reading<'_, Vec<JournalRow>> {
         Box::pin(async { Err(no_part()) })
+    }
+}
+
+fn write(order: &mut Order, changed: &Changed) {
+    let reason = order.state.reason.take();
+    order.state = changed.state.clone();
+    if changed.keeps_reason && order.state.reason.is_none() {
+        order.state.reason = reason;
+    }
+    if let Some(beside) = &changed.beside {
+        order.hold = beside.hold.clone().map(Box::new);
     }
 }
 

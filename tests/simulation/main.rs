@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure is how a test tells")]
 
+mod asks;
 mod client;
 mod disk;
 mod plan;
@@ -25,7 +26,7 @@ const SEEDS: u64 = 2_000;
 pub type Happened = BTreeMap<&'static str, u64>;
 
 /// Everything that a run must have met at least once; otherwise it has proved nothing about it.
-const MUST_HAPPEN: [&str; 27] = [
+const MUST_HAPPEN: [&str; 35] = [
     "refused",
     "full",
     "unknown, stored",
@@ -53,6 +54,14 @@ const MUST_HAPPEN: [&str; 27] = [
     "retried",
     "rejected",
     "labelled",
+    "cancelled",
+    "held",
+    "released",
+    "change made",
+    "change too late",
+    "change of another version",
+    "change unknown",
+    "change deferred",
 ];
 
 fn number(name: &str) -> Option<u64> {

@@ -15,6 +15,7 @@ use orderd::order::{
 use orderd::store::journal;
 
 use super::Happened;
+use super::asks::{Asked, Made};
 use super::client::{Attempt, Fate, attempt_of};
 use super::disk::Data;
 
@@ -34,6 +35,7 @@ struct Life {
     started_at: Option<Timestamp>,
     /// The steps that are done.
     done: Vec<Arc<str>>,
+    is_held: bool,
 }
 
 impl Life {
@@ -87,6 +89,8 @@ pub struct Proof {
     lives: BTreeMap<Seq, Life>,
     attempts: BTreeMap<usize, Seq>,
     keys: BTreeMap<Box<str>, Seq>,
+    /// The changes that were made.
+    pub made: Made,
 }
 
 impl Proof {
@@ -94,7 +98,7 @@ impl Proof {
     pub fn follow(
         &mut self,
         data: &mut Data,
-        sent: &[Attempt],
+        (sent, asked): (&[Attempt], &[Asked]),
         processes: &Processes,
     ) -> Result<(), Broken> {
         if self.rows == data.journal.len() {
@@ -105,6 +109,7 @@ impl Proof {
             for event in self.row(data)? {
                 *happened.entry(event.kind.name()).or_default() += 1;
                 self.event(&event, data, sent, processes)?;
+                self.made.follow(&event, asked)?;
             }
         }
         if (data.position, data.hash) != (Position(self.rows as i64), self.hash) {
@@ -169,6 +174,8 @@ impl Proof {
         }
         let first = (event.kind == EventKind::Started).then_some(event.at);
         let started_at = before.and_then(|life| life.started_at).or(first);
+        let is_held = hold_after(event, before.is_some_and(|life| life.is_held));
+        let is_held = is_held.map_err(|what| format!("(5) {what}: {event:?}"))?;
         match event.kind {
             EventKind::Accepted => self.accepted(event.seq, data, sent, processes)?,
             EventKind::Started if event.lease <= self.lease => return tell(6, "a fence fell"),
@@ -179,13 +186,16 @@ impl Proof {
             EventKind::Requeued if event.lease != fence.1 || self.epoch <= fence.0 => {
                 return tell(6, "a fence was given up that is still good");
             }
-            EventKind::Requeued => {}
+            EventKind::Requeued | EventKind::Held | EventKind::Released => {}
+            // A lease that was lost at the restart may still be written there.
+            EventKind::Cancelled if event.lease == fence.1 => {}
             _ if status == Some(StatusKind::Processing) && fence != (self.epoch, event.lease) => {
                 return tell(6, "not under the current fence");
             }
             _ => {}
         }
         let life = Life {
+            is_held,
             status: event.status,
             version: event.version,
             position,
@@ -258,6 +268,9 @@ impl Proof {
             if row != (life.status, life.version, life.position, life.at) {
                 return Err(format!("(5) the row is not the last event: {order:?}"));
             }
+            if order.hold.is_some() != life.is_held {
+                return Err(format!("(5) its history knows another hold: {order:?}"));
+            }
             if (order.created_at, state.started_at) != (life.accepted_at, life.started_at) {
                 return Err(format!("(5) the row has another start: {order:?}"));
             }
@@ -317,5 +330,26 @@ fn is_as_sent(order: &Order, sent: &NewOrder, processes: &Processes) -> bool {
         && order.priority == sent.priority
         && order.payload == sent.payload
         && (order.start_at, order.expires_at) == (sent.start_at, sent.expires_at)
+        && is_held_as_sent(order, sent)
         && (&*order.process, order.process_version) == (&*process.name, process.version)
+}
+
+/// Whether the order is held back after the event; fails if its hold does not allow it.
+fn hold_after(event: &Event, was_held: bool) -> Result<bool, &'static str> {
+    match event.kind {
+        EventKind::Held => Ok(true),
+        EventKind::Released if !was_held => Err("released without a hold"),
+        EventKind::Released => Ok(false),
+        EventKind::Started if was_held => Err("started while it is held"),
+        _ => Ok(was_held && !event.status.is_final()),
+    }
+}
+
+/// A hold may be over by now, or another one.
+fn is_held_as_sent(order: &Order, sent: &NewOrder) -> bool {
+    let Some(hold) = &sent.hold else {
+        return order.hold.is_none() || order.state.version > 1;
+    };
+    let held = order.hold.as_ref().filter(|_| order.state.version == 2);
+    order.state.version > 2 || held.is_some_and(|held| **held == (**hold).clone().since(held.since))
 }

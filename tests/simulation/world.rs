@@ -7,13 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orderd::clock::{Clock, ManualClock, Timestamp};
-use orderd::engine::{Engine, Handle, Settings, Start, StartError, SubmitError, Turns};
-use orderd::order::{ProcessTally, Processes, ShardNumber, StatusKind};
+use orderd::engine::{
+    ChangeAnswer, ChangeError, Engine, Handle, Settings, Start, StartError, SubmitError, Turns,
+};
+use orderd::order::{Change, ProcessTally, Processes, Refusal, ShardNumber, StatusKind};
+use orderd::shard::Effect;
 use orderd::store::{Store, StoreError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::Happened;
+use super::asks::{self, Asked};
 use super::client::{self, Attempt, Fate, Request, Told};
 use super::disk::{Crash, Disk, Fault, Planted};
 use super::plan;
@@ -35,6 +39,7 @@ struct Running {
     handle: Handle,
     turns: Turns,
     requests: Vec<Request>,
+    changes: Vec<asks::Pending>,
     is_recovering: bool,
 }
 
@@ -46,6 +51,7 @@ pub struct World {
     open_orders_max: u64,
     engine: Option<Running>,
     attempts: Vec<Attempt>,
+    asked: Vec<Asked>,
     proof: Proof,
 }
 
@@ -62,6 +68,7 @@ impl World {
             registry,
             engine: None,
             attempts: Vec::new(),
+            asked: Vec::new(),
             proof: Proof::default(),
         }
     }
@@ -81,6 +88,9 @@ impl World {
         for (number, attempt) in self.attempts.iter().enumerate() {
             self.proof.told(number, attempt, &data)?;
         }
+        for (number, asked) in self.asked.iter().enumerate() {
+            self.proof.made.told(number, asked, &data)?;
+        }
         Ok(End {
             hash: data.hash,
             happened: data.happened.clone(),
@@ -89,7 +99,8 @@ impl World {
 
     fn check(&mut self) -> Result<(), Broken> {
         let mut data = self.disk.data();
-        self.proof.follow(&mut data, &self.attempts, &self.registry)
+        let sent = (&*self.attempts, &*self.asked);
+        self.proof.follow(&mut data, sent, &self.registry)
     }
 
     fn step(&mut self) -> Result<(), Broken> {
@@ -99,8 +110,9 @@ impl World {
         match self.random.random_range(0..100) {
             0..34 => self.send_one(),
             34..42 => self.send_many(),
-            42..48 => self.send_again(),
-            48..78 => return self.turn(),
+            42..46 => self.send_again(),
+            46..54 => self.ask(),
+            54..78 => return self.turn(),
             78..86 => {
                 self.pass();
                 return self.turn();
@@ -152,6 +164,7 @@ impl World {
                 handle,
                 turns,
                 requests: Vec::new(),
+                changes: Vec::new(),
                 is_recovering: true,
             })),
             Ok(Err(StartError::Store(error))) => Err(format!("did not start: {error}")),
@@ -259,6 +272,43 @@ impl World {
         self.send(vec![client::Sent { order, repeats }]);
     }
 
+    /// Asks for some changes of orders that somebody was told about.
+    fn ask(&mut self) {
+        let told = self
+            .attempts
+            .iter()
+            .filter_map(|attempt| match &attempt.fate {
+                Fate::Accepted(order) => Some(order.seq),
+                _ => None,
+            });
+        let told: Vec<_> = told.collect();
+        if told.is_empty() {
+            return;
+        }
+        let (first, now) = (self.asked.len(), self.clock.now());
+        let count = self.random.random_range(1..4);
+        let changes = (first..first + count).map(|number| {
+            let seq = told[self.random.random_range(0..told.len())];
+            asks::change(&mut self.random, seq, number, now)
+        });
+        let changes = changes.collect();
+        self.hand_in(changes);
+    }
+
+    fn hand_in(&mut self, changes: Vec<Change>) {
+        let Some(engine) = &mut self.engine else {
+            return;
+        };
+        let first = self.asked.len();
+        self.asked.extend(changes.iter().map(Asked::new));
+        let mut pending = asks::Pending::new(engine.handle.clone(), first, changes);
+        assert!(
+            pending.poll().is_none(),
+            "answered before anything was done"
+        );
+        engine.changes.push(pending);
+    }
+
     /// One turn of the engine, and everything that comes out of it.
     fn turn(&mut self) -> Result<(), Broken> {
         let Some(engine) = &mut self.engine else {
@@ -299,6 +349,22 @@ impl World {
             }
             None => true,
         });
+        let mut changes = Vec::new();
+        let is_recovering = engine.is_recovering;
+        engine.changes.retain_mut(|pending| match pending.poll() {
+            Some(answers) => {
+                changes.extend(answers);
+                false
+            }
+            None => true,
+        });
+        let deferred = engine.changes.len() as u64;
+        if is_recovering {
+            self.disk.data().count("change deferred", deferred);
+        }
+        for (number, answer) in changes {
+            self.hear_change(number, answer)?;
+        }
         for told in told {
             self.hear(told)?;
         }
@@ -344,6 +410,21 @@ impl World {
         self.proof.told(number, attempt, &data)
     }
 
+    fn hear_change(&mut self, number: usize, answer: ChangeAnswer) -> Result<(), Broken> {
+        let what = match &answer {
+            Ok(Effect::Made { .. }) => "change made",
+            Ok(Effect::Nothing) => "nothing to change",
+            Err(ChangeError::Refused(Refusal::NotOpen)) => "change too late",
+            Err(ChangeError::Refused(_)) => "change of another version",
+            Err(ChangeError::Failed(SubmitError::OutcomeUnknown)) => "change unknown",
+            Err(ChangeError::Failed(_)) => "change refused",
+        };
+        let mut data = self.disk.data();
+        data.count(what, 1);
+        self.asked[number].fate = asks::Fate::Told(answer);
+        self.proof.made.told(number, &self.asked[number], &data)
+    }
+
     /// Whoever waits for an end hears of it after it is on disk.
     fn hear_ends(&mut self) -> Result<(), Broken> {
         let mut data = self.disk.data();
@@ -381,6 +462,9 @@ impl World {
         };
         for number in engine.requests.iter().flat_map(|request| &request.attempts) {
             self.attempts[*number].fate = Fate::Unknown;
+        }
+        for number in engine.changes.iter().flat_map(|pending| &pending.asked) {
+            self.asked[*number].fate = asks::Fate::Unknown;
         }
         self.attempts.iter_mut().for_each(|it| it.end = None);
         self.disk.arm(None);
@@ -460,6 +544,41 @@ impl World {
         if self.engine.is_none() {
             self.engine = self.open()?;
         }
+        self.run_out()?;
+        self.release_all();
+        self.run_out()?;
+        let waiting = |it: &Running| it.requests.len() + it.changes.len();
+        let waiting = self.engine.as_ref().map_or(0, waiting);
+        if waiting > 0 {
+            return Err(format!("{waiting} requests were never answered"));
+        }
+        let data = self.disk.data();
+        let moves = |order: &&orderd::order::Order| {
+            order.state.status.is_open() && order.state.status.kind() != StatusKind::Dead
+        };
+        match data.orders.values().find(moves) {
+            Some(order) => Err(format!("forgotten: {order:?}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Somebody lets everything go on that is held back.
+    fn release_all(&mut self) {
+        let held: Vec<_> = {
+            let data = self.disk.data();
+            let held = data.orders.values().filter(|order| order.hold.is_some());
+            held.map(|order| order.seq).collect()
+        };
+        let release = |number, seq| asks::release(seq, number);
+        let first = self.asked.len();
+        let changes = (first..)
+            .zip(held)
+            .map(|(number, seq)| release(number, seq));
+        self.hand_in(changes.collect());
+    }
+
+    /// Turn after turn, until there is nothing left to do.
+    fn run_out(&mut self) -> Result<(), Broken> {
         for _ in 0..TURNS_MAX {
             self.turn()?;
             let engine = self
@@ -472,17 +591,6 @@ impl World {
             self.clock
                 .advance(deadline.micros_since(self.clock.now()).max(0));
         }
-        let waiting = self.engine.as_ref().map_or(0, |it| it.requests.len());
-        if waiting > 0 {
-            return Err(format!("{waiting} requests were never answered"));
-        }
-        let data = self.disk.data();
-        let moves = |order: &&orderd::order::Order| {
-            order.state.status.is_open() && order.state.status.kind() != StatusKind::Dead
-        };
-        match data.orders.values().find(moves) {
-            Some(order) => Err(format!("forgotten: {order:?}")),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Changed, Commit, Currency, Event, EventKind, Money, Opening, Order, OrderId, OrderState,
+    Changed, Commit, Currency, Event, EventKind, Hold, Money, Opening, Order, OrderId, OrderState,
     Position, Priority, ProcessTally, Receipt, Seq, ShardNumber, Status,
 };
 use orderd::store::{Store, StoreError};
@@ -172,6 +172,7 @@ pub fn order(seq: Seq, id: &str, commit: &Commit) -> Box<Order> {
         start_at: None,
         expires_at: None,
         created_at: commit.at,
+        hold: None,
         state: OrderState {
             status: Status::Pending {
                 ready_at: commit.at,
@@ -216,7 +217,7 @@ pub fn change(commit: &mut Commit, before: &Order, state: OrderState, kind: Even
         .push(event(&state, before.seq, kind, previous));
     let seq = before.seq;
     commit.changed.retain(|changed| changed.seq != seq);
-    commit.changed.push(Changed { seq, state });
+    commit.changed.push(Changed::to(seq, state));
     after
 }
 
@@ -234,5 +235,17 @@ pub fn event(state: &OrderState, seq: Seq, kind: EventKind, previous: Position) 
         attempt: state.attempt,
         lease: i64::from(is_leased),
         reason: state.reason.clone(),
+        by: None,
+        detail: None,
+    }
+}
+
+/// A hold with everything that it can have.
+pub fn hold(since: Timestamp) -> Hold {
+    Hold {
+        reason: "\"fraud\"? ünsure".into(),
+        by: Some("ada".into()),
+        since,
+        until: Some(since.plus(7)),
     }
 }

@@ -2,12 +2,12 @@
 //! What is decided is not checked here: stores decide nothing.
 
 use orderd::order::{
-    EventKind, OrderState, Position, Priority, Process, ProcessTally, Seq, ShardNumber, Status,
-    StatusKind, Tally,
+    Beside, Changed, EventKind, Hold, OrderState, Position, Priority, Process, ProcessTally, Seq,
+    ShardNumber, Status, StatusKind, Tally,
 };
 use orderd::store::StoreError;
 
-use super::backend::{Backend, Hand, change, order, recount, wait};
+use super::backend::{Backend, Hand, change, hold, order, recount, wait};
 
 /// Nothing of the store changed but the orders named.
 fn holds(hand: &Hand, orders: i64, rows: usize) {
@@ -263,4 +263,59 @@ pub fn processes_are_defined_once(backend: &dyn Backend) {
             .collect()
     };
     assert_eq!(steps(&kept[1]), steps(&second));
+}
+
+pub fn a_hold_is_kept_until_it_is_over(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    let mut commit = hand.blank();
+    let seq = hand.create(&mut commit, "a");
+    let held = hold(commit.at);
+    commit.created[0].hold = Some(Box::new(held.clone()));
+    commit.created[0].state.reason = Some("late".into());
+    hand.commit(&commit);
+    let stored = hand.order("a").unwrap();
+    assert_eq!(stored.hold.as_deref(), Some(&held));
+    let open = hand.store.open_orders(Seq(0), Seq(9), 9).unwrap();
+    assert_eq!(open[0].hold.as_deref(), Some(&held));
+    let other = Hold {
+        by: None,
+        until: None,
+        ..held
+    };
+    for hold in [Some(other), None] {
+        let mut commit = hand.blank();
+        let mut state = hand.order("a").unwrap().state;
+        state.version += 1;
+        state.position = commit.position;
+        state.reason = None;
+        commit.changed.push(Changed {
+            keeps_reason: true,
+            beside: Some(Box::new(Beside { hold: hold.clone() })),
+            ..Changed::to(seq, state)
+        });
+        hand.commit(&commit);
+        let stored = hand.order("a").unwrap();
+        assert_eq!(stored.hold.as_deref(), hold.as_ref());
+        assert_eq!(stored.state.reason.as_deref(), Some("late"));
+    }
+}
+
+pub fn an_order_that_ends_in_the_commit_that_releases_it_has_no_hold(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    let mut commit = hand.blank();
+    let seq = hand.create(&mut commit, "a");
+    commit.created[0].hold = Some(Box::new(hold(commit.at)));
+    hand.commit(&commit);
+    let mut commit = hand.blank();
+    let mut state = hand.order("a").unwrap().state;
+    let ended_at = commit.at;
+    state.status = Status::Cancelled { ended_at };
+    state.position = commit.position;
+    commit.changed.push(Changed {
+        beside: Some(Box::new(Beside { hold: None })),
+        ..Changed::to(seq, state.clone())
+    });
+    hand.commit(&commit);
+    let stored = hand.order("a").unwrap();
+    assert_eq!((stored.hold, stored.state), (None, state));
 }

@@ -5,7 +5,7 @@ use orderd::clock::Timestamp;
 use orderd::order::{Order, Priority, Seq, Status, StatusKind};
 use orderd::store::ListQuery;
 
-use super::backend::{Backend, Hand, START, recount, wait};
+use super::backend::{Backend, Hand, START, hold, recount, wait};
 
 const CUSTOMERS: [&str; 3] = ["ada", "bob", "Ada"];
 const PROCESSES: [&str; 2] = ["default", "express"];
@@ -25,10 +25,14 @@ fn fill(hand: &mut Hand) -> Vec<Order> {
             order.process = PROCESSES[number / 2 % 2].into();
             order.priority = Priority::ALL[number / 3 % 3];
             order.created_at = START.plus(1_000_000 * (batch as i64 / 2));
+            if number % 5 == 0 {
+                order.hold = Some(Box::new(hold(order.created_at)));
+            }
             if number % 4 == 1 {
                 let ended_at = order.created_at;
                 order.state.status = Status::Completed { ended_at };
                 order.state.started_at = Some(ended_at);
+                order.hold = None;
             }
         }
         recount(&mut commit);
@@ -55,6 +59,7 @@ fn matches(order: &Order, query: &ListQuery) -> bool {
             .process
             .as_ref()
             .is_none_or(|it| **it == *order.process)
+        && query.is_held.is_none_or(|it| it == order.hold.is_some())
         && query.created_after.is_none_or(|it| order.created_at >= it)
         && query.created_before.is_none_or(|it| order.created_at < it)
         && query.before.is_none_or(|it| order.seq < it)
@@ -84,7 +89,7 @@ fn search(stored: &[Order], query: &ListQuery) -> Vec<i64> {
 pub fn lists_give_what_a_search_from_end_to_end_gives(backend: &dyn Backend) {
     let mut hand = Hand::new(backend);
     let stored = fill(&mut hand);
-    for filters in 0..64_u32 {
+    for filters in 0..256_u32 {
         let has = |bit: u32| filters >> bit & 1 == 1;
         let statuses = [StatusKind::Pending, StatusKind::Completed, StatusKind::Dead];
         for status in statuses {
@@ -93,6 +98,7 @@ pub fn lists_give_what_a_search_from_end_to_end_gives(backend: &dyn Backend) {
                 customer_id: has(1).then(|| "ada".into()),
                 priority: has(2).then_some(Priority::Low),
                 process: has(3).then(|| "express".into()),
+                is_held: has(6).then_some(has(7)),
                 created_after: has(4).then(|| START.plus(3_500_000)),
                 created_before: has(5).then(|| START.plus(9_000_000)),
                 limit: 7,

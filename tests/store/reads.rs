@@ -136,7 +136,7 @@ fn live(hand: &mut Hand, id: &str, attempts: u16) -> u32 {
             commit.events.push(event(&state, order.seq, kind, previous));
         }
         let (seq, state) = (order.seq, state.clone());
-        commit.changed.push(Changed { seq, state });
+        commit.changed.push(Changed::to(seq, state));
         hand.commit(&commit);
     }
     state.version
@@ -216,7 +216,7 @@ pub fn open_orders_are_read_in_pages(backend: &dyn Backend) {
         state.started_at = Some(commit.at);
         state.position = commit.position;
         let seq = Seq(seq as i64);
-        commit.changed.push(Changed { seq, state });
+        commit.changed.push(Changed::to(seq, state));
     }
     hand.commit(&commit);
     let read = |after, last, limit| -> Vec<i64> {

@@ -29,6 +29,7 @@ pub fn a_bad_row_is_named_and_shown_to_nobody(backend: &dyn Backend) {
         ("item_count", "70000"),
         ("version", "-1"),
         ("process_version", "-1"),
+        ("hold", "'{\"reason\":1}'"),
     ];
     for (number, (column, value)) in (1_i64..).zip(damages) {
         let id = format!("order-{number}");
@@ -173,6 +174,8 @@ pub fn other_columns_have_their_bounds(backend: &dyn Backend) {
         "orders SET id = 'same'",
         "orders SET payload = NULL",
         "orders SET created_at = 'noon'",
+        "orders SET hold = 'no json'",
+        "orders SET status = 7, due_at = NULL, ended_at = 1, hold = '{}'",
         "orders SET status = 6, due_at = NULL, target = 7",
         "shards SET epoch = 0",
         "shards SET hash = x'00'",

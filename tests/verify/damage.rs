@@ -81,7 +81,13 @@ const JOURNAL: [Damage; 5] = [
     ),
 ];
 
-const ORDERS: [Damage; 15] = [
+const ORDERS: [Damage; 16] = [
+    plain(
+        "UPDATE orders SET hold = NULL WHERE seq = 11",
+        Check::LastEvents,
+        ("orders", "11"),
+        "has hold is not held",
+    ),
     plain(
         "UPDATE orders SET status = 10 WHERE seq = (SELECT min(seq) FROM orders WHERE status = 7)",
         Check::LastEvents,
@@ -125,7 +131,7 @@ const ORDERS: [Damage; 15] = [
         "INSERT INTO orders SELECT 9999, 'planted', customer_id, process, process_version, priority,
            total_minor, currency, item_count, created_at, start_at, expires_at, status, version,
            step, attempt, started_at, updated_at, due_at, lease, target, ended_at, reason, position,
-           payload
+           NULL, payload
            FROM orders WHERE seq = 1",
         Check::Histories,
         ("orders", "9999"),
@@ -222,7 +228,14 @@ const COUNTERS: [Damage; 6] = [
     ),
 ];
 
-const REST: [Damage; 8] = [
+const REST: [Damage; 9] = [
+    forged(
+        "UPDATE journal SET entries = replace(entries, '\"held\"', '\"released\"')
+          WHERE position = 1",
+        Check::Events,
+        ("journal", "1"),
+        "order 11: is released without a hold",
+    ),
     plain(
         "UPDATE tally SET orders = orders + 1 WHERE status = 7 AND priority = 2",
         Check::Counters,

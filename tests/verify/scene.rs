@@ -1,5 +1,5 @@
-//! A store with a past: two epochs, several steps, failures, collisions, an expiry, and orders that
-//! are still open. Written by the real engine, by hand and with a fixed seed.
+//! A store with a past: two epochs, several steps, failures, collisions, an expiry, holds, cancels,
+//! and orders that are still open. Written by the real engine, by hand and with a fixed seed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,8 +8,9 @@ use std::time::Duration;
 use orderd::clock::{Clock, ManualClock, Timestamp};
 use orderd::engine::{Engine, Handle, Settings, Start, Turns};
 use orderd::order::{
-    Currency, LabelRule, Limits, Money, NewOrder, OrderId, Priority, Process, ProcessIndex,
-    RetryPolicy, Rules, ShardNumber, Simulate, Step, StepKind, WantedId, When,
+    Action, Change, Currency, LabelRule, Limits, Money, NewHold, NewOrder, OrderId, Priority,
+    Process, ProcessIndex, RetryPolicy, Rules, Seq, ShardNumber, Signature, Simulate, Step,
+    StepKind, WantedId, When,
 };
 use orderd::store::sqlite::Sqlite;
 use rand::SeedableRng;
@@ -78,6 +79,13 @@ fn order(number: usize, now: Timestamp) -> NewOrder {
         payload: r#"{"items":["tea"]}"#.into(),
         start_at: number.is_multiple_of(7).then(|| now.plus(3_000_000)),
         expires_at: number.is_multiple_of(5).then(|| now.plus(4_000_000)),
+        hold: number.is_multiple_of(11).then(|| {
+            Box::new(NewHold {
+                reason: "to be looked at".into(),
+                by: None,
+                until: number.is_multiple_of(2).then(|| now.plus(2_000_000)),
+            })
+        }),
     }
 }
 
@@ -91,6 +99,47 @@ fn open(path: &Path, clock: &ManualClock) -> (Handle, Turns) {
         random: StdRng::seed_from_u64(clock.now().0.unsigned_abs()),
     };
     Engine::by_hand(start, 1_000).unwrap()
+}
+
+/// Somebody wants something of a few orders of the last batch; some have ended.
+fn ask(handle: &Handle, turns: &mut Turns, first: i64) {
+    let signature = || Signature {
+        reason: Some("ordered twice".into()),
+        by: Some("ada".into()),
+    };
+    let hold = NewHold {
+        reason: "fraud?".into(),
+        by: None,
+        until: None,
+    };
+    let actions = [
+        Action::Cancel(signature()),
+        Action::Hold(hold.clone()),
+        Action::Hold(hold.clone()),
+        Action::Hold(hold),
+    ];
+    let changes = actions
+        .into_iter()
+        .zip(first + 6..)
+        .map(|(action, seq)| Change {
+            seq: Seq(seq),
+            versions: None,
+            action,
+        });
+    let mut asked = Box::pin(handle.change(changes.collect()));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(asked.as_mut().poll(&mut context).is_pending());
+    assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+    assert!(asked.as_mut().poll(&mut context).is_ready());
+    let release = Change {
+        seq: Seq(first + 7),
+        versions: None,
+        action: Action::Release(signature()),
+    };
+    let mut asked = Box::pin(handle.change(vec![release]));
+    assert!(asked.as_mut().poll(&mut context).is_pending());
+    assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+    assert!(asked.as_mut().poll(&mut context).is_ready());
 }
 
 impl Scene {
@@ -110,6 +159,7 @@ impl Scene {
                 assert!(sent.as_mut().poll(&mut context).is_ready());
                 assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
                 clock.advance(1_500_000);
+                ask(&handle, &mut turns, first as i64);
             }
         }
         scene

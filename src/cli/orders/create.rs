@@ -50,6 +50,9 @@ pub struct Arguments {
     /// Whatever else is to be said
     #[arg(long, conflicts_with = "file")]
     notes: Option<String>,
+    /// Hold it back from the start, for this reason, until it is released
+    #[arg(long, conflicts_with = "file", value_name = "REASON")]
+    hold: Option<String>,
     /// Send the JSON of this file instead, or of stdin with -
     #[arg(long, short)]
     file: Option<String>,
@@ -116,6 +119,9 @@ fn composed(arguments: &Arguments) -> Result<Value, Failure> {
     );
     if let Some(priority) = arguments.priority {
         order.insert("priority".into(), priority.into());
+    }
+    if let Some(reason) = &arguments.hold {
+        order.insert("hold".into(), json!({ "reason": reason }));
     }
     Ok(order.into())
 }
@@ -192,6 +198,8 @@ mod tests {
             "1",
             "--id",
             "A-1",
+            "--hold",
+            "fraud?",
         ];
         let order = composed(&parse(&words).unwrap()).unwrap();
         let expected = json!({
@@ -204,6 +212,7 @@ mod tests {
             ],
             "total": {"amount": 1350, "currency": "EUR"},
             "priority": 1,
+            "hold": {"reason": "fraud?"},
         });
         assert_eq!(order, expected);
     }

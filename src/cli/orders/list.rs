@@ -15,6 +15,7 @@ const EXAMPLES: &str = "\
 Examples:
   orderd orders list
   orderd orders list --status processing --priority 1
+  orderd orders list --held
   orderd orders list --customer ada --all --json | jq -r '.data[].order_id'";
 
 /// List orders, newest first
@@ -33,6 +34,9 @@ pub struct Arguments {
     /// Only with this process
     #[arg(long, value_name = "NAME")]
     process: Option<String>,
+    /// Only those that are held back
+    #[arg(long)]
+    held: bool,
     /// Only created at this time or later, such as 2026-11-21T03:00:00Z
     #[arg(long, value_name = "TIME")]
     created_after: Option<String>,
@@ -56,6 +60,7 @@ impl Arguments {
             ("customer_id", self.customer.as_deref()),
             ("priority", priority.as_deref()),
             ("process", self.process.as_deref()),
+            ("held", self.held.then_some("true")),
             ("created_after", self.created_after.as_deref()),
             ("created_before", self.created_before.as_deref()),
             ("after", after),
@@ -125,7 +130,7 @@ fn print(orders: &[Value], has_more: bool) -> anyhow::Result<()> {
             order["items"].as_array().map_or(0, Vec::len).to_string(),
             cell("total", &order["total"]),
             cell("priority", &order["priority"]),
-            cell("status", &order["status"]),
+            status(order),
             cell("step", &order["step"]),
             second(&order["created_at"]),
         ]);
@@ -135,6 +140,15 @@ fn print(orders: &[Value], has_more: bool) -> anyhow::Result<()> {
         eprintln!("there are more: raise --limit, or use --all");
     }
     Ok(())
+}
+
+/// The status, and whether anything holds the order back.
+fn status(order: &Value) -> String {
+    let status = cell("status", &order["status"]);
+    match order["hold"].is_null() {
+        true => status,
+        false => format!("{status}, held"),
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +162,7 @@ mod tests {
             customer: Some("a&b".into()),
             priority: Some(1),
             process: None,
+            held: true,
             created_after: Some("2026-11-21T03:00:00+01:00".into()),
             created_before: None,
             limit: 5,
@@ -156,7 +171,7 @@ mod tests {
         assert_eq!(
             arguments.path(5, Some("c=1")),
             "/v1/orders?limit=5&status=dead&customer_id=a%26b&priority=1\
-             &created_after=2026-11-21T03%3A00%3A00%2B01%3A00&after=c%3D1"
+             &held=true&created_after=2026-11-21T03%3A00%3A00%2B01%3A00&after=c%3D1"
         );
     }
 }

@@ -1,8 +1,9 @@
-//! `orderd orders`: creates orders at a server, looks at them, follows them.
+//! `orderd orders`: creates orders at a server, looks at them, follows them, changes them.
 //!
 //! A client of the HTTP API like any other: what these commands can do, curl can. One file per
 //! command.
 
+mod change;
 mod create;
 mod list;
 mod show;
@@ -18,9 +19,12 @@ Examples:
   orderd orders get A-1001
   orderd orders list --status dead --limit 20
   orderd orders list --customer ada --all --json
-  orderd orders watch A-1001";
+  orderd orders watch A-1001
+  orderd orders hold A-1001 --reason 'address to be confirmed'
+  orderd orders release A-1001
+  orderd orders cancel A-1001 --reason 'ordered twice'";
 
-/// Create orders, look at them, follow them
+/// Create orders, look at them, follow them, change them
 #[derive(Clone, Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
@@ -42,6 +46,9 @@ enum Command {
     Get(show::Arguments),
     List(list::Arguments),
     Watch(watch::Arguments),
+    Cancel(change::Cancel),
+    Hold(change::Hold),
+    Release(change::Release),
 }
 
 /// Runs the command.
@@ -63,6 +70,9 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
             Command::Get(arguments) => show::run(arguments, &mut client).await,
             Command::List(arguments) => list::run(arguments, &mut client).await,
             Command::Watch(arguments) => watch::run(arguments, &mut client).await,
+            Command::Cancel(arguments) => change::cancel(arguments, &mut client).await,
+            Command::Hold(arguments) => change::hold(arguments, &mut client).await,
+            Command::Release(arguments) => change::release(arguments, &mut client).await,
         }
     })
 }

@@ -17,10 +17,11 @@ pub struct Arguments {
 }
 
 /// Fields of an order beside its items, in the order in which they are shown.
-const FIELDS: [(&str, &str); 18] = [
+const FIELDS: [(&str, &str); 19] = [
     ("order", "order_id"),
     ("status", "status"),
     ("reason", "reason"),
+    ("held", "hold"),
     ("step", "step"),
     ("attempt", "attempt"),
     ("ready", "ready_at"),
@@ -111,6 +112,7 @@ pub(super) fn cell(key: &str, value: &Value) -> String {
             let currency = total["currency"].as_str().unwrap_or_default();
             amount(total["amount"].as_i64().unwrap_or_default(), currency)
         }
+        ("hold", hold) => held(hold),
         ("priority", Value::Number(number)) => match number.as_u64() {
             Some(1) => "1 (high)".into(),
             Some(2) => "2 (medium)".into(),
@@ -120,6 +122,18 @@ pub(super) fn cell(key: &str, value: &Value) -> String {
         (_, Value::String(text)) => plain(text),
         (_, other) => plain(&other.to_string()),
     }
+}
+
+/// Why an order is held back, by whom and until when.
+pub(super) fn held(hold: &Value) -> String {
+    let mut text = plain(hold["reason"].as_str().unwrap_or_default());
+    if let Some(by) = hold["by"].as_str() {
+        text.push_str(&format!(", by {}", plain(by)));
+    }
+    if hold["until"].is_string() {
+        text.push_str(&format!(", until {} UTC", second(&hold["until"])));
+    }
+    text
 }
 
 /// Minor units as decimals, or as they are if the currency is not known here.

@@ -77,6 +77,12 @@ fn line(event: &Value) -> String {
     if let Some(attempt) = event["attempt"].as_u64().filter(|attempt| *attempt > 1) {
         line.push_str(&format!(", attempt {attempt}"));
     }
+    if let Some(by) = text("by") {
+        line.push_str(&format!("  by {by}"));
+    }
+    if event["until"].is_string() {
+        line.push_str(&format!("  until {}", second(&event["until"])));
+    }
     if let Some(reason) = text("reason") {
         line.push_str(&format!(": {reason}"));
     }

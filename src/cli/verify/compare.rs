@@ -49,6 +49,11 @@ pub(super) fn with_history(order: &Order, track: &Track, findings: &mut Findings
         let time = |at: Option<Timestamp>| at.map_or("none".into(), |at| at.to_string());
         differs("started_at", time(state.started_at), time(started_at));
     }
+    if order.hold.is_some() != track.is_held {
+        let words = |is_held| if is_held { "is held" } else { "is not held" };
+        let (says, event) = (order.hold.is_some(), track.is_held);
+        differs("hold", words(says).into(), words(event).into());
+    }
     if state.updated_at != track.at {
         differs(
             "updated_at",

@@ -71,6 +71,7 @@ impl Histories {
         let at = Place { row, event };
         at.check_order(place.as_ref(), findings);
         at.check_lease(place.as_ref(), chain, findings);
+        let is_held = at.check_hold(place.as_ref(), findings);
         let (mut lease, mut started_at) =
             place.map_or((0, NEVER), |track| (track.lease, track.started_at));
         if event.kind == EventKind::Started {
@@ -88,6 +89,7 @@ impl Histories {
             started_at,
             version: event.version,
             status: event.status,
+            is_held,
             is_seen: false,
         });
         chain.last_seq = chain.last_seq.max(event.seq);
@@ -256,6 +258,26 @@ impl Place<'_> {
         }
     }
 
+    /// Whether the event is legal under the hold that is open, if one is. Answers whether one is
+    /// afterwards.
+    fn check_hold(&self, before: Option<&Track>, findings: &mut Findings) -> bool {
+        use EventKind as E;
+        let was_held = before.is_some_and(|track| track.is_held);
+        match self.event.kind {
+            E::Held => true,
+            E::Released if !was_held => {
+                self.add(Check::Events, findings, "is released without a hold".into());
+                false
+            }
+            E::Released => false,
+            E::Started if was_held => {
+                self.add(Check::Events, findings, "starts while it is held".into());
+                true
+            }
+            _ => was_held && !self.event.status.is_final(),
+        }
+    }
+
     /// Whether the event carries the right lease.
     fn check_lease(&self, before: Option<&Track>, chain: &mut Chain, findings: &mut Findings) {
         use EventKind as E;
@@ -272,6 +294,9 @@ impl Place<'_> {
         let Some(track) = before.filter(|track| track.status == StatusKind::Processing) else {
             return;
         };
+        if matches!(event.kind, E::Held | E::Released) {
+            return;
+        }
         findings.examine(&[Check::Leases]);
         let is_outcome = matches!(
             event.kind,

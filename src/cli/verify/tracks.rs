@@ -23,6 +23,8 @@ pub struct Track {
     pub version: u32,
     /// The status after it.
     pub status: StatusKind,
+    /// Whether a hold is open.
+    pub is_held: bool,
     /// Whether the order itself was seen.
     pub is_seen: bool,
 }
@@ -102,6 +104,7 @@ mod tests {
                 started_at: NEVER,
                 version: 1,
                 status: StatusKind::Pending,
+                is_held: false,
                 is_seen: false,
             });
         }

@@ -34,7 +34,8 @@ pub(super) fn order(connection: &Connection, id: &OrderId) -> Read<Option<Order>
 /// A page of orders, newest first.
 pub(super) fn orders(connection: &Connection, query: &ListQuery) -> Read<Page> {
     let bounds = bounds(connection, query)?;
-    if query.status.is_some_and(|status| !status.is_final()) {
+    let is_open = query.status.is_some_and(|status| !status.is_final());
+    if is_open || query.is_held == Some(true) {
         return open_page(connection, query, bounds);
     }
     let (low, high) = bounds;
@@ -42,7 +43,7 @@ pub(super) fn orders(connection: &Connection, query: &ListQuery) -> Read<Page> {
     let sql = "SELECT * FROM whole_orders
                 WHERE seq >= ?1 AND seq < ?2 AND (?3 IS NULL OR status = ?3)
                   AND (?4 IS NULL OR customer_id = ?4) AND (?5 IS NULL OR priority = ?5)
-                  AND (?6 IS NULL OR process = ?6)
+                  AND (?6 IS NULL OR process = ?6) AND (?8 IS NULL OR (hold IS NOT NULL) = ?8)
                 ORDER BY seq DESC LIMIT ?7";
     let mut page = filtered(connection, sql, query, (window_low, high))?;
     if page.next.is_none() && window_low > low {
@@ -51,12 +52,13 @@ pub(super) fn orders(connection: &Connection, query: &ListQuery) -> Read<Page> {
     Ok(page)
 }
 
-/// A page of a status that is not final: only open orders are looked at.
+/// A page of a status that is not final, or of orders that are held back: only open orders are
+/// looked at.
 fn open_page(connection: &Connection, query: &ListQuery, bounds: (i64, i64)) -> Read<Page> {
     let sql = "SELECT * FROM whole_orders
                 WHERE ended_at IS NULL AND seq >= ?1 AND seq < ?2 AND (?3 IS NULL OR status = ?3)
                   AND (?4 IS NULL OR customer_id = ?4) AND (?5 IS NULL OR priority = ?5)
-                  AND (?6 IS NULL OR process = ?6)
+                  AND (?6 IS NULL OR process = ?6) AND (?8 IS NULL OR (hold IS NOT NULL) = ?8)
                 ORDER BY seq DESC LIMIT ?7";
     filtered(connection, sql, query, bounds)
 }
@@ -76,6 +78,7 @@ fn filtered(
         query.priority.map(Priority::number),
         query.process.as_deref(),
         as_limit(query.limit + 1),
+        query.is_held,
     ]);
     let mut rows = rows.map_err(unreadable)?;
     let (mut page, mut bytes) = (Page::default(), 0);
@@ -143,7 +146,8 @@ pub(super) fn open_orders(
     let sql =
         "SELECT seq, id, customer_id, process, process_version, priority, total_minor, currency,
                       item_count, created_at, start_at, expires_at, status, version, step, attempt,
-                      started_at, updated_at, due_at, lease, target, ended_at, reason, position
+                      started_at, updated_at, due_at, lease, target, ended_at, reason, position,
+                      hold
                  FROM orders
                 WHERE ended_at IS NULL AND seq > ?1 AND seq <= ?2
                 ORDER BY seq LIMIT ?3";

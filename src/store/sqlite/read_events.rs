@@ -143,5 +143,7 @@ fn view(row: &JournalRow, index: u32, event: Event, id: &OrderId) -> EventView {
         attempt: event.attempt,
         fence: (row.epoch, event.lease),
         reason: event.reason,
+        by: event.by,
+        detail: event.detail,
     }
 }

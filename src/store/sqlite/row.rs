@@ -2,21 +2,23 @@
 //!
 //! The column lists here and in `read` go together; nothing else knows the columns.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rusqlite::types::FromSql;
 use rusqlite::{ErrorCode, Row};
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::order::{
-    Currency, Money, OpenOrder, Order, OrderId, OrderState, Position, Priority, Seq, Status,
+    Currency, Hold, Money, OpenOrder, Order, OrderId, OrderState, Position, Priority, Seq, Status,
     StatusKind, StepOutput, Target,
 };
 use crate::store::StoreError;
 
 /// The columns of `whole_orders` by their place in a row, because looking each up by its name takes
 /// as long as reading the row from disk. The last two are left out where only the shard reads.
-pub(super) const COLUMNS: [&str; 26] = [
+pub(super) const COLUMNS: [&str; 27] = [
     "seq",
     "id",
     "customer_id",
@@ -41,6 +43,7 @@ pub(super) const COLUMNS: [&str; 26] = [
     "ended_at",
     "reason",
     "position",
+    "hold",
     "payload",
     "outputs",
 ];
@@ -69,8 +72,9 @@ const TARGET: usize = 20;
 const ENDED_AT: usize = 21;
 const REASON: usize = 22;
 const POSITION: usize = 23;
-const PAYLOAD: usize = 24;
-const OUTPUTS: usize = 25;
+const HOLD: usize = 24;
+const PAYLOAD: usize = 25;
+const OUTPUTS: usize = 26;
 
 /// The columns that hold a status and its data.
 #[derive(Default)]
@@ -102,6 +106,31 @@ impl StateColumns {
         }
         columns
     }
+}
+
+/// A hold as it stands in its column.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HoldText<'a> {
+    #[serde(borrow)]
+    reason: Cow<'a, str>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    by: Option<Cow<'a, str>>,
+    since: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
+}
+
+/// The text of the column with a hold.
+pub(super) fn hold_text(hold: &Hold) -> String {
+    let text = HoldText {
+        reason: Cow::Borrowed(&hold.reason),
+        by: hold.by.as_deref().map(Cow::Borrowed),
+        since: hold.since.0,
+        until: hold.until.map(|until| until.0),
+    };
+    // Texts and numbers always have a JSON form.
+    serde_json::to_string(&text).unwrap_or_default()
 }
 
 /// An error of a write that is definitely not stored.
@@ -211,6 +240,20 @@ impl OrderRow<'_, '_> {
         })
     }
 
+    fn hold(&self) -> Result<Option<Box<Hold>>, StoreError> {
+        let Some(text) = self.column::<Option<Box<str>>>(HOLD)? else {
+            return Ok(None);
+        };
+        let read = serde_json::from_str::<HoldText<'_>>(&text);
+        let hold = read.map_err(|error| self.bad(HOLD, error.to_string()))?;
+        Ok(Some(Box::new(Hold {
+            reason: hold.reason.into(),
+            by: hold.by.map(Box::from),
+            since: Timestamp(hold.since),
+            until: hold.until.map(Timestamp),
+        })))
+    }
+
     fn priority(&self) -> Result<Priority, StoreError> {
         let number: i64 = self.column(PRIORITY)?;
         Priority::from_number(number).ok_or_else(|| self.bad(PRIORITY, number.to_string()))
@@ -266,6 +309,7 @@ pub(super) fn order(row: &Row<'_>) -> Result<Order, StoreError> {
         start_at: row.column::<Option<i64>>(START_AT)?.map(Timestamp),
         expires_at: row.column::<Option<i64>>(EXPIRES_AT)?.map(Timestamp),
         created_at: row.time(CREATED_AT)?,
+        hold: row.hold()?,
         state: row.state(row.column(REASON)?)?,
         outputs: row.outputs()?,
     })
@@ -283,6 +327,7 @@ pub(super) fn open_order(row: &Row<'_>) -> Result<OpenOrder, StoreError> {
         item_count: row.column(ITEM_COUNT)?,
         expires_at: row.column::<Option<i64>>(EXPIRES_AT)?.map(Timestamp),
         created_at: row.time(CREATED_AT)?,
+        hold: row.hold()?,
         state: row.state(None)?,
     })
 }
@@ -305,6 +350,7 @@ mod tests {
             (STATUS, "status"),
             (STARTED_AT, "started_at"),
             (ENDED_AT, "ended_at"),
+            (HOLD, "hold"),
             (PAYLOAD, "payload"),
             (OUTPUTS, "outputs"),
         ];

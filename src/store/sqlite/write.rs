@@ -4,13 +4,13 @@
 //! end with an unknown fate. Decides nothing but: is the epoch the shard's, is the id free.
 
 use rusqlite::hooks::Wal;
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, params};
 
 use super::checkpoint::{self, Watch};
 use super::keys;
 use super::read;
 use super::row::{self, StateColumns};
-use crate::order::{Commit, Opening, Position, Receipt, Seq, ShardNumber};
+use crate::order::{Beside, Changed, Commit, Opening, Position, Receipt, Seq, ShardNumber};
 use crate::store::{ShardHead, StoreError, journal};
 
 /// The connection that writes, and the head of the journal's hash chain.
@@ -165,9 +165,9 @@ fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<R
         "INSERT INTO orders (seq, id, customer_id, process, process_version, priority, total_minor,
                              currency, item_count, created_at, start_at, expires_at, status,
                              version, step, attempt, started_at, updated_at, due_at, lease, target,
-                             ended_at, reason, position, payload)
+                             ended_at, reason, position, hold, payload)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                 ?19, ?20, ?21, ?22, ?23, ?24, ?25)
+                 ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)
          ON CONFLICT (id) DO NOTHING",
     )?;
     for (at, order) in commit.created.iter().enumerate() {
@@ -207,6 +207,7 @@ fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<R
             columns.ended_at,
             state.reason.as_deref(),
             state.position.0,
+            order.hold.as_deref().map(row::hold_text),
             &*order.payload,
         ])?;
         if inserted == 0 {
@@ -234,25 +235,50 @@ fn update_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<(
           WHERE seq = ?1",
     )?;
     for changed in &commit.changed {
-        let state = &changed.state;
-        let columns = StateColumns::of(state.status);
-        update.execute(params![
-            changed.seq.0,
-            columns.status,
-            state.version,
-            &*state.step,
-            state.attempt,
-            state.started_at.map(|time| time.0),
-            state.updated_at.0,
-            columns.due_at,
-            columns.lease,
-            columns.target,
-            columns.ended_at,
-            state.reason.as_deref(),
-            state.position.0,
-        ])?;
+        if let Some(beside) = &changed.beside {
+            // First, because an order that has ended must have no hold.
+            update_beside(connection, changed.seq, beside)?;
+        }
+        if changed.keeps_reason {
+            let sql = "UPDATE orders SET status = ?2, version = ?3, step = ?4, attempt = ?5,
+                              started_at = ?6, updated_at = ?7, due_at = ?8, lease = ?9,
+                              target = ?10, ended_at = ?11, reason = coalesce(?12, reason),
+                              position = ?13
+                        WHERE seq = ?1";
+            write_state(&mut connection.prepare_cached(sql)?, changed)?;
+        } else {
+            write_state(&mut update, changed)?;
+        }
     }
     Ok(())
+}
+
+fn write_state(update: &mut CachedStatement<'_>, changed: &Changed) -> rusqlite::Result<()> {
+    let state = &changed.state;
+    let columns = StateColumns::of(state.status);
+    let written = update.execute(params![
+        changed.seq.0,
+        columns.status,
+        state.version,
+        &*state.step,
+        state.attempt,
+        state.started_at.map(|time| time.0),
+        state.updated_at.0,
+        columns.due_at,
+        columns.lease,
+        columns.target,
+        columns.ended_at,
+        state.reason.as_deref(),
+        state.position.0,
+    ]);
+    written.map(drop)
+}
+
+/// What seldom changes is not part of the statement that runs for every change.
+fn update_beside(connection: &Connection, seq: Seq, beside: &Beside) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached("UPDATE orders SET hold = ?2 WHERE seq = ?1")?;
+    let hold = beside.hold.as_ref().map(row::hold_text);
+    update.execute(params![seq.0, hold]).map(drop)
 }
 
 fn write_outputs(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {

@@ -1,0 +1,233 @@
+//! Changes of an accepted order: cancel, hold, release.
+//!
+//! The order is read to know its number, the engine decides, and the order is read again once that
+//! is on disk. Who comes too late is told how the order ended.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use serde::de::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::code::Code;
+use super::error::ApiError;
+use super::media_type::{MediaType, media_type};
+use super::parameters::Parameters;
+use super::wire::{Fields, HoldBody, Object, Text};
+use super::{App, diagnosis, if_match, orders, schema};
+use crate::engine::ChangeError;
+use crate::order::{Action, Change, NewHold, OrderId, Refusal, Signature};
+use crate::server::ORDER_BYTES_MAX;
+
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(cancel))
+        .routes(routes!(hold))
+        .routes(routes!(release))
+}
+
+type PathId = Result<Path<String>, PathRejection>;
+
+/// Who asks, and why: the body of most changes.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignatureBody<'a> {
+    #[serde(borrow, default)]
+    reason: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    by: Option<Text<'a>>,
+}
+
+impl Fields for SignatureBody<'_> {
+    const EXPECTING: &'static str = "an object with reason and by";
+}
+
+/// Stop an order
+///
+/// An open order is cancelled for good, whatever it is doing; what a running attempt answers
+/// afterwards counts for nothing. Cancelling a cancelled order again changes nothing. An order that
+/// has ended otherwise is answered 409 `order-ended` with its status.
+#[utoipa::path(
+    post,
+    path = "/v1/orders/{id}/cancel",
+    tag = "orders",
+    operation_id = "cancelOrder",
+    params(
+        ("id" = String, Path, description = "The order's id.", example = "shop-2026-000017"),
+        schema::IfMatch
+    ),
+    request_body(
+        content = Option<schema::Signature>,
+        description = "Who asks, and why; may be left out.",
+        content_type = "application/json"
+    ),
+    responses((
+        status = 200,
+        description = "The order, cancelled, on disk.",
+        body = schema::Order,
+        headers(("ETag" = String, description = "The order's version."))
+    ))
+)]
+async fn cancel(
+    State(app): State<Arc<App>>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    change(&app, id, request, |body| {
+        signature(body).map(Action::Cancel)
+    })
+    .await
+}
+
+/// Hold an order back
+///
+/// No further step starts until the order is released; an attempt that runs is finished. A second
+/// hold replaces the first. With `until` the order is released by itself.
+#[utoipa::path(
+    post,
+    path = "/v1/orders/{id}/hold",
+    tag = "orders",
+    operation_id = "holdOrder",
+    params(
+        ("id" = String, Path, description = "The order's id.", example = "shop-2026-000017"),
+        schema::IfMatch
+    ),
+    request_body(
+        content = schema::NewHold,
+        description = "Why, who asks, and until when.",
+        content_type = "application/json"
+    ),
+    responses((
+        status = 200,
+        description = "The order, held back, on disk.",
+        body = schema::Order,
+        headers(("ETag" = String, description = "The order's version."))
+    ))
+)]
+async fn hold(
+    State(app): State<Arc<App>>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    change(&app, id, request, |body| new_hold(body).map(Action::Hold)).await
+}
+
+/// Release an order
+///
+/// Ends the hold of an open order: it goes on where it was. Releasing an order that is not held
+/// changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/orders/{id}/release",
+    tag = "orders",
+    operation_id = "releaseOrder",
+    params(
+        ("id" = String, Path, description = "The order's id.", example = "shop-2026-000017"),
+        schema::IfMatch
+    ),
+    request_body(
+        content = Option<schema::Signature>,
+        description = "Who asks, and why; may be left out.",
+        content_type = "application/json"
+    ),
+    responses((
+        status = 200,
+        description = "The order, without a hold, on disk.",
+        body = schema::Order,
+        headers(("ETag" = String, description = "The order's version."))
+    ))
+)]
+async fn release(
+    State(app): State<Arc<App>>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    change(&app, id, request, |body| {
+        signature(body).map(Action::Release)
+    })
+    .await
+}
+
+/// Asks for one change, and answers with the order as it is then.
+async fn change(
+    app: &App,
+    id: PathId,
+    request: Request,
+    read: impl FnOnce(&[u8]) -> Result<Action, ApiError>,
+) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    Parameters::none(&head.uri)?;
+    let id = orders::order_id(id)?;
+    let versions = if_match::versions(&head.headers)?;
+    if media_type(&head.headers)? == MediaType::Lines {
+        let detail = "a change is one JSON object";
+        return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+    }
+    let action = {
+        let body = app.bodies.read(body, ORDER_BYTES_MAX).await?;
+        read(&body.bytes)?
+    };
+    let order = app.store.order(&id).await?;
+    let seq = order.ok_or_else(ApiError::order_not_found)?.seq;
+    let asked = Change {
+        seq,
+        versions: versions.clone(),
+        action: action.clone(),
+    };
+    let answers = app.engine.change(vec![asked]).await;
+    let answer = answers.map_err(ChangeError::Failed)?.pop();
+    match answer {
+        Some(Err(ChangeError::Refused(Refusal::NotOpen))) => {
+            not_open(app, &id, versions.as_deref(), &action).await
+        }
+        Some(Err(error)) => Err(error.into()),
+        Some(Ok(_)) | None => orders::one(app, id).await,
+    }
+}
+
+/// The order is not open. Only the store can say what became of it.
+async fn not_open(
+    app: &App,
+    id: &OrderId,
+    versions: Option<&[u32]>,
+    action: &Action,
+) -> Result<Response, ApiError> {
+    let order = app.store.order(id).await?;
+    let order = order.ok_or_else(ApiError::order_not_found)?;
+    let (status, version) = (order.state.status.kind(), order.state.version);
+    if versions.is_some_and(|versions| !versions.contains(&version)) {
+        return Err(ChangeError::Refused(Refusal::OtherVersion { version }).into());
+    }
+    if action.is_met_by(status) {
+        Ok(orders::answer(&order))
+    } else {
+        Err(ApiError::not_open(status, version))
+    }
+}
+
+/// Reads the body of a change.
+fn object<'a, T: Deserialize<'a> + Fields>(body: &'a [u8]) -> Result<T, ApiError> {
+    let read = serde_json::from_slice::<Object<T>>(body);
+    let Object(value) =
+        read.map_err(|_| diagnosis::of::<Object<T>>(body, ApiError::invalid_change))?;
+    Ok(value)
+}
+
+/// Who asks, and why. A body is not needed to say nothing.
+fn signature(body: &[u8]) -> Result<Signature, ApiError> {
+    if matches!(body.trim_ascii(), b"" | b"null") {
+        return Ok(Signature::default());
+    }
+    let SignatureBody { reason, by } = object(body)?;
+    let text = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.0.to_string());
+    let checked = Signature::check(text(&reason).as_deref(), text(&by).as_deref());
+    checked.map_err(ApiError::invalid_change)
+}
+
+fn new_hold(body: &[u8]) -> Result<NewHold, ApiError> {
+    let draft = object::<HoldBody<'_>>(body)?.into_draft();
+    NewHold::check(&draft).map_err(ApiError::invalid_change)
+}

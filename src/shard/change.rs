@@ -1,0 +1,189 @@
+//! What people ask of an accepted order, decided: cancel, hold, release.
+//!
+//! Whoever comes first wins: an order that has ended is not open any more, and an attempt that
+//! still runs when its order is cancelled finds nobody to report to.
+
+use super::Shard;
+use super::book::{IS_NEW, Slot};
+use super::decide::{class, place};
+use super::timers::TimerKind;
+use super::transition::{Move, Remark};
+use crate::clock::Timestamp;
+use crate::order::{
+    Action, Change, Detail, EventKind, Hold, NewHold, OpenOrder, Refusal, Seq, Signature, Status,
+    Target, Transition,
+};
+
+/// What became of a change that was not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is in the commit that is being built.
+    Made {
+        /// The order's version after it.
+        version: u32,
+    },
+    /// There was nothing to do: the order is as it should be.
+    Nothing,
+}
+
+impl Shard {
+    /// Makes a change that somebody asks for, or says why not. It becomes true with the next
+    /// commit.
+    ///
+    /// An order that is not in the store yet counts as not open.
+    pub fn change(&mut self, change: Change, now: Timestamp) -> Result<Effect, Refusal> {
+        let slot = self.open_slot(change.seq).ok_or(Refusal::NotOpen)?;
+        let version = self.book.at(slot).version;
+        let versions = change.versions.as_deref();
+        if versions.is_some_and(|wanted| !wanted.contains(&version)) {
+            return Err(Refusal::OtherVersion { version });
+        }
+        self.commit.at = now;
+        match change.action {
+            Action::Cancel(signature) => self.cancel(slot, signature, now),
+            Action::Hold(hold) => Ok(self.hold(slot, hold, now)),
+            Action::Release(_) if !self.holds.contains_key(&change.seq) => Ok(Effect::Nothing),
+            Action::Release(signature) => Ok(self.release(slot, signature, now)),
+        }
+    }
+
+    /// Whether the order is open, and in memory.
+    pub fn has(&self, seq: Seq) -> bool {
+        self.open_slot(seq).is_some()
+    }
+
+    /// The record of an open order that is in the store.
+    fn open_slot(&self, seq: Seq) -> Option<Slot> {
+        let slot = self.book.find(seq)?;
+        let record = self.book.at(slot);
+        let is_stored = record.change != IS_NEW || record.position != self.commit.position;
+        is_stored.then_some(slot)
+    }
+
+    /// What was just decided.
+    fn made(&self) -> Effect {
+        let last = self.commit.events.last();
+        last.map_or(Effect::Nothing, |event| Effect::Made {
+            version: event.version,
+        })
+    }
+
+    fn cancel(
+        &mut self,
+        slot: Slot,
+        signature: Signature,
+        now: Timestamp,
+    ) -> Result<Effect, Refusal> {
+        let record = *self.book.at(slot);
+        match record.status.get() {
+            Status::Compensating {
+                target: Target::Cancelled,
+            } => return Ok(Effect::Nothing),
+            Status::Compensating { target } => {
+                let target = target.kind();
+                return Err(Refusal::Undoing { target });
+            }
+            // Its attempt may go on; what it answers finds no order.
+            Status::Processing { .. } if !record.is_queued => self.ready.release(place(&record)),
+            _ => {}
+        }
+        let cancel = Move {
+            reason: signature.reason,
+            by: signature.by,
+            ..Move::to(Transition::Cancel { at: now })
+        };
+        self.make(slot, cancel, now);
+        Ok(self.made())
+    }
+
+    /// Holds an order back, whatever it is doing: an attempt that runs is finished.
+    fn hold(&mut self, slot: Slot, hold: NewHold, now: Timestamp) -> Effect {
+        let seq = self.book.at(slot).seq;
+        let hold = hold.since(now);
+        let remark = held(&hold);
+        if let Some(until) = hold.until {
+            self.timers.set(until, seq, TimerKind::Release);
+        }
+        self.holds.insert(seq, Box::new(hold));
+        self.unqueue(slot, now);
+        self.remark(slot, remark, now);
+        self.made()
+    }
+
+    /// Holds an order back that is new in the commit. Answers with its version then.
+    ///
+    /// The end of the hold is watched once the order is durable.
+    pub(super) fn hold_new(&mut self, slot: Slot, hold: Box<Hold>, now: Timestamp) -> u32 {
+        let remark = held(&hold);
+        let seq = self.book.at(slot).seq;
+        self.holds.insert(seq, hold);
+        self.note_remark(slot, remark, now)
+    }
+
+    /// Takes back the hold of an order from before the start. One whose lease was lost leaves it:
+    /// nobody works on it, and that may be so for long.
+    pub(super) fn recover_hold(&mut self, slot: Slot, order: &OpenOrder, now: Timestamp) {
+        let Some(hold) = order.hold.clone() else {
+            return;
+        };
+        if let Some(until) = hold.until {
+            self.timers.set(until, order.seq, TimerKind::Release);
+        }
+        self.holds.insert(order.seq, hold);
+        self.commit.at = now;
+        self.requeue_lost(slot, order.state.updated_at, now);
+    }
+
+    /// Takes an order out of the queue. One whose lease was lost leaves it as pending: nobody works
+    /// on it, and that may now be so for long.
+    pub(super) fn unqueue(&mut self, slot: Slot, now: Timestamp) {
+        let record = *self.book.at(slot);
+        if !record.is_queued {
+            return;
+        }
+        let queued_at = match record.status.get() {
+            Status::Pending { ready_at } => ready_at,
+            _ => record.due,
+        };
+        let (place, class) = (place(&record), class(&record));
+        self.ready.withdraw(place, class, queued_at, record.seq);
+        self.book.at_mut(slot).is_queued = false;
+        self.requeue_lost(slot, queued_at, now);
+    }
+
+    /// Ends the hold of an order that has one.
+    fn release(&mut self, slot: Slot, signature: Signature, now: Timestamp) -> Effect {
+        let record = *self.book.at(slot);
+        self.holds.remove(&record.seq);
+        let remark = Remark {
+            kind: EventKind::Released,
+            reason: signature.reason,
+            by: signature.by,
+            detail: None,
+        };
+        self.remark(slot, remark, now);
+        // An attempt that runs, and a time that was set, send their order on by themselves.
+        if matches!(record.status.get(), Status::Pending { .. }) {
+            self.fresh.push((slot, record.seq));
+        }
+        self.made()
+    }
+
+    /// A hold is over at the time that was set, if it is still the same one.
+    pub(super) fn hold_is_over(&mut self, slot: Slot, due: Timestamp, now: Timestamp) {
+        let seq = self.book.at(slot).seq;
+        let hold = self.holds.get(&seq);
+        if hold.is_some_and(|hold| hold.until == Some(due)) {
+            self.release(slot, Signature::default(), now);
+        }
+    }
+}
+
+fn held(hold: &Hold) -> Remark {
+    Remark {
+        kind: EventKind::Held,
+        reason: Some(hold.reason.clone()),
+        by: hold.by.clone(),
+        detail: hold.until.map(Detail::Until),
+    }
+}

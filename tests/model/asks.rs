@@ -1,0 +1,177 @@
+//! What people ask of accepted orders: drawn at random, and what the model makes of it.
+//!
+//! Decided once more in the plainest way; where an order waits is all that a hold changes.
+
+use orderd::clock::Timestamp;
+use orderd::order::{
+    Action, Change, Detail, Event, EventKind, Hold, NewHold, Refusal, Seq, Signature, Status,
+};
+use orderd::shard::Effect;
+use proptest::prelude::*;
+
+use super::model::{Model, Place};
+
+/// Something to ask of some order; times are relative to the moment.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Which order, counted round among all that were ever accepted.
+    pub which: usize,
+    pub action: Asked,
+    /// How far the expected version is off; `None`: none is expected.
+    pub version_off: Option<u32>,
+    pub is_signed: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum Asked {
+    Cancel,
+    Hold(Option<i64>),
+    Release,
+}
+
+pub fn ask() -> impl Strategy<Value = Ask> {
+    let until = prop::option::of(-1_000_000..20_000_000_i64);
+    let action = prop_oneof![
+        1 => Just(Asked::Cancel),
+        3 => until.prop_map(Asked::Hold),
+        2 => Just(Asked::Release),
+    ];
+    let version_off = prop_oneof![6 => Just(None), 2 => Just(Some(0)), 1 => Just(Some(1))];
+    (
+        any::<prop::sample::Index>(),
+        action,
+        version_off,
+        any::<bool>(),
+    )
+        .prop_map(|(which, action, version_off, is_signed)| Ask {
+            which: which.index(usize::MAX),
+            action,
+            version_off,
+            is_signed,
+        })
+}
+
+impl Ask {
+    /// The same as the shard is asked.
+    pub fn change(&self, seq: Seq, version: u32, now: Timestamp) -> Change {
+        let by = self.is_signed.then(|| Box::from("ada"));
+        let signature = Signature {
+            reason: self.is_signed.then(|| Box::from("because")),
+            by: by.clone(),
+        };
+        let action = match self.action {
+            Asked::Cancel => Action::Cancel(signature),
+            Asked::Hold(in_us) => Action::Hold(NewHold {
+                reason: "wait".into(),
+                by,
+                until: in_us.map(|us| now.plus(us)),
+            }),
+            Asked::Release => Action::Release(signature),
+        };
+        let versions = self.version_off.map(|off| [0, version + off].into());
+        Change {
+            seq,
+            versions,
+            action,
+        }
+    }
+}
+
+impl Model {
+    /// What the shard must answer, and what is so afterwards.
+    pub fn ask(&mut self, change: &Change, now: Timestamp) -> Result<Effect, Refusal> {
+        let known = self.orders.iter().position(|it| it.seq == change.seq);
+        let at = known.filter(|at| self.orders[*at].is_stored && self.orders[*at].is_present());
+        let at = at.ok_or(Refusal::NotOpen)?;
+        let version = self.orders[at].version;
+        if let Some(versions) = &change.versions
+            && !versions.contains(&version)
+        {
+            return Err(Refusal::OtherVersion { version });
+        }
+        match &change.action {
+            Action::Cancel(signature) => {
+                let status = Status::Cancelled { ended_at: now };
+                self.apply(at, EventKind::Cancelled, status, now);
+                self.orders[at].place = Place::Nothing;
+                self.orders[at].reason.clone_from(&signature.reason);
+                self.sign(signature);
+            }
+            Action::Hold(hold) => self.hold(at, hold, now),
+            Action::Release(_) if self.orders[at].hold.is_none() => return Ok(Effect::Nothing),
+            Action::Release(signature) => {
+                self.release(at, now);
+                self.sign(signature);
+            }
+        }
+        let version = self.orders[at].version;
+        Ok(Effect::Made { version })
+    }
+
+    fn sign(&mut self, signature: &Signature) {
+        if let Some(event) = self.events.last_mut() {
+            event.reason.clone_from(&signature.reason);
+            event.by.clone_from(&signature.by);
+        }
+    }
+
+    pub fn hold(&mut self, at: usize, hold: &NewHold, now: Timestamp) {
+        let NewHold { reason, by, until } = hold.clone();
+        self.orders[at].hold = Some(Hold {
+            reason: reason.clone(),
+            by: by.clone(),
+            since: now,
+            until,
+        });
+        if let Place::Turn(since) = self.orders[at].place {
+            self.lose_lease(at, since, now);
+            self.orders[at].place = Place::Held;
+        }
+        self.remark(at, EventKind::Held, now);
+        if let Some(event) = self.events.last_mut() {
+            (event.reason, event.by) = (Some(reason), by);
+            event.detail = until.map(Detail::Until);
+        }
+    }
+
+    /// The hold of an order is over; it waits for its turn once that is true.
+    pub fn release(&mut self, at: usize, now: Timestamp) {
+        self.orders[at].hold = None;
+        self.remark(at, EventKind::Released, now);
+        if matches!(self.orders[at].status, Status::Pending { .. }) {
+            self.orders[at].place = Place::Commit;
+        }
+    }
+
+    /// A lease from before the restart is given up, if the order has one.
+    pub fn lose_lease(&mut self, at: usize, since: Timestamp, now: Timestamp) {
+        if matches!(self.orders[at].status, Status::Processing { .. }) {
+            let status = Status::Pending { ready_at: since };
+            self.apply(at, EventKind::Requeued, status, now);
+            self.orders[at].attempt -= 1;
+        }
+    }
+
+    /// Notes something that leaves the status as it is.
+    fn remark(&mut self, at: usize, kind: EventKind, now: Timestamp) {
+        let position = self.position.next();
+        let entry = &mut self.orders[at];
+        entry.version += 1;
+        self.events.push(Event {
+            seq: entry.seq,
+            version: entry.version,
+            kind,
+            status: entry.status.kind(),
+            at: now,
+            previous: entry.position,
+            step: None,
+            attempt: 0,
+            lease: 0,
+            reason: None,
+            by: None,
+            detail: None,
+        });
+        entry.updated_at = now;
+        entry.position = position;
+    }
+}
