@@ -6,6 +6,7 @@ pub mod client;
 pub mod completions;
 pub mod config;
 pub mod exit;
+pub mod handles;
 pub mod load;
 pub mod orders;
 pub mod output;

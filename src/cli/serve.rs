@@ -25,6 +25,7 @@ pub use self::notice::Notices;
 use self::signals::Signals;
 use super::Globals;
 use super::exit::{self, Failure};
+use super::handles;
 use crate::clock::{self, Clock, SystemClock};
 use crate::config::{Config, Flag};
 use crate::engine::{self, Engine, StartError};
@@ -110,6 +111,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
     };
     telemetry::start(&config.log, colour);
     let notices = Notices::new(config.log.format, colour);
+    handles::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -60,6 +60,19 @@ impl Place {
         command
     }
 
+    /// Runs a command to its end that is allowed only so many open files unless it asks for more.
+    pub fn run_with_files(&self, files: u32, arguments: &[&str]) -> Outcome {
+        let script = format!("ulimit -Sn {files}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", &script, env!("CARGO_BIN_EXE_orderd")])
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .stdin(Stdio::null());
+        outcome(command.output().unwrap())
+    }
+
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
         self.run_with(arguments, &[])

@@ -140,6 +140,19 @@ async fn the_loads_of_realtime_are_all_taken_and_done() {
 }
 
 #[test]
+fn connections_beyond_the_soft_limit_of_open_files_are_asked_for() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    let words = "load --json --no-tui --connections 200 --orders 1000 --allow-open";
+    let words: Vec<&str> = words.split(' ').collect();
+    let quick = ["--url", &*server.url, "--verify-timeout", "1ms"];
+    let outcome = place.run_with_files(64, &[&words, &quick[..]].concat());
+    let report: Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(report["totals"]["accepted"], 1_000, "{report:#}");
+    assert_eq!(report["totals"]["failed"], 0, "{report:#}");
+}
+
+#[test]
 fn help_names_every_scenario_and_what_it_sends() {
     let help = Place::new().run(&["load", "--help"]).expect(0);
     for scenario in scenario::all() {

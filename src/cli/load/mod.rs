@@ -55,6 +55,7 @@ use self::record::Haul;
 use self::report::Outcome;
 use self::verify::{Setup, Verification};
 use super::client::{Connection, ExchangeError, Target};
+use super::handles;
 use crate::clock::{Clock, SystemClock};
 
 /// Connections that read orders back at most.
@@ -68,6 +69,7 @@ const VERIFY_CONNECTIONS_MAX: usize = 16;
 /// goes wrong later is in the report and in the exit code.
 pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let settings = Settings::check(arguments)?;
+    handles::raise_limit();
     let label = base36(SystemClock.now().0);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
