@@ -126,6 +126,7 @@ CREATE TABLE journal (
 -- gets the same answer and makes nothing twice. Written in the transaction of the order, and removed
 -- some days later. Scopes are routes: a key counts for one of them.
 CREATE TABLE idempotency_keys (
+  -- Rises with kept_at: the oldest are found without an index.
   number       INTEGER PRIMARY KEY,
   scope        TEXT    NOT NULL,
   -- The client's; before it, in a batch, the order's place and a #.

@@ -22,8 +22,8 @@ pub(super) fn claim(
                                        location, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (scope, key) DO UPDATE
-            SET fingerprint = ?3, seq = ?4, kept_at = ?5, status = ?6, content_type = ?7,
-                location = ?8, body = ?9
+            SET number = (SELECT max(number) + 1 FROM idempotency_keys), fingerprint = ?3,
+                seq = ?4, kept_at = ?5, status = ?6, content_type = ?7, location = ?8, body = ?9
           WHERE kept_at < ?10",
     )?;
     let KeyRecord { key, answer, .. } = record;
@@ -49,12 +49,19 @@ pub(super) fn give_back(connection: &Connection, key: &RequestKey) -> rusqlite::
     delete.execute(params![key.scope, &*key.key]).map(drop)
 }
 
-/// Removes keys that are over, oldest first, after having looked at no more than `most`.
+/// Removes at most so many keys that are over. Younger ones have higher numbers, so as long as
+/// the first one still counts nothing else is looked at.
 pub(super) fn prune(
     connection: &Connection,
     expired_before: Timestamp,
     most: usize,
 ) -> rusqlite::Result<()> {
+    let sql = "SELECT kept_at FROM idempotency_keys ORDER BY number LIMIT 1";
+    let mut first = connection.prepare_cached(sql)?;
+    let first: Option<i64> = first.query_row([], |row| row.get(0)).optional()?;
+    if first.is_none_or(|kept_at| kept_at >= expired_before.0) {
+        return Ok(());
+    }
     let mut delete = connection.prepare_cached(
         "DELETE FROM idempotency_keys
           WHERE number IN (SELECT number FROM idempotency_keys ORDER BY number LIMIT ?1)
