@@ -12,7 +12,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::refusal::{Code, Refusal};
-use crate::order::OrderId;
+use crate::order::{KeptAnswer, OrderId};
 
 /// Tells what was wrong: `<native code>; <JSON pointer or reason>`.
 pub const ORDERD_ERROR: HeaderName = HeaderName::from_static("orderd-error");
@@ -46,20 +46,46 @@ pub const JSON_UTF8: JsonForm = JsonForm {
 impl JsonForm {
     /// An answer with this value.
     pub fn answer(self, status: StatusCode, value: &impl Serialize) -> Response {
+        answer(status, self.content_type, self.body(value))
+    }
+
+    /// The same, to be kept.
+    pub fn keep(self, status: StatusCode, value: &impl Serialize) -> KeptAnswer {
+        keep(status, self.content_type, self.body(value))
+    }
+
+    fn body(self, value: &impl Serialize) -> Vec<u8> {
+        // Wire structs always have a JSON form.
         let mut body = serde_json::to_vec(value).unwrap_or_default();
         body.extend_from_slice(self.end.as_bytes());
-        answer(status, self.content_type, body)
+        body
     }
 }
 
+/// The content type of a line of text.
+const LINE: &str = "text/plain; charset=utf-8";
+
 /// A text on a line of its own, which no browser takes for anything else.
 pub fn line(status: StatusCode, text: &str) -> Response {
-    let content_type = "text/plain; charset=utf-8";
-    let mut response = answer(status, content_type, format!("{text}\n"));
+    let mut response = answer(status, LINE, format!("{text}\n"));
     let nosniff = HeaderValue::from_static("nosniff");
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     response
+}
+
+/// A text on a line of its own, to be kept.
+pub fn keep_line(status: StatusCode, text: &str) -> KeptAnswer {
+    keep(status, LINE, format!("{text}\n").into_bytes())
+}
+
+fn keep(status: StatusCode, content_type: &str, body: Vec<u8>) -> KeptAnswer {
+    KeptAnswer {
+        status: status.as_u16(),
+        content_type: content_type.into(),
+        location: None,
+        body: body.into(),
+    }
 }
 
 /// An answer without a body.
@@ -103,6 +129,14 @@ impl Wording {
         let (status, text) = match code {
             Code::ForeignOrigin => (StatusCode::FORBIDDEN, "Forbidden"),
             Code::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
+            Code::IdempotencyKeyInUse => {
+                let text = "Request with this Idempotency-Key is in progress";
+                (StatusCode::CONFLICT, text)
+            }
+            Code::IdempotencyKeyReused => {
+                let text = "Idempotency-Key was used with another request";
+                (StatusCode::UNPROCESSABLE_ENTITY, text)
+            }
             Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"),
             Code::UriTooLong => (StatusCode::URI_TOO_LONG, "Request URI too long"),
             _ => return None,
@@ -128,14 +162,15 @@ pub fn refused(mut response: Response, refusal: &Refusal) -> Response {
 }
 
 /// Tells where the order is: `before`, its id, `after`.
-pub fn located(mut response: Response, before: &str, id: &OrderId, after: &str) -> Response {
+pub fn located(answer: KeptAnswer, before: &str, id: &OrderId, after: &str) -> KeptAnswer {
     let mut address = before.as_bytes().to_vec();
     id.escape_into(&mut address);
     address.extend_from_slice(after.as_bytes());
-    if let Ok(address) = HeaderValue::try_from(address) {
-        response.headers_mut().insert(header::LOCATION, address);
+    let address = String::from_utf8_lossy(&address);
+    KeptAnswer {
+        location: Some(address.into()),
+        ..answer
     }
-    response
 }
 
 #[cfg(test)]
@@ -197,10 +232,36 @@ mod tests {
     #[test]
     fn an_address_holds_any_id() {
         let id = OrderId::parse("a/b?c#%~").unwrap();
-        let answer = located(empty(StatusCode::CREATED), "/orders/", &id, "/status");
-        assert_eq!(
-            answer.headers()[header::LOCATION],
-            "/orders/a%2Fb%3Fc%23%25~/status"
+        let answer = located(
+            keep_line(StatusCode::CREATED, ""),
+            "/orders/",
+            &id,
+            "/status",
         );
+        let location = answer.location.unwrap();
+        assert_eq!(&*location, "/orders/a%2Fb%3Fc%23%25~/status");
+    }
+
+    #[test]
+    fn what_all_say_alike_has_one_text() {
+        for (code, status, text) in [
+            (Code::ForeignOrigin, 403, "Forbidden"),
+            (
+                Code::IdempotencyKeyInUse,
+                409,
+                "Request with this Idempotency-Key is in progress",
+            ),
+            (Code::BodyTooLarge, 413, "Request body too large"),
+            (
+                Code::IdempotencyKeyReused,
+                422,
+                "Idempotency-Key was used with another request",
+            ),
+        ] {
+            let wording = Wording::common(code).unwrap();
+            assert_eq!((wording.status.as_u16(), &*wording.text), (status, text));
+        }
+        assert_eq!(Wording::common(Code::OrderExists), None);
+        assert_eq!(Wording::common(Code::Overloaded), None);
     }
 }

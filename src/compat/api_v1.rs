@@ -5,8 +5,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::{any, get, post};
@@ -23,7 +22,7 @@ use super::json::Json;
 use super::refusal::{Code, FieldNames, Refusal};
 use super::words;
 use super::{openapi, page};
-use crate::order::{Dialect, Draft, Item, NewOrder};
+use crate::order::{Dialect, Draft, Item, KeptAnswer, NewOrder, Order};
 use crate::server::RequestHead;
 
 /// What the common code knows about it.
@@ -97,26 +96,31 @@ struct Metrics {
     status_counts: Extra,
 }
 
-async fn create(State(desk): State<Arc<Desk>>, body: Body) -> Result<Response, Refusal> {
-    let new = {
-        let body = desk.read(body).await?;
-        order(&desk, &body.bytes)?
-    };
-    let id = new.id.chosen().cloned();
-    let order = match (desk.accept(new).await, id) {
+async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
+    let mut id = None;
+    let created = desk.create(request, |body| {
+        let order = order(&desk, body)?;
+        id = order.id.chosen().cloned();
+        Ok((order, accepted))
+    });
+    match (created.await, id) {
         (Err(refusal), Some(id)) if refusal.code == Code::OrderExists => {
             let text = format!("Order with order_id {id} already exists.");
             let said = say(&Wording::new(StatusCode::BAD_REQUEST, text));
-            return Ok(answer::refused(said, &refusal));
+            Ok(answer::refused(said, &refusal))
         }
-        (accepted, _) => accepted?,
-    };
+        (answered, _) => answered,
+    }
+}
+
+fn accepted(order: &Order) -> KeptAnswer {
     let text = "Order successfully processed. Please check status for order id:";
-    let said = say(&Wording::new(
-        StatusCode::ACCEPTED,
-        format!("{text} {}", order.id),
-    ));
-    Ok(answer::located(said, "/api/v1/orders/", &order.id, ""))
+    let message = Message {
+        status_code: StatusCode::ACCEPTED.as_u16(),
+        message: &format!("{text} {}", order.id),
+    };
+    let answer = JSON.keep(StatusCode::ACCEPTED, &message);
+    answer::located(answer, "/api/v1/orders/", &order.id, "")
 }
 
 /// The order in a body.

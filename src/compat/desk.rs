@@ -5,17 +5,21 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{FromRequestParts, Path};
-use axum::http::request;
+use axum::extract::{FromRequestParts, Path, Request};
+use axum::http::{HeaderMap, request};
+use axum::response::Response;
 use serde::Deserialize;
 
 use super::Parts;
 use super::counters::Counters;
 use super::refusal::{Code, FieldNames, Refusal};
 use crate::config::DialectSettings;
-use crate::order::{Dialect, Draft, DraftRules, NewOrder, Order, OrderId, Process};
-use crate::server::{BodyError, ORDER_BYTES_MAX, WholeBody};
+use crate::engine::SubmitError;
+use crate::order::{
+    Dialect, Draft, DraftRules, KeptAnswer, NewKey, NewOrder, Order, OrderId, Process, RequestKey,
+};
+use crate::server::idempotency::{self, NoAnswer};
+use crate::server::{ORDER_BYTES_MAX, Route};
 
 /// Where the orders of one dialect are taken in and looked up.
 pub struct Desk {
@@ -28,29 +32,6 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Reads the body of a request with one order.
-    ///
-    /// # Errors
-    ///
-    /// `body-too-large`, `overloaded`, `request-timeout`; `malformed-json` if it breaks off.
-    pub async fn read(&self, body: Body) -> Result<WholeBody, Refusal> {
-        let read = self.parts.bodies.read(body, ORDER_BYTES_MAX).await;
-        read.map_err(|error| match error {
-            BodyError::TooLarge { .. } => {
-                Refusal::new(Code::BodyTooLarge, "a body here may have 1 MiB")
-            }
-            BodyError::NoRoom => {
-                Refusal::new(Code::Overloaded, "too many large bodies are being read")
-            }
-            BodyError::Broken => {
-                Refusal::new(Code::MalformedJson, "the body broke off before its end")
-            }
-            BodyError::TooSlow { .. } => {
-                Refusal::new(Code::RequestTimeout, "the body did not arrive in time")
-            }
-        })
-    }
-
     /// An order of this dialect to fill in: its process, its currency, the rules of old formats.
     pub fn draft<'a>(&self) -> Draft<'a> {
         Draft {
@@ -73,14 +54,71 @@ impl Desk {
             .map_err(|faults| Refusal::of_faults(&faults, names))
     }
 
-    /// Has an order accepted. When it returns one, the order is on disk.
+    /// A create from its beginning to its end: reads the request, has its order accepted, and
+    /// answers. The same request under the same idempotency key gets the first answer again. When
+    /// this is no error, the order is on disk.
+    ///
+    /// `read` makes an order of the body, and says how to answer once it is accepted; the answer is
+    /// kept with the order if there is a key.
     ///
     /// # Errors
     ///
-    /// `order-exists`, and what is answered with 503. Nothing is stored then, except perhaps with
+    /// Those of `read` and of [`Self::check`]; `body-too-large`, `request-timeout`; `order-exists`,
+    /// those of the key, and what is answered with 503. Nothing is stored then, except perhaps with
     /// `outcome-unknown`.
-    pub async fn accept(&self, order: Box<NewOrder>) -> Result<Box<Order>, Refusal> {
-        Ok(self.parts.engine.submit(order, false).await?.order)
+    pub async fn create<A>(
+        &self,
+        request: Request,
+        read: impl FnOnce(&[u8]) -> Result<(Box<NewOrder>, A), Refusal>,
+    ) -> Result<Response, Refusal>
+    where
+        A: Fn(&Order) -> KeptAnswer + Clone + Send + 'static,
+    {
+        let (head, body) = request.into_parts();
+        let (order, answer, key) = {
+            let body = self.parts.bodies.read(body, ORDER_BYTES_MAX).await?;
+            let (order, answer) = read(&body.bytes)?;
+            (order, answer, self.key(&head.headers, &body.bytes)?)
+        };
+        let kept = key.clone().map(|key| {
+            let answer = Box::new(answer.clone());
+            Box::new(NewKey { key, answer })
+        });
+        match self.parts.engine.submit_under(kept, order, false).await {
+            Ok(accepted) => Ok(idempotency::sent(answer(&accepted.order))),
+            Err(error) => {
+                let first = self.first_answer(key.as_ref(), error).await?;
+                Ok(idempotency::replayed(first))
+            }
+        }
+    }
+
+    /// Under which idempotency key a request came, if it has one. Each dialect has keys of its own.
+    fn key(&self, headers: &HeaderMap, sent: &[u8]) -> Result<Option<RequestKey>, Refusal> {
+        let scope = Route::Compat(self.settings.dialect).name();
+        idempotency::request_key(headers, scope, sent)
+            .map_err(|_| Refusal::new(Code::BadIdempotencyKey, "Idempotency-Key"))
+    }
+
+    /// What was answered to a request that is not accepted now, if it is a repetition.
+    async fn first_answer(
+        &self,
+        key: Option<&RequestKey>,
+        error: SubmitError,
+    ) -> Result<KeptAnswer, Refusal> {
+        let Some(key) = key else {
+            return Err(error.into());
+        };
+        let is_key_taken = error == SubmitError::KeyTaken;
+        let first = idempotency::first_answer(&*self.parts.store, key, is_key_taken).await;
+        first.map_err(|none| match none {
+            NoAnswer::Unknown => error.into(),
+            NoAnswer::OtherRequest => Refusal::new(
+                Code::IdempotencyKeyReused,
+                "another request was accepted under this key",
+            ),
+            NoAnswer::Unreadable(unreadable) => unreadable.into(),
+        })
     }
 
     /// An order of this dialect.

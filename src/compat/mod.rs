@@ -140,3 +140,13 @@ async fn elsewhere(native: Option<Router>, speaker: Speaker, request: Request) -
     let refusal = Refusal::new(Code::RouteNotFound, "there is nothing at this path");
     speaker.say_to(&request, &refusal)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dialect_has_its_wire_format() {
+        assert_eq!(WIRES.map(|wire| wire.dialect), Dialect::ALL);
+    }
+}

@@ -7,9 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Query, Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
@@ -22,7 +21,7 @@ use super::fields::{Fields, Reading};
 use super::media_type;
 use super::refusal::{Code, FieldNames, Refusal};
 use super::words;
-use crate::order::{Dialect, Draft, Item, NewOrder};
+use crate::order::{Dialect, Draft, Item, KeptAnswer, NewOrder, Order};
 use crate::server::RequestHead;
 
 /// What the common code knows about it.
@@ -80,21 +79,17 @@ struct StatusCount {
     count: i64,
 }
 
-async fn create(
-    State(desk): State<Arc<Desk>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refusal> {
-    media_type::must_be_json(&headers)?;
-    let new = {
-        let body = desk.read(body).await?;
-        order(&desk, &body.bytes)?
-    };
-    let order = desk.accept(new).await?;
+async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
+    media_type::must_be_json(request.headers())?;
+    desk.create(request, |body| Ok((order(&desk, body)?, created)))
+        .await
+}
+
+fn created(order: &Order) -> KeptAnswer {
     let message = "Order created successfully";
-    let response = JSON_LINE.answer(StatusCode::OK, &Message { message });
+    let answer = JSON_LINE.keep(StatusCode::OK, &Message { message });
     let place = "/order-service/order/order-status?order_id=";
-    Ok(answer::located(response, place, &order.id, ""))
+    answer::located(answer, place, &order.id, "")
 }
 
 /// The order in a body.

@@ -7,13 +7,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::Wire;
 use super::answer::{self, JSON_UTF8, Wording};
@@ -25,7 +24,7 @@ use super::json::Json;
 use super::media_type;
 use super::refusal::{Code, FieldNames, Refusal};
 use super::words;
-use crate::order::{Dialect, Draft, Item, NewOrder, Spelling};
+use crate::order::{Dialect, Draft, Item, KeptAnswer, NewOrder, Order, Spelling};
 use crate::server::RequestHead;
 
 /// What the common code knows about it.
@@ -65,11 +64,18 @@ struct ErrorText<'a> {
 #[derive(Serialize)]
 struct Created<'a> {
     order_id: &'a str,
-    user_id: &'a Name<'a>,
-    item_ids: &'a [Name<'a>],
+    user_id: &'a RawValue,
+    item_ids: &'a RawValue,
     total_amount: Box<RawValue>,
     status: &'static str,
-    item_ids_string: String,
+    item_ids_string: &'a str,
+}
+
+/// What is answered as it was sent.
+#[derive(Clone)]
+struct Echo {
+    user_id: Box<RawValue>,
+    item_ids: Box<RawValue>,
 }
 
 #[derive(Serialize)]
@@ -129,29 +135,31 @@ struct Sent<'a> {
     total_minor: i64,
 }
 
-async fn create(
-    State(desk): State<Arc<Desk>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refusal> {
-    media_type::must_be_json(&headers)?;
-    let body = desk.read(body).await?;
-    if body.bytes.is_empty() {
-        return Err(Refusal::new(Code::MissingField, "the body is empty"));
-    }
-    let fields = Fields::read(&body.bytes, Reading::Exact)?;
-    let sent = Sent::read(&fields)?;
-    let order = desk.accept(sent.order(&desk)?).await?;
+async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
+    media_type::must_be_json(request.headers())?;
+    desk.create(request, |body| {
+        if body.is_empty() {
+            return Err(Refusal::new(Code::MissingField, "the body is empty"));
+        }
+        let fields = Fields::read(body, Reading::Exact)?;
+        let sent = Sent::read(&fields)?;
+        let (order, echo) = (sent.order(&desk)?, sent.echo());
+        Ok((order, move |order: &Order| created(order, &echo)))
+    })
+    .await
+}
+
+fn created(order: &Order, echo: &Echo) -> KeptAnswer {
     let created = Created {
         order_id: order.id.as_str(),
-        user_id: &sent.user_id,
-        item_ids: &sent.item_ids,
-        total_amount: decimal::number(sent.total_minor, decimal::MINOR_PLACES),
+        user_id: &echo.user_id,
+        item_ids: &echo.item_ids,
+        total_amount: decimal::number(order.total.minor(), decimal::MINOR_PLACES),
         status: "Pending",
-        item_ids_string: serde_json::to_string(&sent.item_ids).unwrap_or_default(),
+        item_ids_string: echo.item_ids.get(),
     };
-    let response = JSON_UTF8.answer(StatusCode::CREATED, &created);
-    Ok(answer::located(response, "/orders/", &order.id, "/status"))
+    let answer = JSON_UTF8.keep(StatusCode::CREATED, &created);
+    answer::located(answer, "/orders/", &order.id, "/status")
 }
 
 impl<'a> Sent<'a> {
@@ -178,6 +186,14 @@ impl<'a> Sent<'a> {
             item_ids,
             total_minor,
         })
+    }
+
+    fn echo(&self) -> Echo {
+        // Texts and numbers always have a JSON form.
+        Echo {
+            user_id: to_raw_value(&self.user_id).unwrap_or_default(),
+            item_ids: to_raw_value(&self.item_ids).unwrap_or_default(),
+        }
     }
 
     fn order(&self, desk: &Desk) -> Result<Box<NewOrder>, Refusal> {

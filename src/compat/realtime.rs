@@ -9,8 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -24,7 +23,9 @@ use super::fields::{Fields, Reading};
 use super::refusal::{Code, FieldNames, Refusal};
 use super::{Wire, decimal, lines, profile};
 use crate::clock::{self, MICROS_PER_SECOND, Timestamp};
-use crate::order::{Dialect, Draft, Item, NewOrder, OrderId, Spelling, StatusKind};
+use crate::order::{
+    Dialect, Draft, Item, KeptAnswer, NewOrder, Order, OrderId, Spelling, StatusKind,
+};
 
 /// Most items of an order.
 const ITEMS_MAX: usize = 50;
@@ -131,11 +132,13 @@ fn routes(desk: &Desk) -> Router<Arc<Desk>> {
     }
 }
 
-async fn create(State(desk): State<Arc<Desk>>, body: Body) -> Result<Response, Refusal> {
-    let body = desk.read(body).await?;
-    let order = desk.accept(order(&desk, &body.bytes)?).await?;
-    let kept: Kept<'_> = payload(&order)?;
-    let view = OrderView {
+async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
+    desk.create(request, |body| Ok((order(&desk, body)?, created)))
+        .await
+}
+
+fn created(order: &Order) -> KeptAnswer {
+    let view = payload::<Kept<'_>>(order).map(|kept| OrderView {
         id: order.id.as_str(),
         amount: decimal::number(order.total.minor(), order.total.currency().decimals()),
         items: kept.items,
@@ -145,9 +148,10 @@ async fn create(State(desk): State<Arc<Desk>>, body: Body) -> Result<Response, R
         address: kept.address,
         priority: i64::from(order.priority.number()),
         notes: kept.notes,
-    };
-    let response = JSON_LINE.answer(StatusCode::CREATED, &view);
-    Ok(answer::located(response, "/v1/orders/", &order.id, ""))
+    });
+    // What was just accepted has the form in which it was read; `null` stands for nothing.
+    let answer = JSON_LINE.keep(StatusCode::CREATED, &view.ok());
+    answer::located(answer, "/v1/orders/", &order.id, "")
 }
 
 async fn stats(State(desk): State<Arc<Desk>>) -> Result<Response, Refusal> {

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 
 use crate::engine::SubmitError;
 use crate::order::Fault;
+use crate::server::BodyError;
 use crate::store::StoreError;
 
 /// What went wrong: the codes of the native API that can come up here.
@@ -188,6 +189,25 @@ impl Refusal {
         let name = names.iter().find(|(draft, _)| *draft == own);
         let name = name.map_or(own, |(_, name)| name);
         Self::at(Code::of_fault(fault), format!("/{name}{rest}"))
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { .. } => {
+                Self::new(Code::BodyTooLarge, "a body here may have 1 MiB")
+            }
+            BodyError::NoRoom => {
+                Self::new(Code::Overloaded, "too many large bodies are being read")
+            }
+            BodyError::Broken => {
+                Self::new(Code::MalformedJson, "the body broke off before its end")
+            }
+            BodyError::TooSlow { .. } => {
+                Self::new(Code::RequestTimeout, "the body did not arrive in time")
+            }
+        }
     }
 }
 

@@ -130,7 +130,7 @@ impl From<server::Refusal> for Refusal {
             }
             server::Refusal::IdempotencyKey => Self::new(
                 Code::BadIdempotencyKey,
-                "send the request without Idempotency-Key",
+                "a key has 1 to 255 visible ASCII characters",
             ),
             server::Refusal::Panic => Self::new(Code::Internal, "the log has the cause"),
         }

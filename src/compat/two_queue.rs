@@ -6,9 +6,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
@@ -22,7 +21,7 @@ use super::fields::{Fields, Reading};
 use super::json::Json;
 use super::refusal::{Code, FieldNames, Refusal};
 use super::{Wire, decimal, lines, words};
-use crate::order::{Dialect, Draft, Item, NewOrder, Order};
+use crate::order::{Dialect, Draft, Item, KeptAnswer, NewOrder, Order};
 
 /// What the common code knows about it.
 pub const WIRE: Wire = Wire {
@@ -70,16 +69,21 @@ struct MetricsView {
     extra: Extra,
 }
 
-async fn create(
-    State(desk): State<Arc<Desk>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refusal> {
-    let body = desk.read(body).await?;
-    let order = desk.accept(order(&desk, &body.bytes)?).await?;
-    let received = Wording::new(StatusCode::OK, format!("Received order {}", order.id));
-    let response = say(headers.get(header::ACCEPT), &received);
-    Ok(answer::located(response, "/order/", &order.id, ""))
+async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
+    let wants_json = ranks_json_first(request.headers().get(header::ACCEPT));
+    let received = move |order: &Order| received(order, wants_json);
+    desk.create(request, |body| Ok((order(&desk, body)?, received)))
+        .await
+}
+
+fn received(order: &Order, wants_json: bool) -> KeptAnswer {
+    let text = format!("Received order {}", order.id);
+    let answer = if wants_json {
+        QUOTED.keep(StatusCode::OK, &text)
+    } else {
+        answer::keep_line(StatusCode::OK, &text)
+    };
+    answer::located(answer, "/order/", &order.id, "")
 }
 
 async fn read(State(desk): State<Arc<Desk>>, IdInPath(id): IdInPath) -> Result<Response, Refusal> {

@@ -8,7 +8,7 @@ use super::error::ApiError;
 use super::{App, orders, render};
 use crate::engine::SubmitError;
 use crate::order::{KeptAnswer, NewKey, NewOrder, Order, RequestKey};
-use crate::server::idempotency::{self, Replay};
+use crate::server::idempotency::{self, NoAnswer};
 
 /// Scope of the keys of single orders.
 pub(super) const ORDER: &str = "POST /v1/orders";
@@ -81,15 +81,15 @@ pub(super) async fn resolve(
     let Some(key) = key else {
         return Err(error.into());
     };
-    let is_taken = error == SubmitError::KeyTaken;
-    match idempotency::replay(&*app.store, key).await {
-        Ok(Replay::Answer(answer)) => Ok(answer),
-        Ok(Replay::OtherRequest) if is_taken => {
+    let is_key_taken = error == SubmitError::KeyTaken;
+    let first = idempotency::first_answer(&*app.store, key, is_key_taken).await;
+    first.map_err(|none| match none {
+        NoAnswer::Unknown => error.into(),
+        NoAnswer::OtherRequest => {
             let detail = "another request was accepted under this key; take a new key for a new \
                           order";
-            Err(ApiError::new(Code::IdempotencyKeyReused, detail))
+            ApiError::new(Code::IdempotencyKeyReused, detail)
         }
-        Err(unreadable) if is_taken => Err(unreadable.into()),
-        _ => Err(error.into()),
-    }
+        NoAnswer::Unreadable(unreadable) => unreadable.into(),
+    })
 }

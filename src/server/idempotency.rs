@@ -16,15 +16,15 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 /// The answer header that says: this was answered before.
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// What is known about a key.
+/// Why a request that was not accepted has no first answer either.
 #[derive(Debug)]
-pub enum Replay {
-    /// The same was sent under it before, and this was the answer.
-    Answer(KeptAnswer),
-    /// Something else was sent under it.
-    OtherRequest,
-    /// Nothing was accepted under it.
+pub enum NoAnswer {
+    /// Nothing was accepted under its key.
     Unknown,
+    /// Something else was accepted under its key.
+    OtherRequest,
+    /// Its key is taken, and the answer cannot be read.
+    Unreadable(StoreError),
 }
 
 /// The key of a request to the route `scope` that sent these bytes, if it has one.
@@ -50,21 +50,36 @@ pub fn fingerprint(sent: &[u8]) -> [u8; 32] {
     Sha256::digest(sent).into()
 }
 
-/// Looks up what was answered under a key.
+/// What was answered the first time to a request that is not accepted now, if it is a repetition.
+/// That also resolves answers that were lost, whatever the engine says now. `is_key_taken` tells
+/// that it says just that.
 ///
 /// # Errors
 ///
-/// The store cannot be read.
-pub async fn replay(store: &dyn Store, key: &RequestKey) -> Result<Replay, StoreError> {
-    Ok(match store.kept_key(key.scope, &key.key).await? {
-        Some(kept) if kept.fingerprint == key.fingerprint => Replay::Answer(kept.answer),
-        Some(_) => Replay::OtherRequest,
-        None => Replay::Unknown,
-    })
+/// [`NoAnswer`]. A store that cannot be read matters only if the key is known to be taken.
+pub async fn first_answer(
+    store: &dyn Store,
+    key: &RequestKey,
+    is_key_taken: bool,
+) -> Result<KeptAnswer, NoAnswer> {
+    match store.kept_key(key.scope, &key.key).await {
+        Ok(Some(kept)) if kept.fingerprint == key.fingerprint => Ok(kept.answer),
+        Ok(Some(_)) if is_key_taken => Err(NoAnswer::OtherRequest),
+        Err(unreadable) if is_key_taken => Err(NoAnswer::Unreadable(unreadable)),
+        _ => Err(NoAnswer::Unknown),
+    }
 }
 
 /// An answer from before, byte for byte, marked as such.
 pub fn replayed(answer: KeptAnswer) -> Response {
+    let mut response = sent(answer);
+    let marked = HeaderValue::from_static("true");
+    response.headers_mut().insert(IDEMPOTENCY_REPLAYED, marked);
+    response
+}
+
+/// An answer that can be kept, as it leaves the first time.
+pub fn sent(answer: KeptAnswer) -> Response {
     let KeptAnswer {
         status,
         content_type,
@@ -74,7 +89,6 @@ pub fn replayed(answer: KeptAnswer) -> Response {
     let mut response = Response::new(Body::from(Vec::from(body)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let headers = response.headers_mut();
-    headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     let mut text = |name: HeaderName, value: &str| {
         // What left as a header once can leave as one again.
         if let Ok(value) = HeaderValue::from_str(value) {
