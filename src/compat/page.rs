@@ -160,7 +160,9 @@ impl<'a> Page<'a> {
             let example = document.text(parameter, "example");
             match document.text(parameter, "in") {
                 "path" => path = path.replace(&format!("{{{name}}}"), example),
-                _ => path.push_str(&format!("?{name}={example}")),
+                "query" => path.push_str(&format!("?{name}={example}")),
+                // A header is never needed.
+                _ => {}
             }
         }
         let url = format!("http://{}{path}", self.host);
@@ -201,7 +203,9 @@ impl<'a> Page<'a> {
             self.code(&pretty(example, 0));
         }
         if is_good {
-            self.fields("Fields", document.rows(document.at(content, "schema")));
+            let mut rows = document.rows(document.at(content, "schema"));
+            rows.iter_mut().for_each(|row| row.is_required = false);
+            self.fields("Fields", rows);
         }
         self.html.push_str("</details>\n");
     }

@@ -15,6 +15,7 @@ mod cli_support;
 mod compat_api_v1;
 mod compat_bad;
 mod compat_curl;
+mod compat_documents;
 mod compat_doors;
 mod compat_faults;
 mod compat_keys;
