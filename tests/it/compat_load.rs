@@ -96,6 +96,36 @@ fn the_published_run_of_apache_bench_loses_nothing() {
     );
 }
 
+#[test]
+fn a_thousand_orders_at_once_are_all_taken_and_done() {
+    let place = Place::new();
+    let dialects = ["order_service", "api_v1", "orders_api"];
+    let server = speaking(&place, &dialects);
+    for name in dialects.map(|dialect| format!("{dialect}_1000")) {
+        let (code, report) = run(&place, &server, &name, &[]);
+        assert_whole(&report, 1_000);
+        assert_eq!(code, Some(0), "{name}");
+    }
+    let (_, report) = run(&place, &server, "api_v1_1000", &[]);
+    assert_whole(&report, 1_000);
+    assert_eq!(report["told"][1], "Success: 1000, Failures: 0");
+}
+
+#[test]
+fn ids_of_the_tool_itself_are_taken_once() {
+    let place = Place::new();
+    let server = speaking(&place, &["api_v1"]);
+    let (code, report) = run(&place, &server, "api_v1_1000", &["--exact-ids"]);
+    assert_whole(&report, 1_000);
+    assert_eq!(code, Some(0));
+    let id = place.run(&["orders", "get", "ORD999", "--url", &server.url]);
+    assert!(id.expect(0).contains("completed"));
+    let (code, report) = run(&place, &server, "api_v1_1000", &["--exact-ids"]);
+    assert_eq!(code, Some(99));
+    assert_eq!(report["totals"]["existing"], 1_000);
+    assert_eq!(report["told"][1], "Success: 0, Failures: 1000");
+}
+
 /// Runs a scenario ten to a hundred times as fast as it is, with a tenth of its orders.
 async fn hurried(server: &Server, name: &str) -> Report {
     #[derive(Parser)]
