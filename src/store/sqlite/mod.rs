@@ -5,6 +5,7 @@
 //! a lock on the data folder while it lives, so that there is never a second writer.
 
 mod checkpoint;
+mod insert;
 mod keys;
 mod open;
 mod read;

@@ -7,7 +7,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
 
 use super::checkpoint::{self, Watch};
-use super::keys;
+use super::insert;
 use super::read;
 use super::row::{self, StateColumns};
 use crate::order::{Beside, Changed, Commit, Opening, Position, Receipt, Seq, ShardNumber};
@@ -133,7 +133,7 @@ fn write(
 ) -> Result<(Receipt, [u8; 32]), StoreError> {
     check_fence(connection, commit)?;
     define_processes(connection, commit).map_err(row::refused)?;
-    let receipt = insert_orders(connection, commit).map_err(row::refused)?;
+    let receipt = insert::orders(connection, commit).map_err(row::refused)?;
     let collided = &receipt.collided;
     update_orders(connection, commit).map_err(row::refused)?;
     write_outputs(connection, commit).map_err(row::refused)?;
@@ -152,76 +152,6 @@ fn define_processes(connection: &Connection, commit: &Commit) -> rusqlite::Resul
         connection.execute(sql, params![&*process.name, process.version, definition])?;
     }
     Ok(())
-}
-
-/// Inserts the new orders with their keys; answers with those that were left out.
-fn insert_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<Receipt> {
-    let mut receipt = Receipt::default();
-    if commit.created.is_empty() {
-        return Ok(receipt);
-    }
-    let mut records = commit.keys.iter().peekable();
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO orders (seq, id, customer_id, process, process_version, priority, total_minor,
-                             currency, item_count, created_at, start_at, expires_at, status,
-                             version, step, attempt, started_at, updated_at, due_at, lease, target,
-                             ended_at, reason, position, hold, payload)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                 ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)
-         ON CONFLICT (id) DO NOTHING",
-    )?;
-    for (at, order) in commit.created.iter().enumerate() {
-        let record = records.next_if(|record| record.created == at);
-        if let Some(record) = record {
-            let times = (commit.at, commit.keys_expired_before);
-            if !keys::claim(connection, record, order.seq, times)? {
-                receipt.collided.push(at);
-                receipt.keys_taken.push(at);
-                continue;
-            }
-        }
-        let state = &order.state;
-        let columns = StateColumns::of(state.status);
-        let inserted = insert.execute(params![
-            order.seq.0,
-            order.id.as_str(),
-            &*order.customer_id,
-            &*order.process,
-            order.process_version,
-            order.priority.number(),
-            order.total.minor(),
-            order.total.currency().code(),
-            order.item_count,
-            order.created_at.0,
-            order.start_at.map(|time| time.0),
-            order.expires_at.map(|time| time.0),
-            columns.status,
-            state.version,
-            &*state.step,
-            state.attempt,
-            state.started_at.map(|time| time.0),
-            state.updated_at.0,
-            columns.due_at,
-            columns.lease,
-            columns.target,
-            columns.ended_at,
-            state.reason.as_deref(),
-            state.position.0,
-            order.hold.as_deref().map(row::hold_text),
-            &*order.payload,
-        ])?;
-        if inserted == 0 {
-            receipt.collided.push(at);
-            if let Some(record) = record {
-                keys::give_back(connection, &record.key)?;
-            }
-        }
-    }
-    if !commit.keys.is_empty() {
-        let most = 2 * commit.keys.len();
-        keys::prune(connection, commit.keys_expired_before, most)?;
-    }
-    Ok(receipt)
 }
 
 fn update_orders(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
