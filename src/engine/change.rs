@@ -96,6 +96,11 @@ impl Changes {
         }
     }
 
+    /// Open orders are being brought back once more.
+    pub(super) fn start_over(&mut self) {
+        (self.is_recovered, self.was_refused) = (false, false);
+    }
+
     /// Everything that the answers rest on is durable.
     pub(super) fn release(&mut self) {
         self.was_refused = false;

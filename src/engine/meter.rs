@@ -25,6 +25,7 @@ pub(super) struct Meters {
     pub(super) commit_time: Spread,
     pub(super) commit_orders: Spread,
     pub(super) refused_overloaded: u64,
+    pub(super) reopenings: u64,
 }
 
 impl Meters {
@@ -39,6 +40,7 @@ impl Meters {
             commit_time: Spread::new(),
             commit_orders: Spread::new(),
             refused_overloaded: 0,
+            reopenings: 0,
         }
     }
 }

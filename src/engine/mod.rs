@@ -10,6 +10,7 @@ mod inbox;
 mod log;
 mod meter;
 mod recovery;
+mod reopen;
 mod replies;
 mod run;
 mod stats;
@@ -125,7 +126,7 @@ impl Engine {
     /// The same engine without its thread, for a simulation: whoever has the `Turns` decides when
     /// each turn is taken. A turn brings back at most `page` open orders from before the start.
     pub fn by_hand(start: Start, page: usize) -> Result<(Handle, Turns), StartError> {
-        let pages = |reader: Reader| Ok(Pages::AsAsked(reader.in_pages_of(page)));
+        let pages = move |reader: Reader| Ok(Pages::AsAsked(reader.in_pages_of(page)));
         let opened = open(start, pages)?;
         Ok((opened.handle, opened.turns))
     }
@@ -164,7 +165,7 @@ struct Opened {
 
 fn open(
     start: Start,
-    pages: impl FnOnce(Reader) -> std::io::Result<Pages>,
+    pages_of: impl Fn(Reader) -> std::io::Result<Pages> + Send + 'static,
 ) -> Result<Opened, StartError> {
     let opening = start.store.open_shard(start.shard)?;
     let processes = Processes::new(start.processes, opening.definitions.clone())?;
@@ -185,7 +186,8 @@ fn open(
         shard_number: start.shard,
         open_orders_max: start.settings.open_orders_max,
         inbox: Arc::clone(&inbox),
-        pages: pages(reader).map_err(StartError::Thread)?,
+        pages: pages_of(reader).map_err(StartError::Thread)?,
+        pages_of: Box::new(pages_of),
     });
     let handle = Handle::new(inbox);
     Ok(Opened {

@@ -1,7 +1,7 @@
 //! The loop: drain, decide, commit, release.
 //!
-//! Runs on one thread until it is drained, fenced, or the fate of a commit is unknown. It never
-//! goes on after an unknown fate: what is on disk then decides, at the next start.
+//! Runs on one thread until it is drained, fenced, or the store fails. It never goes on from what
+//! it has in memory after an unknown fate: what is on disk decides, see `reopen`.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use super::change::{self, Changes};
 use super::inbox::{Command, Inbox};
 use super::log;
 use super::meter::Meters;
-use super::recovery::{Pages, Taken};
+use super::recovery::{Pages, Reader, Taken};
 use super::replies::Replies;
 use super::{Stats, SubmitError};
 use crate::clock::{self, Clock, Timestamp};
@@ -40,23 +40,27 @@ pub(super) struct Parts {
     pub(super) open_orders_max: u64,
     pub(super) inbox: Arc<Inbox>,
     pub(super) pages: Pages,
+    /// Makes the pages of a shard that was opened anew.
+    pub(super) pages_of: Box<dyn Fn(Reader) -> std::io::Result<Pages> + Send>,
 }
 
 /// An engine turn by turn: what its thread runs, and what a simulation drives by hand.
 pub struct Turns {
-    parts: Parts,
+    pub(super) parts: Parts,
     /// Commands that were taken and wait for room in a commit.
     backlog: VecDeque<Command>,
-    replies: Replies,
-    changes: Changes,
-    meters: Meters,
+    pub(super) replies: Replies,
+    pub(super) changes: Changes,
+    pub(super) meters: Meters,
     /// Never goes back, whatever the wall clock does.
-    now: Timestamp,
-    is_recovering: bool,
+    pub(super) now: Timestamp,
+    pub(super) is_recovering: bool,
     /// The last commit was refused; what is left of it waits.
     was_refused: bool,
     /// Commits refused in a row.
     refusals: u64,
+    /// When the store was opened anew last.
+    pub(super) reopened_at: Option<Timestamp>,
     turns: u64,
 }
 
@@ -75,6 +79,7 @@ impl Turns {
             is_recovering: true,
             was_refused: false,
             refusals: 0,
+            reopened_at: None,
             turns: 0,
         }
     }
@@ -261,12 +266,8 @@ impl Turns {
                 self.release(&receipt);
                 Ok(())
             }
-            Err(error @ (StoreError::Unknown { .. } | StoreError::Fenced)) => {
-                tracing::error!(%error, "the engine stops");
-                self.replies.fail(&SubmitError::from_store(&error));
-                self.changes.fail();
-                Err(error)
-            }
+            Err(error @ StoreError::Unknown { .. }) => self.reopen(error),
+            Err(error @ StoreError::Fenced) => self.stop(error),
             Err(error) => {
                 self.note_refusal(&error);
                 self.parts.shard.retract();
@@ -286,7 +287,7 @@ impl Turns {
         self.refusals += 1;
     }
 
-    fn note_success(&mut self) {
+    pub(super) fn note_success(&mut self) {
         if self.refusals > 0 {
             tracing::warn!(refusals = self.refusals, "commits go through again");
         }
@@ -294,7 +295,7 @@ impl Turns {
         self.refusals = 0;
     }
 
-    fn release(&mut self, receipt: &Receipt) {
+    pub(super) fn release(&mut self, receipt: &Receipt) {
         let now = self.now;
         let commit = self.parts.shard.commit();
         self.meters.commit_orders.record(commit.len() as u64);
@@ -359,6 +360,7 @@ impl Turns {
             is_recovering: self.is_recovering,
             open_orders_max: self.parts.open_orders_max,
             refused_overloaded: meters.refused_overloaded,
+            reopenings: meters.reopenings,
         }
     }
 

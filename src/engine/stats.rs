@@ -45,6 +45,8 @@ pub struct Stats {
     pub open_orders_max: u64,
     /// Orders refused because there was no room, since the start.
     pub refused_overloaded: u64,
+    /// How often the store was opened anew after a commit of unknown fate, since the start.
+    pub reopenings: u64,
 }
 
 /// How a measured quantity is spread; microseconds unless said otherwise.

@@ -242,3 +242,62 @@ async fn what_rules_said_and_what_they_will_look_at_survives_a_restart() {
     assert_eq!(state.reason.as_deref(), Some("too many items in order"));
     assert_eq!(said, ["label"]);
 }
+
+#[tokio::test]
+async fn after_an_unknown_fate_the_store_is_opened_anew_and_work_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(1_800_000_000_000_000));
+    let (store, handle, mut turns) = by_hand(folder.path(), &clock, Process::built_in());
+    let submit = |id| {
+        let handle = handle.clone();
+        let order = Box::new(order(Some(id)));
+        tokio::spawn(async move { handle.submit(order, false).await })
+    };
+    let first = submit("one");
+    tokio::task::yield_now().await;
+    for _ in 0..3 {
+        assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+    }
+    assert!(first.await.unwrap().is_ok());
+
+    store.fail_commits();
+    let lost = submit("two");
+    tokio::task::yield_now().await;
+    assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+    let told = lost.await.unwrap().err();
+    let is_known = matches!(told, Some(SubmitError::StoreUnavailable { .. }));
+    assert!(is_known && turns.is_recovering(), "{told:?}");
+    let again = submit("two");
+    tokio::task::yield_now().await;
+    assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+    assert!(again.await.unwrap().is_ok());
+    for _ in 0..3 {
+        clock.advance(20_000_000);
+        assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+    }
+    assert!(!turns.is_recovering());
+    let asked = handle.clone();
+    let stats = tokio::spawn(async move { asked.stats().await });
+    tokio::task::yield_now().await;
+    assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+    let stats = stats.await.unwrap().unwrap();
+    assert_eq!((stats.epoch, stats.reopenings), (2, 1));
+    assert_eq!(stats.tally.by_status(StatusKind::Completed), 2);
+
+    store.fail_commits();
+    let unknown = submit("three");
+    tokio::task::yield_now().await;
+    assert!(turns.turn(Duration::ZERO).is_ok());
+    let told = unknown.await.unwrap().err();
+    assert!(
+        matches!(told, Some(SubmitError::StoreUnavailable { .. })),
+        "{told:?}"
+    );
+    store.fail_commits();
+    let unknown = submit("four");
+    tokio::task::yield_now().await;
+    let end = turns.turn(Duration::ZERO).unwrap_err();
+    assert!(matches!(end, StoreError::Unknown { .. }), "{end:?}");
+    let told = unknown.await.unwrap().err();
+    assert_eq!(told, Some(SubmitError::OutcomeUnknown));
+}

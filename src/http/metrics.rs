@@ -175,6 +175,10 @@ fn engine(page: &mut Page, stats: &Stats) {
         "How long the longest waiting order has been ready.",
     );
     page.number(name, "gauge", help, oldest);
+    shard(page, stats);
+}
+
+fn shard(page: &mut Page, stats: &Stats) {
     let number = stats.shard.0.to_string();
     let shard = [("shard", number.as_str())];
     page.one(
@@ -198,6 +202,11 @@ fn engine(page: &mut Page, stats: &Stats) {
         "1 while open orders from before the start are being loaded.",
     );
     page.number(name, "gauge", help, u8::from(stats.is_recovering));
+    let (name, help) = (
+        "orderd_store_reopened_total",
+        "How often the store was opened anew after a commit of unknown fate.",
+    );
+    page.number(name, "counter", help, stats.reopenings);
 }
 
 fn rates(page: &mut Page, name: &str, help: &str, rates: [f64; 3]) {

@@ -111,29 +111,18 @@ impl Shard {
         processes: Arc<Processes>,
         random: StdRng,
     ) -> Self {
-        let is_stored = |process: &Process| {
-            let same =
-                |kept: &Process| kept.name == process.name && kept.version == process.version;
-            opening.definitions.iter().any(same)
-        };
-        Self {
-            is_defined: processes.all().iter().map(is_stored).collect(),
+        let mut shard = Self {
+            is_defined: Vec::new(),
             ready: Ready::new(processes.all(), settings.allowances),
             book: Book::new(processes.all().len()),
             timers: Timers::default(),
             holds: BTreeMap::new(),
-            last_seq: opening.last_seq,
+            last_seq: Seq::default(),
             last_lease: 0,
             ids: IdSource::default(),
-            absent: absent(&processes, &opening.tallies),
-            tallies: tallies(&processes, &opening.tallies),
-            commit: Commit {
-                shard: settings.shard,
-                epoch: opening.epoch,
-                position: opening.position.next(),
-                tallies: tallies(&processes, &[]),
-                ..Commit::default()
-            },
+            absent: Vec::new(),
+            tallies: Vec::new(),
+            commit: Commit::default(),
             facts: BTreeMap::new(),
             has_rules: processes.all().iter().map(Process::has_rules).collect(),
             fresh: Vec::new(),
@@ -141,7 +130,38 @@ impl Shard {
             settings,
             processes,
             random,
-        }
+        };
+        shard.reopen(opening);
+        shard
+    }
+
+    /// Forgets everything that is not stored, as a restart does: the store was opened anew. Chance
+    /// goes on, and the ids that are made go on rising.
+    pub fn reopen(&mut self, opening: &Opening) {
+        let processes = &self.processes;
+        let is_stored = |process: &Process| {
+            let same =
+                |kept: &Process| kept.name == process.name && kept.version == process.version;
+            opening.definitions.iter().any(same)
+        };
+        self.is_defined = processes.all().iter().map(is_stored).collect();
+        self.ready = Ready::new(processes.all(), self.settings.allowances);
+        self.book = Book::new(processes.all().len());
+        self.timers = Timers::default();
+        self.holds.clear();
+        (self.last_seq, self.last_lease) = (opening.last_seq, 0);
+        self.absent = absent(processes, &opening.tallies);
+        self.tallies = tallies(processes, &opening.tallies);
+        self.commit = Commit {
+            shard: self.settings.shard,
+            epoch: opening.epoch,
+            position: opening.position.next(),
+            tallies: tallies(processes, &[]),
+            ..Commit::default()
+        };
+        self.facts.clear();
+        self.fresh.clear();
+        self.measured = Measured::default();
     }
 
     /// The commit that makes everything decided so far true.

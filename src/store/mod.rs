@@ -25,8 +25,8 @@ pub type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 
 /// Where orders are kept.
 ///
-/// `open_shard` and `commit` block and are called by the engine's thread alone. Reads may be called
-/// from anywhere, at any time, and see the latest commit that has returned.
+/// `open_shard`, `commit` and `reopen` block and are called by the engine's thread alone. Reads may
+/// be called from anywhere, at any time, and see the latest commit that has returned.
 pub trait Store: Send + Sync {
     /// Takes over a shard: raises and stores its epoch, so that whoever had it before is fenced,
     /// and tells where it stands. Durable when it returns.
@@ -39,6 +39,13 @@ pub trait Store: Send + Sync {
     /// out leaves its key free. The errors say whether anything may have been stored; see
     /// [`StoreError`].
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError>;
+
+    /// Finds out what became of the last commit, whose fate was unknown.
+    ///
+    /// Gives up the handle on which it failed, opens another one, has everything that is stored
+    /// written out and flushed through it, looks where the journal ends, and takes over the shard
+    /// anew. After an error there is no way to write left. Readers go on throughout.
+    fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError>;
 
     /// Does housekeeping that would hold up a commit. Called between commits, after the answers are
     /// out.
@@ -73,6 +80,16 @@ pub trait Store: Send + Sync {
 
     /// Journal rows after a position, ascending, at most `limit`.
     fn journal(&self, after: Position, limit: usize) -> Reading<'_, Vec<JournalRow>>;
+}
+
+/// What a store knows after it was opened anew.
+#[derive(Debug)]
+pub struct Reopened {
+    /// Where the shard stands, under a new epoch.
+    pub opening: Opening,
+    /// What became of the commit: its receipt if it is stored. `None`: it is not, and never will
+    /// be.
+    pub fate: Option<Receipt>,
 }
 
 /// Opens the store that a URL names: `sqlite:PATH`.

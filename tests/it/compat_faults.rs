@@ -9,7 +9,8 @@ use orderd::order::{
     Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
 };
 use orderd::store::{
-    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Store, StoreError,
+    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Store,
+    StoreError,
 };
 
 /// Fails to read orders while it is told to.
@@ -31,6 +32,10 @@ impl Store for FaultyReads {
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
         self.inner.commit(commit)
+    }
+
+    fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
+        self.inner.reopen(commit)
     }
 
     fn tidy_up(&self) {

@@ -12,8 +12,8 @@ use orderd::order::{
     ProcessTally, Receipt, Seq, ShardNumber,
 };
 use orderd::store::{
-    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Store, StoreError,
-    journal,
+    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Store,
+    StoreError, journal,
 };
 
 use super::Happened;
@@ -25,6 +25,9 @@ pub enum Fault {
     Full,
     UnknownStored,
     UnknownLost,
+    /// And the store cannot be opened anew; or it is, but the process crashes meanwhile.
+    UnknownForGood,
+    UnknownCrash,
     CrashBefore,
     CrashAfter,
     CrashWhileOpening,
@@ -45,6 +48,8 @@ pub enum Planted {
     CountsCollisions,
     HidesAnOpenOrder,
     ForgetsAnOutput,
+    LosesWhatIsStored,
+    FindsWhatIsLost,
 }
 
 /// The process is gone: what a crash throws through the engine.
@@ -64,7 +69,11 @@ pub struct Data {
     pub keys: BTreeMap<Box<str>, (Seq, KeptKey)>,
     pub journal: Vec<JournalRow>,
     pub happened: Happened,
+    /// The last commit, by its epoch and position.
+    last: Option<(i64, Position, Receipt)>,
     fault: Option<Fault>,
+    /// What happens to the next opening anew.
+    next: Option<Fault>,
     commits: u64,
 }
 
@@ -88,7 +97,9 @@ impl Disk {
             keys: BTreeMap::new(),
             journal: Vec::new(),
             happened: Happened::new(),
+            last: None,
             fault: None,
+            next: None,
             commits: 0,
         };
         Self {
@@ -146,11 +157,22 @@ impl Disk {
         let newest = commit.created.last().map(|order| order.seq);
         data.last_seq = data.last_seq.max(newest.unwrap_or_default());
         data.append(commit, collided);
+        data.last = Some((commit.epoch, commit.position, receipt.clone()));
         Ok(receipt)
     }
 }
 
 impl Data {
+    fn opening(&self) -> Opening {
+        Opening {
+            epoch: self.epoch,
+            last_seq: self.last_seq,
+            position: self.position,
+            tallies: self.tallies.clone(),
+            definitions: self.definitions.clone(),
+        }
+    }
+
     pub fn count(&mut self, what: &'static str, times: u64) {
         if times > 0 {
             *self.happened.entry(what).or_default() += times;
@@ -230,6 +252,7 @@ impl Data {
 impl Store for Disk {
     fn open_shard(&self, _: ShardNumber) -> Result<Opening, StoreError> {
         let mut data = self.data();
+        data.next = None;
         data.epoch += 1;
         if data.fault == Some(Fault::CrashWhileOpening) {
             data.fault = None;
@@ -237,13 +260,41 @@ impl Store for Disk {
             drop(data);
             self.crash();
         }
-        Ok(Opening {
-            epoch: data.epoch,
-            last_seq: data.last_seq,
-            position: data.position,
-            tallies: data.tallies.clone(),
-            definitions: data.definitions.clone(),
-        })
+        Ok(data.opening())
+    }
+
+    fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
+        let mut data = self.data();
+        if commit.epoch != data.epoch {
+            return Err(StoreError::Fenced);
+        }
+        match data.next.take() {
+            Some(Fault::UnknownForGood) => {
+                data.count("not opened anew", 1);
+                let detail = "as planned".into();
+                return Err(StoreError::Unreadable { detail });
+            }
+            Some(_) => {
+                data.epoch += 1;
+                data.count("crash while opening anew", 1);
+                drop(data);
+                self.crash();
+            }
+            None => {}
+        }
+        let last = data.last.as_ref();
+        let is_it =
+            |last: &&(i64, Position, Receipt)| (last.0, last.1) == (commit.epoch, commit.position);
+        let fate = last.filter(is_it).map(|last| last.2.clone());
+        let fate = match self.planted {
+            Some(Planted::LosesWhatIsStored) => None,
+            Some(Planted::FindsWhatIsLost) => Some(fate.unwrap_or_default()),
+            _ => fate,
+        };
+        data.epoch += 1;
+        data.count("opened anew", 1);
+        let opening = data.opening();
+        Ok(Reopened { opening, fate })
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
@@ -254,6 +305,10 @@ impl Store for Disk {
                 Some(fault @ Fault::Full) => ("full", fault),
                 Some(fault @ Fault::UnknownStored) => ("unknown, stored", fault),
                 Some(fault @ Fault::UnknownLost) => ("unknown, not stored", fault),
+                Some(fault @ (Fault::UnknownForGood | Fault::UnknownCrash)) => {
+                    data.next = Some(fault);
+                    ("unknown", fault)
+                }
                 Some(fault @ Fault::CrashBefore) => ("crash before a commit", fault),
                 Some(fault @ Fault::CrashAfter) => ("crash after a commit", fault),
                 Some(fault @ Fault::Slow(_)) => ("slow", fault),
@@ -276,7 +331,7 @@ impl Store for Disk {
             }
             Fault::Full => Err(StoreError::Full { detail: detail() }),
             Fault::UnknownLost => Err(StoreError::Unknown { detail: detail() }),
-            Fault::UnknownStored => {
+            Fault::UnknownStored | Fault::UnknownForGood | Fault::UnknownCrash => {
                 self.apply(commit)?;
                 Err(StoreError::Unknown { detail: detail() })
             }

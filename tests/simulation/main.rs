@@ -26,11 +26,14 @@ const SEEDS: u64 = 2_000;
 pub type Happened = BTreeMap<&'static str, u64>;
 
 /// Everything that a run must have met at least once; otherwise it has proved nothing about it.
-const MUST_HAPPEN: [&str; 35] = [
+const MUST_HAPPEN: [&str; 38] = [
     "refused",
     "full",
     "unknown, stored",
     "unknown, not stored",
+    "opened anew",
+    "not opened anew",
+    "crash while opening anew",
     "crash before a commit",
     "crash after a commit",
     "crash between turns",
@@ -154,6 +157,8 @@ fn planted_mistakes_are_caught() {
         (Planted::CountsCollisions, "(8)"),
         (Planted::HidesAnOpenOrder, "forgotten"),
         (Planted::ForgetsAnOutput, "(5)"),
+        (Planted::LosesWhatIsStored, "(7)"),
+        (Planted::FindsWhatIsLost, "(1)"),
     ] {
         let seen: Vec<_> = (0..60)
             .filter_map(|seed| play(seed, Some(planted)).err())

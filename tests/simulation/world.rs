@@ -180,6 +180,8 @@ impl World {
             Fault::Full,
             Fault::UnknownStored,
             Fault::UnknownLost,
+            Fault::UnknownForGood,
+            Fault::UnknownCrash,
             Fault::CrashBefore,
             Fault::CrashAfter,
             Fault::Slow(self.random.random_range(1..5_000_000)),

@@ -111,3 +111,20 @@ pub fn a_key_that_is_over_is_given_again_and_in_the_end_removed(backend: &dyn Ba
     assert_eq!(kept(&hand, "k"), Some((answer("d"), commit.at)));
     assert_eq!(kept(&hand, "old"), None);
 }
+
+pub fn a_lost_receipt_is_found_again(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    let mut commit = hand.blank();
+    create(&mut hand, &mut commit, "a", "k");
+    hand.commit(&commit);
+    let mut commit = hand.blank();
+    create(&mut hand, &mut commit, "a", "free");
+    create(&mut hand, &mut commit, "b", "k");
+    create(&mut hand, &mut commit, "c", "own");
+    let receipt = hand.commit(&commit);
+    assert_eq!(
+        (&*receipt.collided, &*receipt.keys_taken),
+        (&[0, 1][..], &[1][..])
+    );
+    assert_eq!(hand.store.reopen(&commit).unwrap().fate, Some(receipt));
+}

@@ -44,6 +44,8 @@ conformance! {
         a_folder_that_cannot_be_made_is_named,
         a_commit_survives_power_loss,
         housekeeping_changes_nothing,
+        a_store_that_is_opened_anew_knows_what_became_of_a_commit,
+        a_store_that_somebody_else_wrote_to_is_not_opened_anew,
     ],
     commits: [
         an_old_epoch_is_fenced,
@@ -65,6 +67,7 @@ conformance! {
         a_taken_key_leaves_the_order_out,
         an_order_that_is_left_out_leaves_its_key_free,
         a_refused_commit_keeps_no_key,
+        a_lost_receipt_is_found_again,
         a_key_that_is_over_is_given_again_and_in_the_end_removed,
     ],
     reads: [

@@ -90,3 +90,50 @@ pub fn housekeeping_changes_nothing(backend: &dyn Backend) {
     }
     assert!((0..50).all(|number| hand.order(&format!("order-{number}")).is_some()));
 }
+
+pub fn a_store_that_is_opened_anew_knows_what_became_of_a_commit(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["a"]);
+    let mut lost = hand.blank();
+    hand.create(&mut lost, "b");
+    let reopened = hand.store.reopen(&lost).unwrap();
+    let opening = &reopened.opening;
+    assert_eq!((opening.epoch, opening.position), (2, Position(1)));
+    assert_eq!((reopened.fate, hand.order("b")), (None, None));
+    let fenced = hand.store.commit(&lost).unwrap_err();
+    assert!(matches!(fenced, StoreError::Fenced), "{fenced:?}");
+
+    let mut hand = Hand::on(hand.store.clone());
+    let mut stored = hand.blank();
+    hand.create(&mut stored, "a");
+    hand.create(&mut stored, "b");
+    let receipt = hand.commit(&stored);
+    assert_eq!(receipt.collided, [0]);
+    let reopened = hand.store.reopen(&stored).unwrap();
+    let opening = &reopened.opening;
+    assert_eq!((opening.epoch, opening.position), (4, Position(2)));
+    assert_eq!(opening.last_seq, Seq(3));
+    assert_eq!(reopened.fate, Some(receipt));
+    assert!(hand.order("b").is_some());
+    Hand::on(hand.store.clone()).accept(&["c"]);
+}
+
+pub fn a_store_that_somebody_else_wrote_to_is_not_opened_anew(backend: &dyn Backend) {
+    for (sql, is_fenced) in [
+        ("UPDATE shards SET epoch = epoch + 1", true),
+        ("UPDATE shards SET hash = zeroblob(32)", false),
+        ("UPDATE shards SET position = position + 2", false),
+    ] {
+        let mut hand = Hand::new(backend);
+        hand.accept(&[]);
+        let commit = hand.blank();
+        backend.sql(sql).unwrap();
+        let error = hand.store.reopen(&commit).unwrap_err();
+        assert_eq!(matches!(error, StoreError::Fenced), is_fenced, "{error:?}");
+        let refused = hand.store.commit(&commit).unwrap_err();
+        assert!(matches!(refused, StoreError::Refused { .. }), "{refused:?}");
+        drop(hand);
+        backend.sql("DELETE FROM journal").unwrap();
+        backend.sql("DELETE FROM shards").unwrap();
+    }
+}

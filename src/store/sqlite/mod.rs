@@ -10,6 +10,7 @@ mod keys;
 mod open;
 mod read;
 mod read_events;
+mod reopen;
 mod row;
 mod write;
 
@@ -23,8 +24,8 @@ use rusqlite::Connection;
 use self::checkpoint::Checkpointer;
 use self::write::Writer;
 use super::{
-    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, ShardHead, Store,
-    StoreError,
+    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, ShardHead,
+    Store, StoreError,
 };
 use crate::order::{
     Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
@@ -32,8 +33,9 @@ use crate::order::{
 
 /// An opened SQLite store.
 pub struct Sqlite {
-    writer: Mutex<Writer>,
-    checkpointer: Checkpointer,
+    path: PathBuf,
+    /// `None` once it failed and no other could be had.
+    pen: Mutex<Option<Pen>>,
     /// For single rows, used right where the question is asked: such a read takes some ten
     /// microseconds, and a hop to another thread costs more than that.
     points: Arc<Pool>,
@@ -41,6 +43,26 @@ pub struct Sqlite {
     scans: Arc<Pool>,
     durability: Durability,
     _lock: File,
+}
+
+/// All that writes.
+struct Pen {
+    writer: Writer,
+    checkpointer: Checkpointer,
+}
+
+impl Pen {
+    fn open(path: &Path) -> Result<(Self, Durability), StoreError> {
+        let connection = open::writer(path)?;
+        let durability = open::durability(&connection)?;
+        let checkpointer = Checkpointer::start(open::checkpoint_connection(path)?)?;
+        let writer = Writer::new(connection, checkpointer.watch())?;
+        let pen = Self {
+            writer,
+            checkpointer,
+        };
+        Ok((pen, durability))
+    }
 }
 
 /// A few connections that only read.
@@ -80,12 +102,10 @@ impl Sqlite {
     /// rows.
     pub fn open(path: &Path, readers: usize) -> Result<Self, StoreError> {
         let lock = open::lock_folder(path)?;
-        let connection = open::writer(path)?;
-        let durability = open::durability(&connection)?;
-        let checkpointer = Checkpointer::start(open::checkpoint_connection(path)?)?;
+        let (pen, durability) = Pen::open(path)?;
         Ok(Self {
-            writer: Mutex::new(Writer::new(connection, checkpointer.watch())?),
-            checkpointer,
+            path: path.into(),
+            pen: Mutex::new(Some(pen)),
             points: Pool::open(path, readers)?,
             scans: Pool::open(path, 2)?,
             durability,
@@ -93,10 +113,19 @@ impl Sqlite {
         })
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
+    fn pen(&self) -> MutexGuard<'_, Option<Pen>> {
         // After a panic inside a transaction the connection still rolls back before it is used
         // again.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut pen = self.pen();
+        let pen = pen.as_mut().ok_or_else(given_up)?;
+        work(&mut pen.writer)
     }
 
     async fn scan<T: Send + 'static>(
@@ -108,6 +137,12 @@ impl Sqlite {
         task.await.map_err(|error| StoreError::Unreadable {
             detail: error.to_string(),
         })?
+    }
+}
+
+fn given_up() -> StoreError {
+    StoreError::Refused {
+        detail: "writing was given up after an error".into(),
     }
 }
 
@@ -170,15 +205,29 @@ impl Snapshot {
 
 impl Store for Sqlite {
     fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError> {
-        self.writer().open_shard(shard)
+        self.write(|writer| writer.open_shard(shard))
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
-        self.writer().commit(commit)
+        self.write(|writer| writer.commit(commit))
+    }
+
+    fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
+        let mut pen = self.pen();
+        let failed = pen.take().ok_or_else(given_up)?;
+        let known = failed.writer.give_up();
+        drop(failed.checkpointer);
+        let (mut fresh, _) = Pen::open(&self.path)?;
+        let fate = fresh.writer.find_out(commit, known)?;
+        let opening = fresh.writer.open_shard(commit.shard)?;
+        *pen = Some(fresh);
+        Ok(Reopened { opening, fate })
     }
 
     fn tidy_up(&self) {
-        self.checkpointer.tidy_up(|| self.writer().checkpoint());
+        if let Some(pen) = &*self.pen() {
+            pen.checkpointer.tidy_up(|| pen.writer.checkpoint());
+        }
     }
 
     fn durability(&self) -> Durability {

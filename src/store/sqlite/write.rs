@@ -15,11 +15,14 @@ use crate::store::{ShardHead, StoreError, journal};
 
 /// The connection that writes, and the head of the journal's hash chain.
 pub(super) struct Writer {
-    connection: Connection,
+    pub(super) connection: Connection,
     watch: Watch,
     /// The shard that was opened, the position of its last commit and the hash of that journal row.
-    head: Option<(ShardNumber, Position, [u8; 32])>,
+    pub(super) head: Option<Head>,
 }
+
+/// A shard, the position of its last commit, and the hash of that journal row.
+pub(super) type Head = (ShardNumber, Position, [u8; 32]);
 
 impl Writer {
     pub(super) fn new(mut connection: Connection, watch: Watch) -> Result<Self, StoreError> {

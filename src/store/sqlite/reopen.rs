@@ -1,0 +1,125 @@
+//! After a commit whose fate is unknown: the handle is given up, and another one finds out.
+//!
+//! The failed connection writes and flushes nothing more: a flush that failed once may say "done"
+//! the second time although pages are lost. Nothing here repairs anything.
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, params};
+
+use super::write::{Head, Writer};
+use super::{keys, read, row};
+use crate::order::{Commit, Position, Receipt};
+use crate::store::{ShardHead, StoreError, journal};
+
+impl Writer {
+    /// Closes the connection without flushing anything. Answers with where the journal ended before
+    /// the commit that failed.
+    pub(super) fn give_up(self) -> Option<Head> {
+        // Only the last connection to a database would copy its log when it is closed. Readers are
+        // open throughout; this is for the case that they are not.
+        let no_copy = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        if let Err(error) = self.connection.set_db_config(no_copy, true) {
+            tracing::warn!(%error, "a failed connection may copy its log when it is closed");
+        }
+        let head = self.head;
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!(%error, "a failed connection could not be closed in order");
+        }
+        head
+    }
+
+    /// Has all that is stored copied and flushed, then tells whether the commit is part of it.
+    /// `known` is where the journal ended before.
+    ///
+    /// Fails unless the journal ends there, or with this commit and nothing behind it.
+    pub(super) fn find_out(
+        &self,
+        commit: &Commit,
+        known: Option<Head>,
+    ) -> Result<Option<Receipt>, StoreError> {
+        let known = known.filter(|known| known.0 == commit.shard);
+        let (_, position, hash) = known.ok_or(StoreError::Fenced)?;
+        rewrite(&self.connection)?;
+        let head = read::head(&self.connection, commit.shard)?.ok_or(StoreError::Fenced)?;
+        if head.epoch != commit.epoch {
+            return Err(StoreError::Fenced);
+        }
+        if (head.position, head.hash) == (position, hash) && position != commit.position {
+            return Ok(None);
+        }
+        check_row(&self.connection, commit.position, &head)?;
+        receipt(&self.connection, commit).map(Some)
+    }
+}
+
+/// Moves the whole log into the database and flushes both: what cannot be read or written again
+/// shows now. A reader that stays in the way leaves some of it in the log, which is flushed all the
+/// same.
+fn rewrite(connection: &Connection) -> Result<(), StoreError> {
+    let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let copied = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    if copied.map_err(row::refused)? != 0 {
+        tracing::warn!("a reader is in the way: the log was not copied to its end");
+    }
+    Ok(())
+}
+
+/// The journal ends with the row at `position`, and that row is chained to the one before.
+fn check_row(
+    connection: &Connection,
+    position: Position,
+    head: &ShardHead,
+) -> Result<(), StoreError> {
+    let rows = read::journal(connection, Position(position.0 - 2), 3)?;
+    let at = rows.iter().position(|row| row.position == position);
+    let before = match at {
+        Some(0) | None => journal::GENESIS,
+        Some(at) => rows[at - 1].hash,
+    };
+    let is_sound = at.is_some_and(|at| {
+        let row = &rows[at];
+        let hash = journal::hash(&before, position, row.epoch, row.at, &row.entries);
+        let is_last = (head.position, head.hash) == (position, row.hash);
+        is_last && row.epoch == head.epoch && row.hash == hash
+    });
+    let broken = || StoreError::BadRow {
+        table: "journal",
+        column: "hash",
+        key: position.0.to_string(),
+        detail: "the journal does not end where it should".into(),
+    };
+    is_sound.then_some(()).ok_or_else(broken)
+}
+
+/// The receipt of a commit that is stored.
+fn receipt(connection: &Connection, commit: &Commit) -> Result<Receipt, StoreError> {
+    let mut receipt = Receipt::default();
+    let mut records = commit.keys.iter().peekable();
+    let sql = "SELECT 1 FROM orders WHERE seq = ?1";
+    let mut find = connection.prepare_cached(sql).map_err(row::unreadable)?;
+    for (at, order) in commit.created.iter().enumerate() {
+        let record = records.next_if(|record| record.created == at);
+        if find.exists(params![order.seq.0]).map_err(row::unreadable)? {
+            continue;
+        }
+        receipt.collided.push(at);
+        // An order that is left out because of its id gives its key back.
+        if let Some(record) = record
+            && let Some(kept) = keys::find(connection, record.key.scope, &record.key.key)?
+            && kept.kept_at >= commit.keys_expired_before
+        {
+            receipt.keys_taken.push(at);
+        }
+    }
+    Ok(receipt)
+}
+
+#[cfg(test)]
+impl super::Sqlite {
+    /// Lets the commits of this connection end with an unknown fate.
+    pub(crate) fn fail_commits(&self) {
+        let mut pen = self.pen();
+        let writer = &mut pen.as_mut().unwrap().writer;
+        writer.connection.commit_hook(Some(|| true)).unwrap();
+    }
+}
