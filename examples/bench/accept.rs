@@ -81,6 +81,64 @@ pub fn batch(stage: &mut Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One order per request to the native API, with and without five dialects served beside it.
+///
+/// # Errors
+///
+/// As [`single`].
+pub fn dialects(stage: &mut Stage) -> anyhow::Result<()> {
+    let folder = stage.fresh()?;
+    let requests = Requests::single(folder.path())?;
+    let sides = [
+        ("alone", Side::Orderd(Work::Hour)),
+        ("orderd", Side::OrderdWithDialects),
+    ];
+    for (round, (name, side)) in interleaved(stage.plan.rounds, &sides) {
+        let requests = requests.clone();
+        let measure = "dialects";
+        play(
+            stage,
+            Turn {
+                measure,
+                name,
+                round,
+                side,
+                requests,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// One order per request, each with an idempotency key, against the same with a header that means
+/// nothing.
+///
+/// # Errors
+///
+/// As [`single`].
+pub fn keys(stage: &mut Stage) -> anyhow::Result<()> {
+    let folder = stage.fresh()?;
+    let sides = [
+        ("without", "X-Means-Nothing"),
+        ("orderd", "Idempotency-Key"),
+    ];
+    for (round, (name, header)) in interleaved(stage.plan.rounds, &sides) {
+        let requests = Requests::keyed(folder.path(), header)?;
+        let (measure, side) = ("keys", Side::Orderd(Work::Hour));
+        play(
+            stage,
+            Turn {
+                measure,
+                name,
+                round,
+                side,
+                requests,
+            },
+        )?;
+    }
+    Ok(())
+}
+
 /// One order per request, done as soon as it begins; the block ends when nothing is open any more.
 ///
 /// # Errors
@@ -102,7 +160,7 @@ pub fn completed(stage: &mut Stage) -> anyhow::Result<()> {
         };
         match side {
             Side::Floor => play(stage, turn)?,
-            Side::Orderd(_) => play_to_the_end(stage, turn)?,
+            Side::Orderd(_) | Side::OrderdWithDialects => play_to_the_end(stage, turn)?,
         }
     }
     Ok(())

@@ -84,6 +84,8 @@ fn measure(plan: &Plan) -> anyhow::Result<(Record, usize)> {
             Measure::Accept => accept::single(&mut stage),
             Measure::Completed => accept::completed(&mut stage),
             Measure::Batch => accept::batch(&mut stage),
+            Measure::Dialects => accept::dialects(&mut stage),
+            Measure::Keys => accept::keys(&mut stage),
             Measure::Reads => reads::measure(&mut stage),
             Measure::Latency => latency::measure(&mut stage),
             Measure::Memory => memory::measure(&mut stage),

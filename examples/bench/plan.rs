@@ -14,7 +14,8 @@ Usage: scripts/bench [OPTIONS]
   --seconds N        length of a block [default: 8]
   --warm-up N        seconds before each block that do not count [default: 2]
   --latency N        length of the blocks at half load, in seconds [default: 15]
-  --only LIST        accept,completed,batch,reads,latency,memory,stored [default: all];
+  --only LIST        accept,completed,batch,dialects,keys,reads,latency,memory,stored
+                     [default: all];
                      memory measures the restart too
   --open N           open orders for memory and restart [default: 1000000]
   --stored N         stored orders for the slow-down by history [default: 5000000]
@@ -33,6 +34,10 @@ pub enum Measure {
     Completed,
     /// A hundred orders per request.
     Batch,
+    /// One order per request, with five dialects served beside.
+    Dialects,
+    /// One order per request, each under an idempotency key of its own.
+    Keys,
     /// Single orders read while others are written.
     Reads,
     /// Open loop: latency against load.
@@ -45,10 +50,12 @@ pub enum Measure {
 
 impl Measure {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Accept,
         Self::Completed,
         Self::Batch,
+        Self::Dialects,
+        Self::Keys,
         Self::Reads,
         Self::Latency,
         Self::Memory,
@@ -61,6 +68,8 @@ impl Measure {
             Self::Accept => "accept",
             Self::Completed => "completed",
             Self::Batch => "batch",
+            Self::Dialects => "dialects",
+            Self::Keys => "keys",
             Self::Reads => "reads",
             Self::Latency => "latency",
             Self::Memory => "memory",
@@ -194,7 +203,7 @@ mod tests {
     fn without_arguments_everything_is_measured_three_times() {
         let plan = parse("").unwrap().unwrap();
         assert_eq!(plan, Plan::default());
-        assert_eq!(plan.only.len(), 7);
+        assert_eq!(plan.only.len(), 9);
         assert_eq!((plan.rounds, plan.seconds), (3, 8));
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use orderd::clock::monotonic;
+use orderd::order::Dialect;
 
 use super::http;
 
@@ -36,6 +37,8 @@ pub enum Side {
     Floor,
     /// The whole server.
     Orderd(Work),
+    /// The whole server with all dialects, each at a port of its own; work as with `Hour`.
+    OrderdWithDialects,
 }
 
 impl Side {
@@ -43,7 +46,7 @@ impl Side {
     pub fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
-            Self::Orderd(_) => "orderd",
+            Self::Orderd(_) | Self::OrderdWithDialects => "orderd",
         }
     }
 }
@@ -111,13 +114,10 @@ impl Server {
         let listen = address.to_string();
         let mut command = match side {
             Side::Floor => Command::new(&programs.floor),
-            Side::Orderd(work) => {
-                let settings = folder.join("orderd.toml");
-                fs::write(&settings, configuration(work))?;
-                let mut command = Command::new(&programs.orderd);
-                command.arg("serve").arg("--data").arg(folder.join("data"));
-                command.arg("--config").arg(settings);
-                command
+            Side::Orderd(work) => orderd(programs, folder, &configuration(work))?,
+            Side::OrderdWithDialects => {
+                let settings = configuration(Work::Hour) + &dialects()?;
+                orderd(programs, folder, &settings)?
             }
         };
         let log = folder.join("server.log");
@@ -253,6 +253,29 @@ impl Drop for Server {
 }
 
 /// The two kinds of work have two versions: a store knows which process its orders began with.
+fn orderd(programs: &Programs, folder: &Path, settings: &str) -> anyhow::Result<Command> {
+    let file = folder.join("orderd.toml");
+    fs::write(&file, settings)?;
+    let mut command = Command::new(&programs.orderd);
+    command.arg("serve").arg("--data").arg(folder.join("data"));
+    command.arg("--config").arg(file);
+    Ok(command)
+}
+
+/// Settings for all dialects, each at a free port.
+fn dialects() -> anyhow::Result<String> {
+    let mut settings = "[compat]\ndialects = \"all\"\n".to_owned();
+    // Held until all are chosen, so that they differ.
+    let mut taken = Vec::new();
+    for dialect in Dialect::ALL {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let (name, address) = (dialect.name(), listener.local_addr()?);
+        settings.push_str(&format!("[compat.{name}]\nlisten = \"{address}\"\n"));
+        taken.push(listener);
+    }
+    Ok(settings)
+}
+
 fn configuration(work: Work) -> String {
     let (version, step) = match work {
         Work::Instant => (1, "duration = \"0s\"\n"),

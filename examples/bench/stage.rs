@@ -209,7 +209,12 @@ fn bar(blocks: u64) -> anyhow::Result<ProgressBar> {
 
 fn blocks_of(measure: Measure, plan: &Plan) -> u64 {
     let sides = match measure {
-        Measure::Accept | Measure::Completed | Measure::Reads | Measure::Stored => 2,
+        Measure::Accept
+        | Measure::Completed
+        | Measure::Dialects
+        | Measure::Keys
+        | Measure::Reads
+        | Measure::Stored => 2,
         Measure::Batch => 3,
         Measure::Latency => 2 * super::latency::PERCENTS.len() as u64,
         Measure::Memory => 1,

@@ -27,7 +27,7 @@ struct Comparison {
     goal: &'static str,
 }
 
-const COMPARISONS: [Comparison; 6] = [
+const COMPARISONS: [Comparison; 8] = [
     Comparison {
         name: "accept to floor",
         of: ("accept", "orderd"),
@@ -51,6 +51,18 @@ const COMPARISONS: [Comparison; 6] = [
         of: ("batch", "orderd"),
         to: ("batch", "floor"),
         goal: "",
+    },
+    Comparison {
+        name: "accept beside five dialects, to without",
+        of: ("dialects", "orderd"),
+        to: ("dialects", "alone"),
+        goal: "0.97",
+    },
+    Comparison {
+        name: "accept under keys, to without",
+        of: ("keys", "orderd"),
+        to: ("keys", "without"),
+        goal: "0.80",
     },
     Comparison {
         name: "reads while writing, to floor",

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::stage::{Figures, figures};
 
 const POST: &str = concat!(include_str!("post.lua"), include_str!("done.lua"));
+const KEYED: &str = concat!(include_str!("keyed.lua"), include_str!("done.lua"));
 const READ: &str = concat!(include_str!("read.lua"), include_str!("done.lua"));
 
 /// What is sent.
@@ -36,6 +37,18 @@ impl Requests {
     /// The folder cannot be written to.
     pub fn single(folder: &Path) -> anyhow::Result<Self> {
         Self::post(folder, ("/v1/orders", "application/json"), 1, 256)
+    }
+
+    /// The same order in every request, each with another value of this header, on 256 connections.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be written to.
+    pub fn keyed(folder: &Path, header: &str) -> anyhow::Result<Self> {
+        let mut requests = Self::single(folder)?;
+        requests.script = write_script(folder, "keyed.lua", KEYED)?;
+        requests.arguments.push(header.to_owned());
+        Ok(requests)
     }
 
     /// A hundred orders in every request, on 16 connections.
