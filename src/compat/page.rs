@@ -156,6 +156,7 @@ impl<'a> Page<'a> {
         let document = self.document;
         let mut path = operation.path.to_owned();
         for parameter in document.list(operation.value, "parameters") {
+            let parameter = document.resolve(parameter);
             let name = document.text(parameter, "name");
             let example = document.text(parameter, "example");
             match document.text(parameter, "in") {

@@ -43,12 +43,11 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
 fn request(path: &str, method: &str, operation: &Value) -> (String, String) {
     let mut target = path.to_owned();
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
-        let (name, example) = (&parameter["name"], parameter["example"].as_str().unwrap());
-        let name = name.as_str().unwrap();
-        if parameter["in"] == "path" {
-            target = target.replace(&format!("{{{name}}}"), example);
-        } else {
-            target.push_str(&format!("?{name}={example}"));
+        let text = |field: &str| parameter[field].as_str().unwrap_or_default();
+        match text("in") {
+            "path" => target = target.replace(&format!("{{{}}}", text("name")), text("example")),
+            "query" => target.push_str(&format!("?{}={}", text("name"), text("example"))),
+            _ => {}
         }
     }
     let body = &operation["requestBody"]["content"]["application/json"]["example"];
@@ -58,6 +57,15 @@ fn request(path: &str, method: &str, operation: &Value) -> (String, String) {
         body.to_string()
     };
     (format!("{} {target}", method.to_uppercase()), body)
+}
+
+/// The same order with another id; no body stays none.
+fn another(body: &str) -> String {
+    let order = serde_json::from_str(body).map(|mut order: Value| {
+        order["order_id"] = "another".into();
+        order.to_string()
+    });
+    order.unwrap_or_default()
 }
 
 /// The bodies that are documented for an answer's status.
@@ -89,8 +97,12 @@ async fn the_documented_requests_get_the_documented_answers() {
         let (start, body) = request(path, method, operation);
         let too_large = format!("\"{}\"", "x".repeat(1 << 20));
         let foreign = [JSON, "Origin: null"];
+        let key = [JSON, "Idempotency-Key: k"];
+        let other = another(&body);
         for (headers, body, is_good) in [
-            (&[JSON][..], &*body, true),
+            (&key[..], &*body, true),
+            (&key, &*body, true),
+            (&key, &*other, false),
             (&[JSON], &*body, false),
             (&[JSON], "{}", false),
             (&foreign, &*body, false),
@@ -156,9 +168,7 @@ async fn no_room_and_no_store_are_documented_too() {
         } else {
             continue;
         }
-        let other = body.replace("order", "other").replace("123e4567", "other");
-        let other = other.replace("\"other_id\"", "\"order_id\"");
-        let reply = server.send(8000, &start, &[JSON], other).await;
+        let reply = server.send(8000, &start, &[JSON], another(&body)).await;
         assert_eq!(reply.status, 503, "{start} {}", reply.text());
         assert!(
             is_documented(&document, operation, &reply),

@@ -415,7 +415,7 @@ async fn expected_stats(server: &CompatServer) -> String {
     );
     let work = format!(
         r#""average_process_time_ms":{},"active_workers":5,"queue_length":{}"#,
-        recount.work(1_000),
+        recount.work(1_000, 3),
         recount.now(&["pending"])
     );
     format!(r#"200 application/json | {{{counts},{work},"uptime_seconds":<int>}}¶"#)

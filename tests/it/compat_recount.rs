@@ -37,24 +37,48 @@ impl Recount {
         self.0.len()
     }
 
-    /// The mean time of work over completed orders with three decimals, in units of this many
-    /// microseconds.
-    pub fn work(&self, unit_us: i64) -> String {
+    /// Each order as the native API lists it.
+    pub fn orders(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter()
+    }
+
+    /// The mean time of work over completed orders with at most this many decimals, in units of so
+    /// many microseconds.
+    pub fn work(&self, unit_us: i64, places: u32) -> String {
+        mean(&self.completed_times("started_at"), unit_us, places)
+    }
+
+    /// The mean of the whole seconds from acceptance to completion, with at most four decimals.
+    pub fn turnaround(&self) -> String {
+        let times = self.completed_times("created_at");
+        let whole: Vec<i64> = times.iter().map(|us| us / 1_000_000).collect();
+        mean(&whole, 1, 4)
+    }
+
+    /// From a time of each completed order to its end, in microseconds.
+    fn completed_times(&self, from: &str) -> Vec<i64> {
         let time = |order: &Value, field: &str| {
             let text = order[field].as_str().unwrap();
             Timestamp::parse_rfc3339(text).unwrap().0
         };
         let completed = self.0.iter().filter(|order| order["status"] == "completed");
-        let times = completed.map(|order| time(order, "ended_at") - time(order, "started_at"));
-        let times: Vec<i64> = times.collect();
-        if times.is_empty() {
-            return "0".to_owned();
-        }
-        let divisor = times.len() as i64 * unit_us;
-        let thousandths = (times.iter().sum::<i64>() * 2_000 + divisor) / (2 * divisor);
-        let text = format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000);
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        completed
+            .map(|order| time(order, "ended_at") - time(order, from))
+            .collect()
     }
+}
+
+/// The mean of counts of a unit, so many of which are one, rounded half up and printed without
+/// zeros at the end.
+fn mean(counts: &[i64], unit: i64, places: u32) -> String {
+    if counts.is_empty() {
+        return "0".to_owned();
+    }
+    let (scale, divisor) = (10_i64.pow(places), counts.len() as i64 * unit);
+    let rounded = (counts.iter().sum::<i64>() * 2 * scale + divisor) / (2 * divisor);
+    let width = places as usize;
+    let text = format!("{}.{:0width$}", rounded / scale, rounded % scale);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// All dialects; this one's process has few workers, and a third of its orders die. Work takes up

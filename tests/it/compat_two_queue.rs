@@ -472,7 +472,7 @@ async fn expected_metrics(server: &CompatServer) -> String {
         recount.now(&["processing", "waiting", "compensating"]),
         recount.now(&["completed"]),
         recount.all(),
-        recount.work(1_000_000),
+        recount.work(1_000_000, 3),
     );
     for (word, status) in [
         ("Failed", "dead"),

@@ -27,6 +27,7 @@ mod compat_recount;
 mod compat_support;
 mod compat_transcript;
 mod compat_two_queue;
+mod compat_words;
 mod http_batch;
 mod http_changes;
 mod http_connections;

@@ -98,6 +98,7 @@ impl<'a> Document<'a> {
     }
 
     pub(super) fn parameter(self, parameter: &'a Json<'a>) -> Row<'a> {
+        let parameter = self.resolve(parameter);
         let place = self.text(parameter, "in");
         Row {
             name: self.text(parameter, "name").to_owned(),
