@@ -114,5 +114,6 @@ fn order() -> NewOrder {
         start_at: None,
         expires_at: None,
         hold: None,
+        past: None,
     }
 }

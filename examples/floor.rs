@@ -111,6 +111,7 @@ impl Floor {
             start_at: new.start_at,
             expires_at: new.expires_at,
             hold: None,
+            imported_at: None,
             created_at: THEN,
             state: OrderState {
                 status: Status::Pending { ready_at: THEN },

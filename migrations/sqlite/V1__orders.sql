@@ -56,6 +56,9 @@ CREATE TABLE orders (
   created_at      INTEGER NOT NULL,
   start_at        INTEGER,
   expires_at      INTEGER,
+  -- When it came here, if another service had finished it before: then created_at is a time in its
+  -- past, and does not rise with seq.
+  imported_at     INTEGER CHECK (imported_at IS NULL OR (status >= 7 AND created_at <= imported_at)),
 
   -- Where it is in its life. A status carries its data, and only its own. The rules compare and never
   -- say IN: for that, SQLite would build a small table for each row it writes.
@@ -89,6 +92,9 @@ CREATE TABLE orders (
 -- The open orders, for the restart and for lists of them. It holds nothing about the final ones, so
 -- it stays as small as the backlog; its cost is in docs/decisions/0002.
 CREATE INDEX orders_open ON orders (ended_at) WHERE ended_at IS NULL;
+
+-- The orders that were finished elsewhere, for lists by time. It costs the others nothing.
+CREATE INDEX orders_imported ON orders (seq) WHERE imported_at IS NOT NULL;
 
 -- What steps said about an order when they were done: labels and the like, for later steps and for
 -- people. Most steps say nothing.

@@ -19,6 +19,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take, beside the time that a request itself asks to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The type of a body with one JSON value.
+const JSON: &str = "Content-Type: application/json\r\n";
+
 /// A server to ask.
 pub struct Api {
     target: Target,
@@ -90,7 +93,18 @@ impl Api {
     ) -> anyhow::Result<Answer> {
         let prefer = wait.map_or_else(String::new, |seconds| format!("Prefer: wait={seconds}\r\n"));
         let patience = Duration::from_secs(wait.unwrap_or(0).into());
-        self.send(path, body, &prefer, patience).await
+        let headers = format!("{JSON}{prefer}");
+        self.send(path, body, &headers, patience).await
+    }
+
+    /// Posts one JSON object in each line.
+    ///
+    /// # Errors
+    ///
+    /// As [`Api::post`].
+    pub async fn post_lines(&mut self, path: &str, body: &str) -> anyhow::Result<Answer> {
+        let lines = "Content-Type: application/x-ndjson\r\n";
+        self.send(path, body, lines, Duration::ZERO).await
     }
 
     /// Posts a change of an order; with `version` it is made only if the order still has that one.
@@ -106,10 +120,11 @@ impl Api {
     ) -> anyhow::Result<Answer> {
         let header = |version| format!("If-Match: \"{version}\"\r\n");
         let condition = version.map_or_else(String::new, header);
-        self.send(path, body, &condition, Duration::ZERO).await
+        let headers = format!("{JSON}{condition}");
+        self.send(path, body, &headers, Duration::ZERO).await
     }
 
-    /// Posts JSON with these headers, on a connection that nobody can have closed yet.
+    /// Posts with these headers, on a connection that nobody can have closed yet.
     async fn send(
         &mut self,
         path: &str,
@@ -119,7 +134,7 @@ impl Api {
     ) -> anyhow::Result<Answer> {
         let (host, length) = (self.target.authority(), body.len());
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{headers}\
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\
              Content-Length: {length}\r\n\r\n{body}"
         );
         self.connection = None;

@@ -49,6 +49,7 @@ fn order(id: Option<&str>) -> NewOrder {
         start_at: None,
         expires_at: None,
         hold: None,
+        past: None,
     }
 }
 

@@ -6,7 +6,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::Response;
@@ -88,14 +87,30 @@ pub enum ItemResult {
     ))
 )]
 async fn create_batch(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let processes = Arc::clone(&app.processes);
+    let read = move |media_type, body: &[u8]| match media_type {
+        MediaType::Json => array(body, &processes),
+        MediaType::Lines => lines(body, &processes),
+    };
+    take_in(&app, request, idempotency::BATCH, read).await
+}
+
+/// Takes in a batch whose orders `read` finds in its bytes, and answers it. `scope` is that of its
+/// idempotency key.
+pub(super) async fn take_in(
+    app: &App,
+    request: Request,
+    scope: &'static str,
+    read: impl FnOnce(MediaType, &[u8]) -> Result<Vec<Read>, ApiError> + Send + 'static,
+) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
     Parameters::none(&head.uri)?;
     let media_type = media_type(&head.headers)?;
     let body = app.bodies.read(body, BATCH_BYTES_MAX).await?;
-    let key = idempotency::of_request(&head.headers, idempotency::BATCH, &body.bytes)?;
+    let key = idempotency::of_request(&head.headers, scope, &body.bytes)?;
     let read = if body.bytes.len() > INLINE_BYTES_MAX {
-        let (bytes, processes) = (body.bytes.clone(), Arc::clone(&app.processes));
-        let reading = tokio::task::spawn_blocking(move || read(media_type, &bytes, &processes));
+        let bytes = body.bytes.clone();
+        let reading = tokio::task::spawn_blocking(move || read(media_type, &bytes));
         reading.await.map_err(|_| {
             ApiError::new(
                 Code::Internal,
@@ -103,10 +118,10 @@ async fn create_batch(State(app): State<Arc<App>>, request: Request) -> Result<R
             )
         })??
     } else {
-        read(media_type, &body.bytes, &app.processes)?
+        read(media_type, &body.bytes)?
     };
     drop(body);
-    let (items, is_replayed) = submit(&app, read, key).await?;
+    let (items, is_replayed) = submit(app, read, key).await?;
     let mut response = orders::json(results(&items));
     if is_replayed {
         let yes = HeaderValue::from_static("true");
@@ -168,10 +183,15 @@ async fn read_batch(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     orders::one(&app, id).await
 }
 
-fn read(media_type: MediaType, body: &Bytes, processes: &Processes) -> Result<Vec<Read>, ApiError> {
+/// Reads a batch order by order: `item` is given the bytes of each.
+pub(super) fn each(
+    media_type: MediaType,
+    body: &[u8],
+    item: impl Fn(&[u8]) -> Read,
+) -> Result<Vec<Read>, ApiError> {
     match media_type {
-        MediaType::Json => array(body, processes),
-        MediaType::Lines => lines(body, processes),
+        MediaType::Json => parts(body, item),
+        MediaType::Lines => lines_of(body, item),
     }
 }
 
@@ -191,6 +211,10 @@ pub fn array(body: &[u8], processes: &Processes) -> Result<Vec<Read>, ApiError> 
     }
     // Some order has another form or a key of its own, or the whole is no array: take it apart
     // first.
+    parts(body, |sent| item(sent, processes))
+}
+
+fn parts(body: &[u8], item: impl Fn(&[u8]) -> Read) -> Result<Vec<Read>, ApiError> {
     let parts = serde_json::from_slice::<Bounded<&RawValue>>(body).map_err(|error| {
         if error.to_string().starts_with(CODED) {
             return too_many();
@@ -201,9 +225,7 @@ pub fn array(body: &[u8], processes: &Processes) -> Result<Vec<Read>, ApiError> 
         })
     })?;
     let orders = parts.0.into_iter();
-    Ok(orders
-        .map(|part| item(part.get().as_bytes(), processes))
-        .collect())
+    Ok(orders.map(|part| item(part.get().as_bytes())).collect())
 }
 
 fn item(sent: &[u8], processes: &Processes) -> Read {
@@ -214,6 +236,10 @@ fn item(sent: &[u8], processes: &Processes) -> Read {
 
 /// Reads one order from each line; empty lines count for nothing.
 pub fn lines(body: &[u8], processes: &Processes) -> Result<Vec<Read>, ApiError> {
+    lines_of(body, |sent| item(sent, processes))
+}
+
+fn lines_of(body: &[u8], item: impl Fn(&[u8]) -> Read) -> Result<Vec<Read>, ApiError> {
     let filled = || {
         let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         lines.filter(|line| !line.is_empty())
@@ -221,7 +247,7 @@ pub fn lines(body: &[u8], processes: &Processes) -> Result<Vec<Read>, ApiError> 
     if filled().count() > BATCH_ORDERS_MAX {
         return Err(too_many());
     }
-    Ok(filled().map(|line| item(line, processes)).collect())
+    Ok(filled().map(item).collect())
 }
 
 fn too_many() -> ApiError {

@@ -3,6 +3,10 @@
 //!
 //! A word that was once released never changes its meaning. Only `error` turns one into an answer.
 
+mod fields;
+
+pub use fields::FIELD_CODES;
+
 /// A stable word for what went wrong with a request. The table [`CODES`] says what each means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
@@ -294,49 +298,6 @@ pub const CODES: &[Entry] = &[
         "It is not known whether it is stored",
         "Send the same `order_id` again, or read it: the order exists once or not at \
          all, never twice. After a change read the order: its history says whether it was made.",
-    ),
-];
-
-/// Codes of single faults inside `errors`, and what they mean.
-pub const FIELD_CODES: &[(&str, &str)] = &[
-    (
-        "wrong-type",
-        "The field has another JSON type than it must have.",
-    ),
-    (
-        "missing-field",
-        "A field that every order has is not there.",
-    ),
-    (
-        "unknown-field",
-        "There is no such field; perhaps its name is misspelt.",
-    ),
-    ("duplicate-field", "The field is there twice."),
-    (
-        "out-of-range",
-        "The number or time is outside of what is allowed.",
-    ),
-    (
-        "invalid-length",
-        "The text or list is too short or too long.",
-    ),
-    (
-        "invalid-character",
-        "The text has a character that is not allowed.",
-    ),
-    (
-        "invalid-money",
-        "An amount of money is a whole number of minor units: 9999 is 99.99 USD. Never rounded.",
-    ),
-    ("invalid-time", "The time is not RFC 3339 with an offset."),
-    (
-        "unknown-currency",
-        "The currency is not an ISO 4217 code in capitals.",
-    ),
-    ("unknown-process", "The server has no process of this name."),
-    (
-        "sum-mismatch",
-        "All lines are priced, and they do not add up to the total.",
     ),
 ];
 

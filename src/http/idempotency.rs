@@ -17,6 +17,11 @@ pub(super) const BATCH: &str = "POST /v1/orders/batch";
 /// Scope of the keys that orders in a batch have of their own.
 pub(super) const BATCH_ITEM: &str = "POST /v1/orders/batch item";
 
+/// Scope of the keys of whole imports.
+pub(super) const IMPORT: &str = "POST /v1/orders/import";
+/// Scope of the keys that orders in an import have of their own.
+pub(super) const IMPORT_ITEM: &str = "POST /v1/orders/import item";
+
 /// The key in the header of a request to `scope` that sent these bytes.
 pub(super) fn of_request(
     headers: &HeaderMap,

@@ -16,6 +16,7 @@ mod events;
 mod health;
 mod idempotency;
 mod if_match;
+pub mod import;
 mod list;
 mod media_type;
 mod metrics;
@@ -136,6 +137,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(changes::router())
         .merge(list::router())
         .merge(batch::router())
+        .merge(import::router())
         .merge(events::router())
         .merge(stats::router())
         .merge(health::router())

@@ -92,6 +92,10 @@ const OPERATIONS: &[(&str, &[&[Code]])] = &[
         "createBatch",
         &[WRITES, &[Code::BatchTooLarge, Code::OrderExists]],
     ),
+    (
+        "importOrders",
+        &[WRITES, &[Code::BatchTooLarge, Code::OrderExists]],
+    ),
     ("cancelOrder", &[CHANGES]),
     ("holdOrder", &[CHANGES]),
     ("releaseOrder", &[CHANGES]),

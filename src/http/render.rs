@@ -142,6 +142,7 @@ fn state(out: &mut Vec<u8>, order: &Order) {
         hold(out, held);
     }
     optional_time(out, b",\"created_at\":", Some(order.created_at));
+    optional_time(out, b",\"imported_at\":", order.imported_at);
     optional_time(out, b",\"started_at\":", state.started_at);
     optional_time(out, b",\"updated_at\":", Some(state.updated_at));
     optional_time(out, b",\"ended_at\":", ended_at);
@@ -274,6 +275,7 @@ mod tests {
             start_at: Some(Timestamp(0)),
             expires_at: None,
             created_at: Timestamp(1_795_231_450_123_456),
+            imported_at: None,
             hold: None,
             state: OrderState {
                 status,

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+mod changes;
+
+pub use changes::{EndStatus, FinishedOrder, IfMatch, NewHold, Signature};
+
 /// An order to be taken in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -201,6 +205,9 @@ pub struct Order {
     /// When its first step was started first. Kept through retries and restarts.
     #[schema(format = DateTime)]
     pub started_at: Option<String>,
+    /// When it came here, if another service had finished it before.
+    #[schema(format = DateTime)]
+    pub imported_at: Option<String>,
     /// When it changed last.
     #[schema(format = DateTime, example = "2026-11-21T03:24:10.123456Z")]
     pub updated_at: String,
@@ -230,47 +237,6 @@ pub struct Hold {
     /// When it will be over by itself.
     #[schema(format = DateTime)]
     pub until: Option<String>,
-}
-
-/// A hold that is asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewHold {
-    /// Why, for people.
-    #[schema(min_length = 1, max_length = 1024, example = "address to be confirmed")]
-    pub reason: String,
-    /// Who asks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 255, example = "ada")]
-    pub by: Option<String>,
-    /// When the order is to be released without anybody's doing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime, example = "2026-12-24T18:00:00Z")]
-    pub until: Option<String>,
-}
-
-/// Who asks for a change, and why. Both are kept in the order's history.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Signature {
-    /// Why, for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 1024, example = "ordered twice")]
-    pub reason: Option<String>,
-    /// Who asks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 255, example = "ada")]
-    pub by: Option<String>,
-}
-
-/// The condition of a change.
-#[derive(Clone, Debug, Default, Serialize, IntoParams)]
-#[into_params(parameter_in = Header)]
-pub struct IfMatch {
-    /// `ETag` of the order as it was read: the change is made only if the order is still the same.
-    #[serde(rename = "If-Match")]
-    #[param(example = "\"3\"")]
-    pub if_match: Option<String>,
 }
 
 /// Which orders to list.

@@ -16,6 +16,7 @@ mod money;
 mod new_order;
 mod opening;
 mod outcome;
+mod past;
 mod priority;
 mod process;
 mod retry;
@@ -40,6 +41,7 @@ pub use money::{Currency, Money, MoneyError};
 pub use new_order::{Fault, ITEMS_MAX, NewOrder};
 pub use opening::{OpenOrder, Opening};
 pub use outcome::Outcome;
+pub use past::{Past, PastDraft, PastEnd};
 pub use priority::Priority;
 pub use process::{
     DEFAULT_PROCESS, NameIndex, Process, ProcessIndex, Processes, Simulate, Step, StepKind,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Currency, Draft, DraftRules, Item, Line, Money, NewHold, OrderId, OrderIdError, Priority,
+    Currency, Draft, DraftRules, Item, Line, Money, NewHold, OrderId, OrderIdError, Past, Priority,
     ProcessIndex, Processes, RequestKey, WantedId,
 };
 use crate::clock::Timestamp;
@@ -53,6 +53,8 @@ pub struct NewOrder {
     pub expires_at: Option<Timestamp>,
     /// Keeps its first step from starting.
     pub hold: Option<Box<NewHold>>,
+    /// It was finished elsewhere, like this; then nothing is done with it.
+    pub past: Option<Box<Past>>,
 }
 
 /// One thing that is wrong with an order.
@@ -144,6 +146,7 @@ impl NewOrder {
             start_at,
             expires_at,
             hold,
+            past: None,
         })
     }
 }
@@ -359,7 +362,11 @@ fn hold(draft: &Draft<'_>, faults: &mut Vec<Fault>) -> Option<Box<NewHold>> {
     }
 }
 
-fn time(pointer: &str, value: Option<&str>, faults: &mut Vec<Fault>) -> Option<Timestamp> {
+pub(super) fn time(
+    pointer: &str,
+    value: Option<&str>,
+    faults: &mut Vec<Fault>,
+) -> Option<Timestamp> {
     let parsed = Timestamp::parse_rfc3339(value?);
     if parsed.is_none() {
         let detail = "must be an RFC 3339 time with an offset, such as 2026-12-24T18:00:00Z";

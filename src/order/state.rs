@@ -55,6 +55,8 @@ pub struct Order {
     pub expires_at: Option<Timestamp>,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// When it came here, if another service had finished it before. Then `created_at` is older.
+    pub imported_at: Option<Timestamp>,
     /// Keeps further steps from starting while it is there; never there once the order has ended.
     pub hold: Option<Box<Hold>>,
     /// The part that changes.

@@ -24,6 +24,8 @@ pub enum Route {
     List,
     /// `POST /v1/orders/batch`
     Batch,
+    /// `POST /v1/orders/import`
+    Import,
     /// `POST /v1/orders/{id}/…`
     Change,
     /// `GET /v1/orders/{id}`
@@ -44,10 +46,11 @@ pub enum Route {
 
 impl Route {
     /// The routes of the native API.
-    const NATIVE: [Self; 10] = [
+    const NATIVE: [Self; 11] = [
         Self::Create,
         Self::List,
         Self::Batch,
+        Self::Import,
         Self::Change,
         Self::Read,
         Self::History,
@@ -71,6 +74,7 @@ impl Route {
         match (is_post, rest) {
             (true, "orders") => Self::Create,
             (true, "orders/batch") => Self::Batch,
+            (true, "orders/import") => Self::Import,
             (true, rest) if rest.starts_with("orders/") => Self::Change,
             (true, _) => Self::Other,
             (false, "orders") => Self::List,
@@ -103,13 +107,14 @@ impl Route {
             Self::Create => 0,
             Self::List => 1,
             Self::Batch => 2,
-            Self::Change => 3,
-            Self::Read => 4,
-            Self::History => 5,
-            Self::Events => 6,
-            Self::Stats => 7,
-            Self::Operations => 8,
-            Self::Other => 9,
+            Self::Import => 3,
+            Self::Change => 4,
+            Self::Read => 5,
+            Self::History => 6,
+            Self::Events => 7,
+            Self::Stats => 8,
+            Self::Operations => 9,
+            Self::Other => 10,
             Self::Compat(own) => Self::NATIVE.len() + dialect(own).unwrap_or_default(),
         }
     }
@@ -120,6 +125,7 @@ impl Route {
             Self::Create => "create",
             Self::List => "list",
             Self::Batch => "batch",
+            Self::Import => "import",
             Self::Change => "change",
             Self::Read => "read",
             Self::History => "history",

@@ -1,177 +1,17 @@
-//! What a shard decides: accept, recover, start, finish, retry, give up, expire.
+//! What a shard decides of the orders that it has: start, finish, retry, give up, expire.
 //!
 //! Every function here reads the record, chooses a move and makes it. No order is moved anywhere
 //! else.
 
-use super::book::{IS_NEW, NEVER, Record, Slot};
+use super::book::{NEVER, Record, Slot};
 use super::ready::{Class, Place};
 use super::timers::TimerKind;
 use super::transition::Move;
-use super::{CHANGES_MAX, Overloaded, Shard};
+use super::{CHANGES_MAX, Shard};
 use crate::clock::Timestamp;
-use crate::order::OpenOrder;
-use crate::order::{
-    Event, EventKind, Facts, NewOrder, Order, OrderState, Outcome, Output, Position, ProcessIndex,
-    Seq, Status, StepOutput, Transition, WantedId,
-};
+use crate::order::{Outcome, Output, Seq, Status, StepOutput, Transition};
 
 impl Shard {
-    /// Accepts an order, unless there is no room. It becomes true with the next commit.
-    pub fn submit(&mut self, order: NewOrder, now: Timestamp) -> Result<(), Overloaded> {
-        let process = order.process;
-        if !self.has_room(process) {
-            return Err(Overloaded);
-        }
-        self.last_seq = self.last_seq.next();
-        self.commit.at = now;
-        let mut order = self.accepted(order, self.last_seq, now);
-        let state = &order.state;
-        self.define(process);
-        self.remember(process, order.seq, || Facts {
-            total_minor: order.total.minor(),
-            item_count: order.item_count,
-            priority: order.priority,
-        });
-        let slot = self.book.insert(Record {
-            seq: order.seq,
-            status: state.status.into(),
-            position: state.position,
-            due: Timestamp::default(),
-            created_at: now,
-            started_at: NEVER,
-            version: state.version,
-            change: IS_NEW,
-            process,
-            step: 0,
-            attempt: 0,
-            priority: order.priority,
-            is_queued: false,
-        });
-        let name = self.processes.name_of(process);
-        self.commit.tallies[usize::from(name.0)].count(&order, 1);
-        self.commit.events.push(Event {
-            seq: order.seq,
-            version: state.version,
-            kind: EventKind::Accepted,
-            status: state.status.kind(),
-            at: now,
-            previous: Position::default(),
-            step: None,
-            attempt: 0,
-            lease: 0,
-            reason: None,
-            by: None,
-            detail: None,
-        });
-        self.fresh.push((slot, order.seq));
-        if let Some(hold) = order.hold.clone() {
-            order.state.version = self.hold_new(slot, hold, now);
-        }
-        self.commit.created.push(order);
-        Ok(())
-    }
-
-    fn has_room(&self, process: ProcessIndex) -> bool {
-        let all = self.book.len() as u64 + self.absent.iter().sum::<u64>();
-        let max = self.processes.at(process).open_orders_max;
-        if all >= self.settings.open_orders_max || max == 0 {
-            return all < self.settings.open_orders_max;
-        }
-        let versions = self.processes.versions(process);
-        let loaded: u64 = versions.map(|it| self.book.len_of(it)).sum();
-        loaded + self.absent[usize::from(self.processes.name_of(process).0)] < max
-    }
-
-    fn accepted(&mut self, order: NewOrder, seq: Seq, now: Timestamp) -> Box<Order> {
-        let process = self.processes.at(order.process);
-        let status = match order.start_at {
-            Some(start_at) if start_at > now => Status::Scheduled { start_at },
-            _ => Status::Pending { ready_at: now },
-        };
-        let state = OrderState {
-            status,
-            version: 1,
-            step: process.steps[0].name.clone(),
-            attempt: 0,
-            started_at: None,
-            updated_at: now,
-            reason: None,
-            position: self.commit.position,
-        };
-        Box::new(Order {
-            seq,
-            id: match order.id {
-                WantedId::Chosen(id) => id,
-                WantedId::Made(spelling) => self.ids.next(now, &mut self.random, spelling),
-            },
-            customer_id: order.customer_id,
-            process: process.name.clone(),
-            process_version: process.version,
-            priority: order.priority,
-            total: order.total,
-            item_count: order.item_count,
-            payload: order.payload,
-            start_at: order.start_at,
-            expires_at: order.expires_at,
-            created_at: now,
-            hold: order.hold.map(|hold| Box::new(hold.since(now))),
-            state,
-            outputs: Vec::new(),
-        })
-    }
-
-    /// Takes back an open order from before the start. `false`: its process or step is not known,
-    /// and it stays as it is.
-    ///
-    /// A lease from before the start is worthless; such an order waits for its turn again, and the
-    /// journal says so when it gets it.
-    pub fn recover(&mut self, order: &OpenOrder, now: Timestamp) -> bool {
-        let OpenOrder {
-            seq,
-            priority,
-            state,
-            ..
-        } = order;
-        let known = self
-            .processes
-            .find_version(&order.process, order.process_version);
-        let step = known.and_then(|(_, process)| process.step_index(&state.step));
-        let (Some((process, _)), Some(step)) = (known, step) else {
-            return false;
-        };
-        let absent = &mut self.absent[usize::from(self.processes.name_of(process).0)];
-        *absent = absent.saturating_sub(1);
-        let is_leased = matches!(state.status, Status::Processing { .. });
-        self.remember(process, *seq, || Facts {
-            total_minor: order.total_minor,
-            item_count: order.item_count,
-            priority: order.priority,
-        });
-        let slot = self.book.insert(Record {
-            seq: *seq,
-            status: state.status.into(),
-            position: state.position,
-            due: Timestamp::default(),
-            created_at: order.created_at,
-            started_at: state.started_at.unwrap_or(NEVER),
-            version: state.version,
-            change: IS_NEW,
-            process,
-            step,
-            attempt: state.attempt,
-            priority: *priority,
-            is_queued: false,
-        });
-        if let (Status::Scheduled { .. } | Status::Pending { .. }, Some(expires_at)) =
-            (state.status, order.expires_at)
-        {
-            self.timers.set(expires_at, *seq, TimerKind::Expiry);
-        }
-        self.recover_hold(slot, order, now);
-        self.route(slot, if is_leased { state.updated_at } else { now });
-        true
-    }
-
     /// Lets everything happen that is due: timers first, then waiting orders in the order of their
     /// rank, up to [`CHANGES_MAX`] changes.
     pub fn advance(&mut self, now: Timestamp) {
@@ -351,15 +191,6 @@ impl Shard {
         self.book.at_mut(slot).is_queued = true;
         let (place, class) = (place(&record), class(&record));
         self.ready.enqueue(place, class, ready_at, record.seq);
-    }
-
-    fn define(&mut self, process: ProcessIndex) {
-        let is_defined = &mut self.is_defined[usize::from(process.0)];
-        if !std::mem::replace(is_defined, true) {
-            self.commit
-                .definitions
-                .push(self.processes.at(process).clone());
-        }
     }
 }
 

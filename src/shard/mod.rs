@@ -5,9 +5,11 @@
 //! true. It does no I/O, reads no clock and draws only from the generator it was given, so the same
 //! code runs in production and in tests that play many orders from a seed.
 
+mod accept;
 mod book;
 mod change;
 mod decide;
+mod import;
 mod ready;
 mod timers;
 mod transition;

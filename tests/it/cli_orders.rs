@@ -169,3 +169,50 @@ fn an_order_is_held_released_and_cancelled() {
     let both = shop.orders(&["cancel", "A-3", "A-4", "--reason", "closed"]);
     assert_eq!(both.expect(0), "A-3  cancelled\nA-4  cancelled\n");
 }
+
+#[test]
+fn finished_orders_are_imported_from_a_file_once() {
+    let shop = Shop::open(QUICK);
+    let line = |id: &str, status: &str| {
+        format!(
+            "{{\"order_id\":\"{id}\",\"customer_id\":\"ada\",\"items\":[\"tea\"],\
+             \"total\":{{\"amount\":900,\"currency\":\"EUR\"}},\"status\":\"{status}\",\
+             \"created_at\":\"2025-01-01T00:00:00Z\",\"ended_at\":\"2025-01-02T00:00:00Z\"}}\n"
+        )
+    };
+    let file = [
+        line("A-1", "completed"),
+        "\n".into(),
+        line("A-2", "cancelled"),
+    ]
+    .concat();
+    shop.place.write("finished.ndjson", &file);
+    let first = shop.orders(&["import", "finished.ndjson"]);
+    assert!(
+        first
+            .err
+            .contains("2 imported, 0 were there already, 0 refused")
+    );
+    assert_eq!(first.expect(0), "A-1\nA-2\n");
+    let again = shop.orders(&["import", "finished.ndjson"]);
+    assert!(
+        again.err.contains("0 imported, 2 were there already"),
+        "{}",
+        again.err
+    );
+    assert_eq!(again.expect(0), "");
+    let shown = shop.orders(&["get", "A-1"]).expect(0);
+    assert!(shown.contains("imported"), "{shown}");
+    shop.place.write(
+        "bad.ndjson",
+        &[line("A-3", "completed"), line("A-4", "sold")].concat(),
+    );
+    let bad = shop.orders(&["import", "bad.ndjson"]);
+    assert_eq!((bad.code, &*bad.out), (Some(1), "A-3\n"));
+    assert!(
+        bad.err.contains("line 2: /status: must be completed"),
+        "{}",
+        bad.err
+    );
+    assert_eq!(shop.orders(&["import", "none.ndjson"]).code, Some(1));
+}

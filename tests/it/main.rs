@@ -33,6 +33,7 @@ mod http_changes;
 mod http_connections;
 mod http_create;
 mod http_idempotency;
+mod http_import;
 mod http_pages;
 mod http_reads;
 mod http_refusals;

@@ -81,6 +81,7 @@ async fn every_documented_operation_exists_and_every_route_is_documented() {
         "createOrder",
         "healthz",
         "holdOrder",
+        "importOrders",
         "listEvents",
         "listOrderEvents",
         "listOrders",

@@ -4,12 +4,13 @@
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Action, Change, Detail, Event, EventKind, Hold, NewHold, Refusal, Seq, Signature, Status,
+    Action, Change, Detail, Event, EventKind, Hold, NewHold, Past, PastEnd, Refusal, Seq,
+    Signature, Status,
 };
 use orderd::shard::Effect;
 use proptest::prelude::*;
 
-use super::model::{Model, Place};
+use super::model::{Entry, Model, Place};
 
 /// Something to ask of some order; times are relative to the moment.
 #[derive(Clone, Debug)]
@@ -106,6 +107,38 @@ impl Model {
         }
         let version = self.orders[at].version;
         Ok(Effect::Made { version })
+    }
+
+    /// An order comes in that was finished elsewhere, with its whole history.
+    pub fn import(&mut self, mut entry: Entry, past: &Past) {
+        entry.created_at = past.created_at;
+        entry.place = Place::Nothing;
+        self.submit(entry, None, past.created_at);
+        let at = self.orders.len() - 1;
+        if let Some(started_at) = past.started_at {
+            self.last_lease += 1;
+            let lease = self.last_lease;
+            let process = self.orders[at].process;
+            self.orders[at].step = self.processes[process].steps.len() - 1;
+            self.orders[at].attempt = 1;
+            self.orders[at].started_at = Some(started_at);
+            self.apply(
+                at,
+                EventKind::Started,
+                Status::Processing { lease },
+                started_at,
+            );
+        }
+        let ended_at = past.ended_at;
+        let (kind, status) = match past.end {
+            PastEnd::Completed => (EventKind::Completed, Status::Completed { ended_at }),
+            PastEnd::Cancelled => (EventKind::Cancelled, Status::Cancelled { ended_at }),
+        };
+        self.apply(at, kind, status, ended_at);
+        self.orders[at].reason.clone_from(&past.reason);
+        if let Some(event) = self.events.last_mut() {
+            event.reason.clone_from(&past.reason);
+        }
     }
 
     fn sign(&mut self, signature: &Signature) {

@@ -4,7 +4,8 @@
 
 use orderd::clock::MICROS_PER_SECOND;
 use orderd::order::{
-    LabelRule, Limits, Priority, Process, RetryPolicy, Rules, Simulate, Step, StepKind, When,
+    LabelRule, Limits, PastEnd, Priority, Process, RetryPolicy, Rules, Simulate, Step, StepKind,
+    When,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,6 +23,8 @@ pub struct Submit {
     pub item_count: u16,
     /// Held back from the start; until then, if that is said.
     pub hold_in_us: Option<Option<i64>>,
+    /// It was finished elsewhere: how, and how long ago it was accepted, started and ended.
+    pub past: Option<(PastEnd, [i64; 3])>,
 }
 
 /// What becomes of the commit of a turn.
@@ -155,8 +158,11 @@ fn submit() -> impl Strategy<Value = Submit> {
     let facts = (0..20_i64, 0..6_u16);
     let hold = prop::option::weighted(0.15, soon());
     let times = (soon(), soon(), hold);
-    (0..3_usize, 0..2_usize, times, facts).prop_map(
-        |(priority, process, times, (total_minor, item_count))| {
+    let end = prop::sample::select(vec![PastEnd::Completed, PastEnd::Cancelled]);
+    let ago = [0..9_000_000_i64, 0..9_000_000_i64, 0..9_000_000_i64];
+    let past = prop::option::weighted(0.1, (end, ago));
+    (0..3_usize, 0..2_usize, times, facts, past).prop_map(
+        |(priority, process, times, (total_minor, item_count), past)| {
             let (start_in_us, expires_in_us, hold_in_us) = times;
             Submit {
                 priority,
@@ -167,7 +173,12 @@ fn submit() -> impl Strategy<Value = Submit> {
                 // The door refuses an order that expires before it starts.
                 expires_in_us: expires_in_us
                     .map(|at| at.max(start_in_us.map_or(at, |start| start + 1))),
-                hold_in_us,
+                hold_in_us: hold_in_us.filter(|_| past.is_none()),
+                past: past.map(|(end, mut ago)| {
+                    ago.sort_unstable();
+                    ago.reverse();
+                    (end, ago)
+                }),
             }
         },
     )

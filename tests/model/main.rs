@@ -18,7 +18,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 23] = [
+const MUST_HAPPEN: [&str; 24] = [
     "accepted",
     "ready",
     "started",
@@ -38,6 +38,7 @@ const MUST_HAPPEN: [&str; 23] = [
     "lease limited",
     "cancelled",
     "held",
+    "imported",
     "released",
     "asked too late",
     "asked of another version",

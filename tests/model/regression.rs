@@ -29,6 +29,7 @@ fn order(expires_in_us: Option<i64>) -> Submit {
         total_minor: 5,
         item_count: 1,
         hold_in_us: None,
+        past: None,
     }
 }
 

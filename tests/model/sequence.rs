@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use orderd::clock::{MICROS_PER_SECOND, Timestamp};
 use orderd::order::{
-    Changed, Currency, Money, NewHold, NewOrder, Opening, Position, Priority, Process,
-    ProcessIndex, ProcessTally, Processes, Receipt, Refusal, Seq, ShardNumber, Spelling, Status,
-    WantedId,
+    Changed, Currency, Money, NewHold, NewOrder, Opening, Past, PastEnd, Position, Priority,
+    Process, ProcessIndex, ProcessTally, Processes, Receipt, Refusal, Seq, ShardNumber, Spelling,
+    Status, WantedId,
 };
 use orderd::shard::{Allowances, Effect, Overloaded, Shard, ShardSettings};
 use rand::SeedableRng;
@@ -160,11 +160,27 @@ impl<'a> Pair<'a> {
                     until: later(until),
                 })
             }),
+            past: self.past(submit).map(Box::new),
         }
+    }
+
+    fn past(&self, submit: &Submit) -> Option<Past> {
+        let (end, [created, started, ended]) = submit.past?;
+        let ago = |us: i64| self.now.plus(-us);
+        // A cancelled order need not have begun.
+        let is_begun = end == PastEnd::Completed || started % 2 == 0;
+        Some(Past {
+            end,
+            created_at: ago(created),
+            started_at: is_begun.then(|| ago(started)),
+            ended_at: ago(ended),
+            reason: (ended % 2 == 0).then(|| "past".into()),
+        })
     }
 
     fn submit(&mut self, submit: &Submit) -> Result<(), Difference> {
         let order = self.order(submit);
+        let past = order.past.clone();
         let (process, priority) = (usize::from(order.process.0), order.priority);
         let (start_at, expires_at) = (order.start_at, order.expires_at);
         let hold = order.hold.clone();
@@ -174,7 +190,7 @@ impl<'a> Pair<'a> {
         if has_room && is_full {
             self.count("process overloaded", 1);
         }
-        let has_room = has_room && !is_full;
+        let has_room = (has_room && !is_full) || past.is_some();
         let submitted = self.shard.submit(order, self.now);
         let expected = has_room.then_some(()).ok_or(Overloaded);
         same("submitted", expected, submitted)?;
@@ -201,6 +217,11 @@ impl<'a> Pair<'a> {
                 place: Place::Commit,
                 is_stored: false,
             };
+            if let Some(past) = past {
+                self.count("imported", 1);
+                self.model.import(entry, &past);
+                return Ok(());
+            }
             self.model.submit(entry, start_at, self.now);
             if let Some(hold) = hold {
                 let newest = self.model.orders.len() - 1;

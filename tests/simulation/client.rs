@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use orderd::clock::Timestamp;
 use orderd::engine::{Handle, SubmitError};
 use orderd::order::{
-    Currency, KeptAnswer, Money, NewHold, NewKey, NewOrder, Order, OrderId, OrderState, Priority,
-    ProcessIndex, RequestKey, Spelling, WantedId,
+    Currency, KeptAnswer, Money, NewHold, NewKey, NewOrder, Order, OrderId, OrderState, Past,
+    PastEnd, Priority, ProcessIndex, RequestKey, Spelling, WantedId,
 };
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -123,6 +123,7 @@ pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16)
         is_given.then(|| now.plus(random.random_range(-5_000_000..40_000_000)))
     };
     let (start_at, expires_at) = (soon(2), soon(2));
+    let past = past(random, now);
     let total = Money::new(number as i64, Currency::from_code("EUR").unwrap()).unwrap();
     let has_key = id.chosen().is_none() || number.is_multiple_of(3);
     NewOrder {
@@ -136,7 +137,8 @@ pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16)
         payload: format!(r#"{{"items":["article-{number}"]}}"#).into(),
         start_at,
         expires_at: expires_at.map(|at| at.max(start_at.map_or(at, |start| start.plus(1)))),
-        hold: random.random_ratio(1, 8).then(|| {
+        past: past.clone().map(Box::new),
+        hold: (past.is_none() && random.random_ratio(1, 8)).then(|| {
             Box::new(NewHold {
                 reason: "new".into(),
                 by: None,
@@ -144,6 +146,24 @@ pub fn order(random: &mut StdRng, number: usize, now: Timestamp, processes: u16)
             })
         }),
     }
+}
+
+/// What happened to an order elsewhere, if it was finished there.
+fn past(random: &mut StdRng, now: Timestamp) -> Option<Past> {
+    if random.random_ratio(9, 10) {
+        return None;
+    }
+    let ended_at = now.plus(-random.random_range(0..5_000_000));
+    let started_at = ended_at.plus(-random.random_range(0..5_000_000));
+    let end = [PastEnd::Completed, PastEnd::Cancelled][random.random_range(0..2)];
+    let is_begun = end == PastEnd::Completed || random.random();
+    Some(Past {
+        end,
+        created_at: started_at.plus(-random.random_range(0..5_000_000)),
+        started_at: is_begun.then_some(started_at),
+        ended_at,
+        reason: None,
+    })
 }
 
 /// The key of an order that has one. What is kept under it tells the order's id.

@@ -208,6 +208,7 @@ impl Data {
                 self.keys.insert(key.key.clone(), (order.seq, kept));
             }
             self.ids.insert(order.id.clone(), order.seq);
+            self.count("imported", order.imported_at.is_some().into());
             self.orders.insert(order.seq, (**order).clone());
         }
         receipt

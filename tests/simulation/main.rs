@@ -26,7 +26,7 @@ const SEEDS: u64 = 2_000;
 pub type Happened = BTreeMap<&'static str, u64>;
 
 /// Everything that a run must have met at least once; otherwise it has proved nothing about it.
-const MUST_HAPPEN: [&str; 38] = [
+const MUST_HAPPEN: [&str; 39] = [
     "refused",
     "full",
     "unknown, stored",
@@ -59,6 +59,7 @@ const MUST_HAPPEN: [&str; 38] = [
     "labelled",
     "cancelled",
     "held",
+    "imported",
     "released",
     "change made",
     "change too late",

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Event, EventKind, Facts, NewOrder, Order, Outcome, Position, ProcessTally, Processes, Seq,
-    StatusKind, StepKind, StepOutput, Tally,
+    Event, EventKind, Facts, NewOrder, Order, Outcome, Past, PastEnd, Position, ProcessTally,
+    Processes, Seq, Status, StatusKind, StepKind, StepOutput, Tally,
 };
 use orderd::store::journal;
 
@@ -275,7 +275,11 @@ impl Proof {
                 return Err(format!("(5) the row has another start: {order:?}"));
             }
             life.count(order, &mut tallies);
-            let said = life.said(order, processes)?;
+            let said = match order.imported_at {
+                // No step ran here.
+                Some(_) => Vec::new(),
+                None => life.said(order, processes)?,
+            };
             happened += said.len() as u64;
             if order.outputs != said {
                 return Err(format!("(5) steps said {said:?}, stored is {order:?}"));
@@ -331,6 +335,7 @@ fn is_as_sent(order: &Order, sent: &NewOrder, processes: &Processes) -> bool {
         && order.payload == sent.payload
         && (order.start_at, order.expires_at) == (sent.start_at, sent.expires_at)
         && is_held_as_sent(order, sent)
+        && sent.past.as_ref().is_none_or(|past| has_past(order, past))
         && (&*order.process, order.process_version) == (&*process.name, process.version)
 }
 
@@ -352,4 +357,17 @@ fn is_held_as_sent(order: &Order, sent: &NewOrder) -> bool {
     };
     let held = order.hold.as_ref().filter(|_| order.state.version == 2);
     order.state.version > 2 || held.is_some_and(|held| **held == (**hold).clone().since(held.since))
+}
+
+/// It ended elsewhere, and nothing happened to it since.
+fn has_past(order: &Order, past: &Past) -> bool {
+    let ended_at = past.ended_at;
+    let status = match past.end {
+        PastEnd::Completed => Status::Completed { ended_at },
+        PastEnd::Cancelled => Status::Cancelled { ended_at },
+    };
+    let times = (order.created_at, order.state.started_at);
+    order.state.status == status
+        && times == (past.created_at, past.started_at)
+        && order.imported_at.is_some_and(|at| at >= ended_at)
 }

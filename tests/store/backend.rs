@@ -173,6 +173,7 @@ pub fn order(seq: Seq, id: &str, commit: &Commit) -> Box<Order> {
         expires_at: None,
         created_at: commit.at,
         hold: None,
+        imported_at: None,
         state: OrderState {
             status: Status::Pending {
                 ready_at: commit.at,

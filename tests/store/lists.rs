@@ -29,6 +29,11 @@ fn fill(hand: &mut Hand) -> Vec<Order> {
                 order.hold = Some(Box::new(hold(order.created_at)));
             }
             if number % 4 == 1 {
+                if number % 3 == 0 {
+                    // It was finished elsewhere, long before it came here.
+                    order.imported_at = Some(order.created_at);
+                    order.created_at = order.created_at.plus(-1_000_000 * (number as i64 % 11));
+                }
                 let ended_at = order.created_at;
                 order.state.status = Status::Completed { ended_at };
                 order.state.started_at = Some(ended_at);
@@ -162,5 +167,56 @@ pub fn an_empty_store_lists_nothing(backend: &dyn Backend) {
             ..ListQuery::default()
         };
         assert!(read(&hand, &query).is_empty());
+    }
+}
+
+/// Imports between ordinary orders, each with a past of its own length.
+pub fn orders_that_came_later_than_they_were_made_are_found_by_their_times(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    let mut stored = Vec::new();
+    for batch in 0..20_i64 {
+        let mut commit = hand.blank();
+        for item in 0..5 {
+            hand.create(&mut commit, &format!("order-{batch}-{item}"));
+            let order = commit.created.last_mut().unwrap();
+            if (batch / 4) % 2 == 1 || (batch + item) % 7 == 0 {
+                let ended_at = commit.at.plus(-1_000_000 * (batch * item % 13));
+                order.state.status = Status::Completed { ended_at };
+                order.imported_at = Some(commit.at);
+                order.created_at = ended_at.plus(-500_000 * item);
+                order.state.started_at = Some(order.created_at);
+            }
+        }
+        recount(&mut commit);
+        hand.commit(&commit);
+        stored.extend(commit.created.iter().map(|order| (**order).clone()));
+    }
+    stored.reverse();
+    let moments = (-15..25).map(|second| START.plus(second * 1_000_000));
+    for moment in moments.clone() {
+        for limit in [2, 1_000] {
+            for status in [None, Some(StatusKind::Completed), Some(StatusKind::Pending)] {
+                let query = ListQuery {
+                    status,
+                    limit,
+                    ..ListQuery::default()
+                };
+                let before = ListQuery {
+                    created_before: Some(moment),
+                    ..query.clone()
+                };
+                assert_eq!(read(&hand, &before), search(&stored, &before), "{before:?}");
+                let between = ListQuery {
+                    created_after: Some(moment),
+                    created_before: Some(moment.plus(4_000_000)),
+                    ..query
+                };
+                assert_eq!(
+                    read(&hand, &between),
+                    search(&stored, &between),
+                    "{between:?}"
+                );
+            }
+        }
     }
 }

@@ -84,6 +84,7 @@ conformance! {
         a_list_is_paged_without_gaps_or_repetitions,
         time_ranges_are_found_among_missing_numbers,
         an_empty_store_lists_nothing,
+        orders_that_came_later_than_they_were_made_are_found_by_their_times,
     ],
     rows: [
         a_bad_row_is_named_and_shown_to_nobody,

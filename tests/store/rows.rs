@@ -175,6 +175,7 @@ pub fn other_columns_have_their_bounds(backend: &dyn Backend) {
         "orders SET payload = NULL",
         "orders SET created_at = 'noon'",
         "orders SET hold = 'no json'",
+        "orders SET imported_at = 4000000000000000",
         "orders SET status = 7, due_at = NULL, ended_at = 1, hold = '{}'",
         "orders SET status = 6, due_at = NULL, target = 7",
         "shards SET epoch = 0",

@@ -129,9 +129,9 @@ const ORDERS: [Damage; 16] = [
     ),
     plain(
         "INSERT INTO orders SELECT 9999, 'planted', customer_id, process, process_version, priority,
-           total_minor, currency, item_count, created_at, start_at, expires_at, status, version,
-           step, attempt, started_at, updated_at, due_at, lease, target, ended_at, reason, position,
-           NULL, payload
+           total_minor, currency, item_count, created_at, start_at, expires_at, imported_at, status,
+           version, step, attempt, started_at, updated_at, due_at, lease, target, ended_at, reason,
+           position, NULL, payload
            FROM orders WHERE seq = 1",
         Check::Histories,
         ("orders", "9999"),

@@ -8,9 +8,9 @@ use std::time::Duration;
 use orderd::clock::{Clock, ManualClock, Timestamp};
 use orderd::engine::{Engine, Handle, Settings, Start, Turns};
 use orderd::order::{
-    Action, Change, Currency, LabelRule, Limits, Money, NewHold, NewOrder, OrderId, Priority,
-    Process, ProcessIndex, RetryPolicy, Rules, Seq, ShardNumber, Signature, Simulate, Step,
-    StepKind, WantedId, When,
+    Action, Change, Currency, LabelRule, Limits, Money, NewHold, NewOrder, OrderId, Past, PastEnd,
+    Priority, Process, ProcessIndex, RetryPolicy, Rules, Seq, ShardNumber, Signature, Simulate,
+    Step, StepKind, WantedId, When,
 };
 use orderd::store::sqlite::Sqlite;
 use rand::SeedableRng;
@@ -79,13 +79,28 @@ fn order(number: usize, now: Timestamp) -> NewOrder {
         payload: r#"{"items":["tea"]}"#.into(),
         start_at: number.is_multiple_of(7).then(|| now.plus(3_000_000)),
         expires_at: number.is_multiple_of(5).then(|| now.plus(4_000_000)),
-        hold: number.is_multiple_of(11).then(|| {
+        past: number
+            .is_multiple_of(13)
+            .then(|| Box::new(past(number, now))),
+        hold: (number.is_multiple_of(11) && !number.is_multiple_of(13)).then(|| {
             Box::new(NewHold {
                 reason: "to be looked at".into(),
                 by: None,
                 until: number.is_multiple_of(2).then(|| now.plus(2_000_000)),
             })
         }),
+    }
+}
+
+/// How an order was finished elsewhere.
+fn past(number: usize, now: Timestamp) -> Past {
+    let end = [PastEnd::Completed, PastEnd::Cancelled][number % 2];
+    Past {
+        end,
+        created_at: now.plus(-9_000_000),
+        started_at: (end == PastEnd::Completed).then(|| now.plus(-8_000_000)),
+        ended_at: now.plus(-1_000_000),
+        reason: None,
     }
 }
 

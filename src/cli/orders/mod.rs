@@ -5,6 +5,7 @@
 
 mod change;
 mod create;
+mod import;
 mod list;
 mod show;
 mod watch;
@@ -49,6 +50,7 @@ enum Command {
     Cancel(change::Cancel),
     Hold(change::Hold),
     Release(change::Release),
+    Import(import::Arguments),
 }
 
 /// Runs the command.
@@ -73,6 +75,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
             Command::Cancel(arguments) => change::cancel(arguments, &mut client).await,
             Command::Hold(arguments) => change::hold(arguments, &mut client).await,
             Command::Release(arguments) => change::release(arguments, &mut client).await,
+            Command::Import(arguments) => import::run(arguments, &mut client).await,
         }
     })
 }

@@ -17,7 +17,7 @@ pub struct Arguments {
 }
 
 /// Fields of an order beside its items, in the order in which they are shown.
-const FIELDS: [(&str, &str); 19] = [
+const FIELDS: [(&str, &str); 20] = [
     ("order", "order_id"),
     ("status", "status"),
     ("reason", "reason"),
@@ -34,6 +34,7 @@ const FIELDS: [(&str, &str); 19] = [
     ("starts", "start_at"),
     ("expires", "expires_at"),
     ("created", "created_at"),
+    ("imported", "imported_at"),
     ("started", "started_at"),
     ("changed", "updated_at"),
     ("ended", "ended_at"),

@@ -99,11 +99,11 @@ fn accepted(insert: &mut CachedStatement<'_>, order: &Order) -> rusqlite::Result
 fn whole(connection: &Connection, order: &Order) -> rusqlite::Result<usize> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO orders (seq, id, customer_id, process, process_version, priority, total_minor,
-                             currency, item_count, created_at, start_at, expires_at, status,
-                             version, step, attempt, started_at, updated_at, due_at, lease, target,
-                             ended_at, reason, position, hold, payload)
+                             currency, item_count, created_at, start_at, expires_at, imported_at,
+                             status, version, step, attempt, started_at, updated_at, due_at, lease,
+                             target, ended_at, reason, position, hold, payload)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                 ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)
+                 ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)
          ON CONFLICT (id) DO NOTHING",
     )?;
     let state = &order.state;
@@ -121,6 +121,7 @@ fn whole(connection: &Connection, order: &Order) -> rusqlite::Result<usize> {
         order.created_at.0,
         order.start_at.map(|time| time.0),
         order.expires_at.map(|time| time.0),
+        order.imported_at.map(|time| time.0),
         columns.status,
         state.version,
         &*state.step,

@@ -7,6 +7,7 @@
 mod checkpoint;
 mod insert;
 mod keys;
+mod lists;
 mod open;
 mod read;
 mod read_events;
@@ -252,7 +253,7 @@ impl Store for Sqlite {
     }
 
     fn orders(&self, query: ListQuery) -> Reading<'_, Page> {
-        Box::pin(self.scan(move |connection| read::orders(connection, &query)))
+        Box::pin(self.scan(move |connection| lists::orders(connection, &query)))
     }
 
     fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {

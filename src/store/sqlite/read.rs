@@ -13,13 +13,7 @@ use crate::order::{
     OpenOrder, Order, OrderId, Position, Priority, Process, ProcessTally, Seq, ShardNumber,
     StatusKind,
 };
-use crate::store::{JournalRow, ListQuery, Page, ShardHead, StoreError};
-
-/// Payload on a page after which it ends early, in bytes: a thousand orders of a usual size fit.
-const PAGE_BYTES: usize = 4 << 20;
-
-/// Most rows that one page of a filtered list looks at. About a tenth of a second.
-const WINDOW: i64 = 100_000;
+use crate::store::{JournalRow, ShardHead, StoreError};
 
 pub(super) type Read<T> = Result<T, StoreError>;
 
@@ -31,111 +25,6 @@ pub(super) fn order(connection: &Connection, id: &OrderId) -> Read<Option<Order>
     rows.next().map_err(unreadable)?.map(row::order).transpose()
 }
 
-/// A page of orders, newest first.
-pub(super) fn orders(connection: &Connection, query: &ListQuery) -> Read<Page> {
-    let bounds = bounds(connection, query)?;
-    let is_open = query.status.is_some_and(|status| !status.is_final());
-    if is_open || query.is_held == Some(true) {
-        return open_page(connection, query, bounds);
-    }
-    let (low, high) = bounds;
-    let window_low = low.max(high.saturating_sub(WINDOW));
-    let sql = "SELECT * FROM whole_orders
-                WHERE seq >= ?1 AND seq < ?2 AND (?3 IS NULL OR status = ?3)
-                  AND (?4 IS NULL OR customer_id = ?4) AND (?5 IS NULL OR priority = ?5)
-                  AND (?6 IS NULL OR process = ?6) AND (?8 IS NULL OR (hold IS NOT NULL) = ?8)
-                ORDER BY seq DESC LIMIT ?7";
-    let mut page = filtered(connection, sql, query, (window_low, high))?;
-    if page.next.is_none() && window_low > low {
-        page.next = Some(Seq(window_low));
-    }
-    Ok(page)
-}
-
-/// A page of a status that is not final, or of orders that are held back: only open orders are
-/// looked at.
-fn open_page(connection: &Connection, query: &ListQuery, bounds: (i64, i64)) -> Read<Page> {
-    let sql = "SELECT * FROM whole_orders
-                WHERE ended_at IS NULL AND seq >= ?1 AND seq < ?2 AND (?3 IS NULL OR status = ?3)
-                  AND (?4 IS NULL OR customer_id = ?4) AND (?5 IS NULL OR priority = ?5)
-                  AND (?6 IS NULL OR process = ?6) AND (?8 IS NULL OR (hold IS NOT NULL) = ?8)
-                ORDER BY seq DESC LIMIT ?7";
-    filtered(connection, sql, query, bounds)
-}
-
-fn filtered(
-    connection: &Connection,
-    sql: &str,
-    query: &ListQuery,
-    (low, high): (i64, i64),
-) -> Read<Page> {
-    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
-    let rows = statement.query(params![
-        low,
-        high,
-        query.status.map(StatusKind::number),
-        query.customer_id.as_deref(),
-        query.priority.map(Priority::number),
-        query.process.as_deref(),
-        as_limit(query.limit + 1),
-        query.is_held,
-    ]);
-    let mut rows = rows.map_err(unreadable)?;
-    let (mut page, mut bytes) = (Page::default(), 0);
-    while let Some(row) = rows.next().map_err(unreadable)? {
-        if page.orders.len() == query.limit || bytes > PAGE_BYTES {
-            page.next = page.orders.last().map(|order| order.seq);
-            break;
-        }
-        let order = row::order(row)?;
-        bytes += order.payload.len();
-        page.orders.push(order);
-    }
-    Ok(page)
-}
-
-/// The sequence numbers that the time range and the cursor leave: from, and up to but not
-/// including.
-fn bounds(connection: &Connection, query: &ListQuery) -> Read<(i64, i64)> {
-    let sql = "SELECT coalesce(min(seq), 0), coalesce(max(seq), -1) + 1 FROM
-               (SELECT * FROM (SELECT seq FROM orders ORDER BY seq LIMIT 1)
-                UNION ALL SELECT * FROM (SELECT seq FROM orders ORDER BY seq DESC LIMIT 1))";
-    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
-    let ends = statement.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
-    let (first, end) = ends.map_err(unreadable)?;
-    let low = query
-        .created_after
-        .map_or(Ok(first), |t| first_since(connection, t, (first, end)))?;
-    let high = query
-        .created_before
-        .map_or(Ok(end), |t| first_since(connection, t, (first, end)))?;
-    Ok((low, query.before.map_or(high, |before| high.min(before.0))))
-}
-
-/// The first order accepted at `time` or later, by bisection: sequence numbers rise with time.
-fn first_since(
-    connection: &Connection,
-    time: Timestamp,
-    (mut low, mut high): (i64, i64),
-) -> Read<i64> {
-    let sql = "SELECT seq, created_at FROM orders WHERE seq >= ?1 ORDER BY seq LIMIT 1";
-    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let probe = statement
-            .query_row([middle], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-            })
-            .optional()
-            .map_err(unreadable)?;
-        match probe {
-            Some((seq, created_at)) if seq < high && created_at < time.0 => low = seq + 1,
-            _ => high = middle,
-        }
-    }
-    Ok(low)
-}
-
 /// Open orders with sequence numbers above `after`, up to and including `last`.
 pub(super) fn open_orders(
     connection: &Connection,
@@ -145,9 +34,9 @@ pub(super) fn open_orders(
 ) -> Read<Vec<OpenOrder>> {
     let sql =
         "SELECT seq, id, customer_id, process, process_version, priority, total_minor, currency,
-                      item_count, created_at, start_at, expires_at, status, version, step, attempt,
-                      started_at, updated_at, due_at, lease, target, ended_at, reason, position,
-                      hold
+                      item_count, created_at, start_at, expires_at, imported_at, status, version,
+                      step, attempt, started_at, updated_at, due_at, lease, target, ended_at,
+                      reason, position, hold
                  FROM orders
                 WHERE ended_at IS NULL AND seq > ?1 AND seq <= ?2
                 ORDER BY seq LIMIT ?3";
@@ -298,6 +187,6 @@ pub(super) fn collect<T>(
     Ok(all)
 }
 
-fn as_limit(limit: usize) -> i64 {
+pub(super) fn as_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

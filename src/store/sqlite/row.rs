@@ -18,7 +18,7 @@ use crate::store::StoreError;
 
 /// The columns of `whole_orders` by their place in a row, because looking each up by its name takes
 /// as long as reading the row from disk. The last two are left out where only the shard reads.
-pub(super) const COLUMNS: [&str; 27] = [
+pub(super) const COLUMNS: [&str; 28] = [
     "seq",
     "id",
     "customer_id",
@@ -31,6 +31,7 @@ pub(super) const COLUMNS: [&str; 27] = [
     "created_at",
     "start_at",
     "expires_at",
+    "imported_at",
     "status",
     "version",
     "step",
@@ -60,21 +61,22 @@ const ITEM_COUNT: usize = 8;
 const CREATED_AT: usize = 9;
 const START_AT: usize = 10;
 const EXPIRES_AT: usize = 11;
-const STATUS: usize = 12;
-const VERSION: usize = 13;
-const STEP: usize = 14;
-const ATTEMPT: usize = 15;
-const STARTED_AT: usize = 16;
-const UPDATED_AT: usize = 17;
-const DUE_AT: usize = 18;
-const LEASE: usize = 19;
-const TARGET: usize = 20;
-const ENDED_AT: usize = 21;
-const REASON: usize = 22;
-const POSITION: usize = 23;
-const HOLD: usize = 24;
-const PAYLOAD: usize = 25;
-const OUTPUTS: usize = 26;
+const IMPORTED_AT: usize = 12;
+const STATUS: usize = 13;
+const VERSION: usize = 14;
+const STEP: usize = 15;
+const ATTEMPT: usize = 16;
+const STARTED_AT: usize = 17;
+const UPDATED_AT: usize = 18;
+const DUE_AT: usize = 19;
+const LEASE: usize = 20;
+const TARGET: usize = 21;
+const ENDED_AT: usize = 22;
+const REASON: usize = 23;
+const POSITION: usize = 24;
+const HOLD: usize = 25;
+const PAYLOAD: usize = 26;
+const OUTPUTS: usize = 27;
 
 /// The columns that hold a status and its data.
 #[derive(Default)]
@@ -309,6 +311,7 @@ pub(super) fn order(row: &Row<'_>) -> Result<Order, StoreError> {
         start_at: row.column::<Option<i64>>(START_AT)?.map(Timestamp),
         expires_at: row.column::<Option<i64>>(EXPIRES_AT)?.map(Timestamp),
         created_at: row.time(CREATED_AT)?,
+        imported_at: row.column::<Option<i64>>(IMPORTED_AT)?.map(Timestamp),
         hold: row.hold()?,
         state: row.state(row.column(REASON)?)?,
         outputs: row.outputs()?,
@@ -347,6 +350,7 @@ mod tests {
             (SEQ, "seq"),
             (PRIORITY, "priority"),
             (EXPIRES_AT, "expires_at"),
+            (IMPORTED_AT, "imported_at"),
             (STATUS, "status"),
             (STARTED_AT, "started_at"),
             (ENDED_AT, "ended_at"),
