@@ -127,7 +127,7 @@ fn accepted(order: &Order) -> KeptAnswer {
 fn order(desk: &Desk, body: &[u8]) -> Result<Box<NewOrder>, Refusal> {
     let fields = Fields::read(body, Reading::Exact)?;
     fields.only(&FIELDS)?;
-    let missing = |name| move || Refusal::field(Code::MissingField, name);
+    let missing = |name| move || Refusal::missing(name);
     let order_id = fields.text("order_id")?.ok_or_else(missing("order_id"))?;
     let user_id = fields.get("user_id").ok_or_else(missing("user_id"))?;
     let user_id = integer(user_id).map_err(|code| Refusal::field(code, "user_id"))?;
@@ -143,12 +143,7 @@ fn order(desk: &Desk, body: &[u8]) -> Result<Box<NewOrder>, Refusal> {
     let total = fields
         .amount("total_amount")?
         .ok_or_else(missing("total_amount"))?;
-    let total_minor = total.minor();
-    let total_minor =
-        total_minor.map_err(|misfit| Refusal::field(misfit.code(), "total_amount"))?;
-    if total_minor < 0 {
-        return Err(Refusal::field(Code::OutOfRange, "total_amount"));
-    }
+    let total_minor = total.amount("total_amount")?;
     let status = fields.text("status")?;
     if status.is_some_and(|status| !STATUSES.contains(&status)) {
         return Err(Refusal::field(Code::OutOfRange, "status"));

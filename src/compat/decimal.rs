@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 
 use super::json;
-use super::refusal::Code;
+use super::refusal::{Code, Refusal};
 
 /// Decimals of the currencies that the dialects know.
 pub const MINOR_PLACES: u32 = 2;
@@ -30,16 +30,6 @@ pub enum Misfit {
     TooPrecise,
     /// It is beyond what 64 bits hold, or its exponent is beyond ±30.
     TooLarge,
-}
-
-impl Misfit {
-    /// What is wrong with an amount that does not fit.
-    pub fn code(self) -> Code {
-        match self {
-            Self::TooPrecise => Code::InvalidMoney,
-            Self::TooLarge => Code::OutOfRange,
-        }
-    }
 }
 
 impl<'a> Decimal<'a> {
@@ -86,6 +76,21 @@ impl<'a> Decimal<'a> {
     /// [`Misfit`]: it has no exact place there.
     pub fn minor(&self) -> Result<i64, Misfit> {
         self.units(MINOR_PLACES)
+    }
+
+    /// The number as an amount in minor units, of the field with this name.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-money`, and `out-of-range` also below 0.
+    pub fn amount(&self, name: &str) -> Result<i64, Refusal> {
+        match self.minor() {
+            Ok(minor @ 0..) => Ok(minor),
+            Err(Misfit::TooPrecise) if !self.is_negative() => {
+                Err(Refusal::field(Code::InvalidMoney, name))
+            }
+            Ok(_) | Err(_) => Err(Refusal::field(Code::OutOfRange, name)),
+        }
     }
 
     /// The number itself, if it is whole: 8 for `8`, `8.0` and `80e-1`.
@@ -268,6 +273,21 @@ mod tests {
         assert_eq!(signs("-1e99"), (true, false));
         assert_eq!(signs("0e99"), (false, true));
         assert_eq!(signs("0.1"), (false, false));
+    }
+
+    #[test]
+    fn an_amount_is_not_negative_and_exact() {
+        let amount = |text| {
+            let amount = Decimal::parse(text).unwrap().amount("total");
+            amount.map_err(|refusal| (refusal.code, refusal.at.into_owned()))
+        };
+        let refused = |code| Err((code, "/total".to_owned()));
+        assert_eq!(amount("1.50"), Ok(150));
+        assert_eq!(amount("-0.00"), Ok(0));
+        assert_eq!(amount("1.005"), refused(Code::InvalidMoney));
+        for text in ["-1", "-0.001", "1e31", "92233720368547758.08"] {
+            assert_eq!(amount(text), refused(Code::OutOfRange), "{text}");
+        }
     }
 
     #[test]

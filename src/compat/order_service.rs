@@ -95,7 +95,7 @@ fn created(order: &Order) -> KeptAnswer {
 /// The order in a body.
 fn order(desk: &Desk, body: &[u8]) -> Result<Box<NewOrder>, Refusal> {
     let fields = Fields::read(body, Reading::Loose)?;
-    let missing = |name| move || Refusal::field(Code::MissingField, name);
+    let missing = |name| move || Refusal::missing(name);
     let order_id = fields.text("order_id")?;
     let user_id = fields.text("user_id")?;
     let items_ids = fields.texts("items_ids")?;
@@ -105,9 +105,9 @@ fn order(desk: &Desk, body: &[u8]) -> Result<Box<NewOrder>, Refusal> {
     let user_id = id(user_id.ok_or_else(missing("user_id"))?, "user_id")?;
     let items_ids = items_ids.ok_or_else(missing("items_ids"))?;
     check_items(&items_ids)?;
-    let total = total.ok_or_else(missing("total_amount"))?.minor();
-    let total_minor = total.map_err(|misfit| Refusal::field(misfit.code(), "total_amount"))?;
-    if !(0..=AMOUNT_MINOR_MAX).contains(&total_minor) {
+    let total = total.ok_or_else(missing("total_amount"))?;
+    let total_minor = total.amount("total_amount")?;
+    if total_minor > AMOUNT_MINOR_MAX {
         return Err(Refusal::field(Code::OutOfRange, "total_amount"));
     }
     let items = items_ids.into_iter().map(|id| Item::Plain(id.into()));

@@ -164,7 +164,7 @@ fn created(order: &Order, echo: &Echo) -> KeptAnswer {
 
 impl<'a> Sent<'a> {
     fn read(fields: &'a Fields<'_>) -> Result<Self, Refusal> {
-        let missing = |name| move || Refusal::field(Code::MissingField, name);
+        let missing = |name| move || Refusal::missing(name);
         let user_id = fields.get("user_id").ok_or_else(missing("user_id"))?;
         let user_id = Name::of(user_id).map_err(|code| Refusal::field(code, "user_id"))?;
         let item_ids = fields.list("item_ids")?.ok_or_else(missing("item_ids"))?;
@@ -173,14 +173,9 @@ impl<'a> Sent<'a> {
             .enumerate()
             .map(|(at, id)| Name::of(id).map_err(|code| Refusal::element(code, "item_ids", at)));
         let item_ids = item_ids.collect::<Result<_, _>>()?;
-        let total = fields
-            .amount("total_amount")?
-            .ok_or_else(missing("total_amount"))?
-            .minor();
-        let total_minor = total.map_err(|misfit| Refusal::field(misfit.code(), "total_amount"))?;
-        if total_minor < 0 {
-            return Err(Refusal::field(Code::OutOfRange, "total_amount"));
-        }
+        let total = fields.amount("total_amount")?;
+        let total = total.ok_or_else(missing("total_amount"))?;
+        let total_minor = total.amount("total_amount")?;
         Ok(Self {
             user_id,
             item_ids,

@@ -276,13 +276,13 @@ impl<'a> Written<'a> {
     fn check(&self) -> Result<i64, Refusal> {
         let refused = |code, name, text| Err(Refusal::field(code, name).saying(text));
         if self.customer.is_empty() {
-            return Err(Refusal::field(Code::MissingField, "customer"));
+            return Err(Refusal::missing("customer"));
         }
         if !STATUSES.contains(&self.status) {
             return refused(Code::OutOfRange, "status", "invalid status");
         }
         if self.address.is_empty() {
-            return Err(Refusal::field(Code::MissingField, "address"));
+            return Err(Refusal::missing("address"));
         }
         let amount = self
             .amount

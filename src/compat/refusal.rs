@@ -140,6 +140,11 @@ impl Refusal {
         Self::at(code, format!("/{name}"))
     }
 
+    /// A field that must be there is not.
+    pub fn missing(name: &str) -> Self {
+        Self::field(Code::MissingField, name)
+    }
+
     /// A refusal of one element of a field that is a list.
     pub fn element(code: Code, name: &str, index: usize) -> Self {
         Self::at(code, format!("/{name}/{index}"))

@@ -118,19 +118,14 @@ fn order(desk: &Desk, body: &[u8]) -> Result<Box<NewOrder>, Refusal> {
     let user_id = fields.text("user_id")?;
     let item_ids = item_ids(&fields)?;
     let total = fields.decimal("total_amount")?;
-    let missing = |name| Refusal::field(Code::MissingField, name);
-    let user_id = user_id
-        .filter(|id| !id.is_empty())
-        .ok_or_else(|| missing("user_id"))?;
+    let user_id = user_id.filter(|id| !id.is_empty());
+    let user_id = user_id.ok_or_else(|| Refusal::missing("user_id"))?;
     if item_ids.is_empty() {
-        return Err(missing("item_ids"));
+        return Err(Refusal::missing("item_ids"));
     }
-    let total = total.ok_or_else(|| missing("total_amount"))?;
-    let misfit = |code| Refusal::field(code, "total_amount").saying(BAD_TOTAL);
-    let total_minor = total.minor().map_err(|error| misfit(error.code()))?;
-    if total_minor < 0 {
-        return Err(misfit(Code::OutOfRange));
-    }
+    let total = total.ok_or_else(|| Refusal::missing("total_amount"))?;
+    let total_minor = total.amount("total_amount");
+    let total_minor = total_minor.map_err(|refusal| refusal.saying(BAD_TOTAL))?;
     let items = item_ids.into_iter().map(|id| Item::Plain(id.into()));
     let draft = Draft {
         customer_id: user_id.into(),

@@ -460,6 +460,42 @@ async fn every_status_has_its_word() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_hold_leaves_the_word_and_a_cancel_has_one_of_its_own() {
+    let server = CompatServer::start().await;
+    let order = json!({
+        "order_id": "o", "customer_id": "c", "items": ["a"], "process": "two_queue",
+        "total": {"amount": 1, "currency": "USD"}, "start_at": "2027-01-01T00:00:00Z"
+    });
+    server.post(8080, "/v1/orders", order.to_string()).await;
+    for (change, word, metrics) in [
+        ("hold", "pending", r#"{"PendingCount":1,"Proccessed":0,"#),
+        (
+            "cancel",
+            "cancelled",
+            r#"{"PendingCount":0,"Proccessed":0,"#,
+        ),
+    ] {
+        let reason = json!({ "reason": "tested" }).to_string();
+        let path = format!("/v1/orders/o/{change}");
+        let changed = server.post(8080, &path, reason).await;
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        let order = read(&server, "o").await;
+        assert!(
+            order.ends_with(&format!("\"status\":\"{word}\"}}\n")),
+            "{order}"
+        );
+        let found = server.get(8080, METRICS).await.text();
+        assert!(found.starts_with(metrics), "{found}");
+        assert_eq!(
+            found.contains("\"Cancelled\":1}"),
+            change == "cancel",
+            "{found}"
+        );
+    }
+    server.stop().await;
+}
+
 /// What the metrics must be, counted one by one.
 async fn expected_metrics(server: &CompatServer) -> String {
     let recount = Recount::of(server, Dialect::TwoQueue).await;
