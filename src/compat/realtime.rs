@@ -24,7 +24,7 @@ use super::refusal::{Code, FieldNames, Refusal};
 use super::{Wire, decimal, lines, profile};
 use crate::clock::{self, MICROS_PER_SECOND, Timestamp};
 use crate::order::{
-    Dialect, Draft, Item, KeptAnswer, NewOrder, Order, OrderId, Spelling, StatusKind,
+    Dialect, Draft, Item, KeptAnswer, NewOrder, Order, OrderId, OrderIdError, Spelling, StatusKind,
 };
 
 /// Most items of an order.
@@ -237,15 +237,18 @@ fn order(desk: &Desk, body: &[u8]) -> Result<Box<NewOrder>, Refusal> {
         spelling: Spelling::Hex,
         ..desk.draft()
     };
-    let order = desk.check(&draft, FIELD_NAMES)?;
-    if total_minor > AMOUNT_MAX_MINOR {
-        let refusal = Refusal::field(Code::OutOfRange, "amount");
-        return Err(refusal.saying("order amount exceeds limit"));
+    let limited = |code, name, text| Err(Refusal::field(code, name).saying(text));
+    match desk.check(&draft, FIELD_NAMES) {
+        // How many items there are is judged last.
+        Err(refusal) if refusal.at != "/items" => Err(refusal),
+        _ if total_minor > AMOUNT_MAX_MINOR => {
+            limited(Code::OutOfRange, "amount", "order amount exceeds limit")
+        }
+        _ if written.items.len() > ITEMS_MAX => {
+            limited(Code::InvalidLength, "items", lines::TOO_MANY_ITEMS)
+        }
+        checked => checked,
     }
-    if written.items.len() > ITEMS_MAX {
-        return Err(Refusal::field(Code::InvalidLength, "items").saying(lines::TOO_MANY_ITEMS));
-    }
-    Ok(order)
 }
 
 impl<'a> Written<'a> {
@@ -297,9 +300,13 @@ impl<'a> Written<'a> {
             let text = "invalid priority (must be 1, 2, or 3)";
             return refused(Code::OutOfRange, "priority", text);
         }
-        if self.id.is_some_and(|id| OrderId::parse(id).is_err()) {
+        if let Some(Err(error)) = self.id.map(OrderId::parse) {
             let text = "invalid id (must be 1 to 64 visible ASCII characters)";
-            return refused(Code::InvalidCharacter, "id", text);
+            let code = match error {
+                OrderIdError::Length => Code::InvalidLength,
+                OrderIdError::Character | OrderIdError::Dots => Code::InvalidCharacter,
+            };
+            return refused(code, "id", text);
         }
         match amount.minor() {
             Ok(minor) => Ok(minor),

@@ -151,7 +151,7 @@ async fn every_rule_has_its_text_and_stores_nothing() {
 #[tokio::test]
 async fn rules_are_said_in_the_order_of_the_table() {
     let server = CompatServer::start().await;
-    let (long, many) = ("x".repeat(256), items(51));
+    let (long, many) = ("x".repeat(256), items(1_001));
     // Each breaks all rules from its own on.
     let mut members = [
         r#""priority":1.5"#.to_owned(),
@@ -188,6 +188,22 @@ async fn rules_are_said_in_the_order_of_the_table() {
         // A field given twice counts as it was given last: the earlier rules go last.
         let body = with(&members[..=at].join(","));
         server.refuses(8080, CREATE, &[(&body, &bad(text))]).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_header_tells_a_long_id_from_one_with_other_characters() {
+    let server = CompatServer::start().await;
+    let long = "x".repeat(65);
+    for (id, told) in [
+        (&*long, "invalid-length; /id"),
+        ("a b", "invalid-character; /id"),
+    ] {
+        let body = with(&format!(r#""id":"{id}""#));
+        let reply = server.post(8080, CREATE, body).await;
+        check(&reply, &bad(ID));
+        assert_eq!(reply.header("orderd-error"), told);
     }
     server.stop().await;
 }
