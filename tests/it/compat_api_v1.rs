@@ -407,6 +407,7 @@ async fn no_room_and_no_store_are_told_and_nothing_is_stored() {
     let reply = server.post(8000, ORDERS, order("c")).await;
     check(&reply, UNAVAILABLE);
     assert!(reply.header("orderd-error").starts_with("draining; "));
+    check(&server.get(8000, "/api/v1/metrics").await, UNAVAILABLE);
     server.stop().await;
 }
 

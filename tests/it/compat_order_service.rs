@@ -384,6 +384,8 @@ async fn no_room_and_no_store_are_told_and_nothing_is_stored() {
     let reply = server.post(8000, CREATE, order("c")).await;
     check(&reply, NOT_CREATED);
     assert!(reply.header("orderd-error").starts_with("draining; "));
+    let unread = server.get(8000, "/order-service/order/order-metric").await;
+    check(&unread, NOT_READ);
     server.stop().await;
 }
 

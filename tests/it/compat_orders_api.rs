@@ -386,6 +386,8 @@ async fn no_room_and_no_store_are_told_and_nothing_is_stored() {
     let reply = server.post(3000, "/orders", GOOD).await;
     check(&reply, NOT_CREATED);
     assert!(reply.header("orderd-error").starts_with("draining; "));
+    let no_metrics = "503 application/json; charset=utf-8 | {\"error\":\"Error fetching metrics\"}";
+    check(&server.get(3000, "/metrics").await, no_metrics);
     server.stop().await;
 }
 

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeSet;
 
+use orderd::compat;
 use orderd::order::{Dialect, Limits, RetryPolicy, Rules, Step, StepKind};
+use orderd::server::{Refusal, RequestHead, Route};
 use serde_json::json;
 
 use crate::compat_recount::{Recount, failing, native_orders};
@@ -223,4 +225,76 @@ async fn words_and_metrics_of_api_v1_equal_a_recount_before_and_after_restarts()
 #[tokio::test]
 async fn words_and_metrics_of_orders_api_equal_a_recount_before_and_after_restarts() {
     run(&DIALECTS[2]).await;
+}
+
+/// Where a fault of the server may come up, and what is said then.
+const FAULTS: [(Dialect, &str, &str, &str); 8] = [
+    (
+        Dialect::OrderService,
+        "POST",
+        "/order-service/order/create",
+        "{\"error\":\"Could not create order\"}\n",
+    ),
+    (
+        Dialect::OrderService,
+        "GET",
+        "/order-service/order/order-status",
+        "{\"error\":\"Could not get order status\"}\n",
+    ),
+    (
+        Dialect::ApiV1,
+        "POST",
+        "/api/v1/orders",
+        "{\"status_code\":500,\"message\":\"Internal Server Error!\"}",
+    ),
+    (
+        Dialect::ApiV1,
+        "GET",
+        "/api/v1/orders/a",
+        "{\"status_code\":500,\"message\":\"Internal Server Error\"}",
+    ),
+    (
+        Dialect::ApiV1,
+        "GET",
+        "/api/v1/metrics",
+        "{\"status_code\":500,\"message\":\"Internal Server Error!\"}",
+    ),
+    (
+        Dialect::OrdersApi,
+        "POST",
+        "/orders/",
+        "{\"error\":\"Error creating order\"}",
+    ),
+    (
+        Dialect::OrdersApi,
+        "GET",
+        "/orders/a/status",
+        "{\"error\":\"Error retrieving order status\"}",
+    ),
+    (
+        Dialect::OrdersApi,
+        "HEAD",
+        "/metrics/",
+        "{\"error\":\"Error fetching metrics\"}",
+    ),
+];
+
+#[tokio::test]
+async fn a_fault_of_the_server_is_told_in_the_words_of_its_route() {
+    for (dialect, method, path, expected) in FAULTS {
+        let method = method.parse().unwrap();
+        let head = RequestHead {
+            route: Route::Compat(dialect),
+            method: &method,
+            path,
+            accept: None,
+        };
+        let voice = compat::voice(&Setup::of(&[dialect]).dialects, None);
+        let (head, body) = voice.refuse(&head, Refusal::Panic).into_parts();
+        assert_eq!(head.status.as_u16(), 500);
+        let told = head.headers["orderd-error"].to_str().unwrap();
+        assert!(told.starts_with("internal; "), "{told}");
+        let body = axum::body::to_bytes(body, 1_024).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&body), expected);
+    }
 }
