@@ -109,7 +109,7 @@ fn say(wire: &Wire, head: &RequestHead<'_>, refusal: &Refusal) -> Response {
     answer::refused(response, refusal)
 }
 
-/// Not worded yet: [`word`] does that.
+/// Not worded yet: `word` does that.
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = answer::empty(StatusCode::INTERNAL_SERVER_ERROR);
