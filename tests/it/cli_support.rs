@@ -78,6 +78,13 @@ impl Place {
         self.run_with(arguments, &[])
     }
 
+    /// Starts a command, to be ended by [`Outcome::of`].
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
     pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
         let mut command = self.command(arguments);
         command.envs(environment.iter().copied());
@@ -114,6 +121,13 @@ impl Place {
     }
 }
 
+/// Sends a signal to a process, such as `TERM`.
+pub fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id());
+    let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
+    assert!(status.success(), "{kill}");
+}
+
 fn outcome(output: Output) -> Outcome {
     Outcome {
         code: output.status.code(),
@@ -141,9 +155,7 @@ impl Server {
     }
 
     pub fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
-        assert!(status.success(), "{kill}");
+        signal(&self.child, name);
     }
 
     pub fn has_ended(&mut self) -> Option<ExitStatus> {
@@ -163,6 +175,11 @@ impl Drop for Server {
 }
 
 impl Outcome {
+    /// What a command that was started left behind; waits for its end.
+    pub fn of(child: Child) -> Self {
+        outcome(child.wait_with_output().unwrap())
+    }
+
     /// It ended with this code; its data.
     #[track_caller]
     pub fn expect(self, code: i32) -> String {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use crate::cli_support::{Place, Server};
+use crate::cli_support::{Outcome, Place, Server, signal};
 use crate::compat_doors::{doors, free_ports};
 use crate::support::within;
 
@@ -167,6 +167,33 @@ async fn the_loads_of_realtime_are_all_taken_and_done() {
         assert_whole(&serde_json::to_value(&report).unwrap(), orders);
         assert_eq!(report.exit_code, 0, "{name}");
     }
+}
+
+#[test]
+fn an_interrupt_ends_the_sending_and_reports_what_was_sent() {
+    let place = Place::new();
+    let server = speaking(&place, &["realtime"]);
+    let url = door(&server, "realtime");
+    let words = "load --scenario realtime --json --no-tui --url";
+    let words: Vec<&str> = words.split(' ').chain([&*url]).collect();
+    let load = place.start(&words);
+    let has_order = |id: &str| {
+        let order = place.run(&["orders", "list", "--json", "--url", &server.url]);
+        order.expect(0).contains(id)
+    };
+    while !has_order("normal_2-") {}
+    signal(&load, "INT");
+    let outcome = Outcome::of(load);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    let report: Value = serde_json::from_str(&outcome.out).unwrap();
+    let orders = report["totals"]["orders"].as_u64().unwrap();
+    assert!((3..300).contains(&orders), "{report:#}");
+    assert_eq!(report["run"]["interrupted"], true);
+    assert_whole(&report, orders);
+    assert_eq!(
+        report["told"],
+        serde_json::json!([format!("Sent {orders} orders in normal scenario")])
+    );
 }
 
 #[test]

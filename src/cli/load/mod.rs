@@ -201,6 +201,9 @@ fn print(settings: &Settings, report: &Report) -> anyhow::Result<()> {
             writeln!(stderr(), "error: {problem}")?;
         }
     }
+    if !settings.arguments.json && !report.told.is_empty() {
+        writeln!(stdout())?;
+    }
     stdout()
         .write_all(text.as_bytes())
         .context("cannot print the report")
