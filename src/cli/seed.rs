@@ -1,15 +1,30 @@
 //! `orderd seed`: sends some sample orders that look like a shop's, so that a new server has
-//! something to show. It is for looking at, not for measuring: `orderd load` does that.
+//! something to show, or the sample data that an older service came with. It is for looking at, not
+//! for measuring: `orderd load` does that.
 
+mod dialect;
+mod samples;
+
+use clap::builder::PossibleValuesParser;
 use comfy_table::Table;
 use serde_json::{Value, json};
 
+use self::dialect::Rows;
 use super::client::{Connection, Target};
 use super::load::mix;
 use crate::clock::{Clock, SystemClock};
+use crate::order::Dialect;
 
-/// Sends sample orders that look like a shop's
+const EXAMPLES: &str = "\
+Examples:
+  orderd seed                             50 orders that look like a shop's
+  orderd seed --orders 500 --seed 7       always the same 500
+  orderd seed --dialect orders_api        the sample data of an older service
+  orderd seed --dialect api_v1 --hold     the same, and its open orders stay open";
+
+/// Sends sample orders that look like a shop's, or those of an older service
 #[derive(Clone, Debug, clap::Args)]
+#[command(before_help = EXAMPLES)]
 pub struct Arguments {
     /// How many
     #[arg(long, short = 'n', default_value_t = 50)]
@@ -21,9 +36,20 @@ pub struct Arguments {
     /// Chooses the orders; without it each time others [default: the time]
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Send the sample data of an older service instead; a second time changes nothing
+    #[arg(long, value_name = "NAME", value_parser = dialects())]
+    #[arg(conflicts_with_all = ["orders", "seed"])]
+    pub dialect: Option<String>,
+    /// Hold back its open orders, so that they stay open
+    #[arg(long, requires = "dialect")]
+    pub hold: bool,
     /// Print the created orders as JSON, one a line
     #[arg(long)]
     pub json: bool,
+}
+
+fn dialects() -> PossibleValuesParser {
+    PossibleValuesParser::new(Dialect::ALL.map(Dialect::name))
 }
 
 const CUSTOMERS: [(&str, &str); 8] = [
@@ -66,12 +92,12 @@ const NOTES: [&str; 4] = [
 ///
 /// No server at the address, or it refused an order.
 pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    if let Some(dialect) = &arguments.dialect {
+        return insert(arguments, dialect);
+    }
     let target = Target::parse(&arguments.url)?;
     let seed = arguments.seed.unwrap_or(SystemClock.now().0.unsigned_abs());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let created = runtime.block_on(create(&target, seed, arguments.orders))?;
+    let created = runtime()?.block_on(create(&target, seed, arguments.orders))?;
     if arguments.json {
         for order in &created {
             super::output::line(order)?;
@@ -84,6 +110,22 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         );
     }
     Ok(super::exit::OK)
+}
+
+fn insert(arguments: &Arguments, dialect: &str) -> anyhow::Result<u8> {
+    let rows = Rows {
+        dialect,
+        url: &arguments.url,
+        is_held: arguments.hold,
+        is_json: arguments.json,
+    };
+    runtime()?.block_on(dialect::insert(rows))
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 async fn create(target: &Target, seed: u64, orders: u32) -> anyhow::Result<Vec<Value>> {

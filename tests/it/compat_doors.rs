@@ -73,7 +73,7 @@ fn ask(address: SocketAddr, start: &str, headers: &[&str], body: &str) -> String
     answer
 }
 
-fn get(address: SocketAddr, path: &str) -> String {
+pub fn get(address: SocketAddr, path: &str) -> String {
     ask(address, &format!("GET {path}"), &[], "")
 }
 

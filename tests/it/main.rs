@@ -24,6 +24,7 @@ mod compat_order_service;
 mod compat_orders_api;
 mod compat_realtime;
 mod compat_recount;
+mod compat_seed;
 mod compat_support;
 mod compat_transcript;
 mod compat_two_queue;
