@@ -67,21 +67,21 @@ impl Shared {
     }
 }
 
-/// What is refused before any route sees it.
-fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Refusal> {
+/// What is refused before any route sees it. Dialects do not answer pages of other sites at all;
+/// the native API lets them read, which browsers then keep from them.
+fn refusal(route: Route, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Refusal> {
     let length = uri.path_and_query().map_or(0, |text| text.as_str().len());
     if length > URI_BYTES_MAX {
         return Some(Refusal::UriTooLong(length));
     }
-    if method != Method::POST {
-        return None;
-    }
+    let is_post = method == Method::POST;
     if let Some(origin) = headers.get(header::ORIGIN)
+        && (is_post || matches!(route, Route::Compat(_)))
         && is_foreign(origin, headers.get(header::HOST))
     {
         return Some(Refusal::ForeignOrigin);
     }
-    let has_key = headers.contains_key(IDEMPOTENCY_KEY);
+    let has_key = is_post && headers.contains_key(IDEMPOTENCY_KEY);
     (has_key && request_key(headers, "", &[]).is_err()).then_some(Refusal::IdempotencyKey)
 }
 
@@ -112,7 +112,7 @@ impl hyper::service::Service<Request<Incoming>> for Front {
             })
         });
         let (request_id, method) = (shared.requests.id(headers), method.clone());
-        let progress = match refusal(&method, uri, headers) {
+        let progress = match refusal(route, &method, uri, headers) {
             None => Progress::Routed(self.router.clone().call(request)),
             Some(refusal) => {
                 let head = RequestHead {

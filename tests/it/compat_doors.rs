@@ -323,6 +323,7 @@ fn what_no_handler_sees_is_refused_in_the_words_of_the_dialect() {
         assert_status(&answer, 403);
         assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
         assert!(answer.contains("orderd-error: foreign-origin"), "{answer}");
+        assert_status(&ask(address, &format!("GET {path}"), &foreign, ""), 403);
         let own = format!("Origin: http://{address}");
         assert_status(&ask(address, &format!("POST {path}"), &[&own], "{"), 400);
         let answer = get(address, &format!("{path}?{}", "x".repeat(8_192)));
