@@ -75,7 +75,7 @@ fn engine(folder: &std::path::Path, work: Simulate) -> Result<Engine, Box<dyn st
             open_orders_max: 100_000_000,
             ..Settings::default()
         },
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(SystemClock::default()),
         random: StdRng::seed_from_u64(1),
     })?)
 }

@@ -1,7 +1,7 @@
 //! The only place that reads a clock.
 //!
 //! Everything above gets the time as an argument, or a `Clock` from the composition root. Wall time
-//! is for what people see and for schedules; `monotonic` is for measuring how long something took.
+//! is for what people see and for schedules; ticks and `monotonic` are for durations.
 //! Nothing here sleeps, and nothing here decides.
 
 use std::fmt;
@@ -58,11 +58,65 @@ impl fmt::Display for Timestamp {
 pub trait Clock: Send + Sync {
     /// The wall clock now.
     fn now(&self) -> Timestamp;
+
+    /// The monotonic clock now: microseconds since some moment. Never falls, never jumps.
+    fn ticks(&self) -> i64;
 }
 
-/// The machine's own clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
+/// One moment on both clocks, and the time that is written down for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// What is written down. Never falls, and is never behind the wall clock.
+    pub at: Timestamp,
+    /// The wall clock: schedules follow it.
+    pub wall: Timestamp,
+    /// The monotonic clock: durations follow it.
+    pub ticks: i64,
+}
+
+impl Now {
+    /// The first moment of a run, if `last` was written down before it.
+    pub fn first(clock: &dyn Clock, last: Timestamp) -> Self {
+        let (wall, ticks) = (clock.now(), clock.ticks());
+        let at = wall.max(last);
+        Self { at, wall, ticks }
+    }
+
+    /// A later moment of the same run.
+    ///
+    /// After the wall clock was set back, the time that is written down goes on at half the speed
+    /// until the wall clock has caught up: it neither falls nor stands still.
+    pub fn next(self, clock: &dyn Clock) -> Self {
+        let (wall, ticks) = (clock.now(), clock.ticks().max(self.ticks));
+        let passed = ticks.saturating_sub(self.ticks);
+        let at = wall.max(self.at.plus(passed / 2 + passed % 2));
+        Self { at, wall, ticks }
+    }
+
+    /// By how much the wall clock jumped since `before`, in microseconds; negative if back.
+    pub fn jump_since(self, before: Self) -> i64 {
+        let passed = self.ticks.saturating_sub(before.ticks);
+        self.wall.micros_since(before.wall).saturating_sub(passed)
+    }
+}
+
+/// A moment at which all clocks agree.
+impl From<Timestamp> for Now {
+    fn from(at: Timestamp) -> Self {
+        let (wall, ticks) = (at, at.0);
+        Self { at, wall, ticks }
+    }
+}
+
+/// The machine's own clocks. Ticks count from when it was made; copies count alike.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock(Instant);
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
@@ -71,27 +125,49 @@ impl Clock for SystemClock {
             .unwrap_or_default();
         Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
+
+    fn ticks(&self) -> i64 {
+        let since = self.0.elapsed();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
 }
 
 /// A clock that stands still until somebody moves it. Clones share the same hands.
 #[derive(Clone, Debug, Default)]
-pub struct ManualClock(Arc<AtomicI64>);
+pub struct ManualClock(Arc<Hands>);
+
+#[derive(Debug, Default)]
+struct Hands {
+    wall: AtomicI64,
+    ticks: AtomicI64,
+}
 
 impl ManualClock {
     /// A clock that shows `start`.
     pub fn new(start: Timestamp) -> Self {
-        Self(Arc::new(AtomicI64::new(start.0)))
+        let (wall, ticks) = (AtomicI64::new(start.0), AtomicI64::default());
+        Self(Arc::new(Hands { wall, ticks }))
     }
 
-    /// Moves the hands by `micros` microseconds, which may be negative.
+    /// Lets `micros` microseconds go by, not below 0.
     pub fn advance(&self, micros: i64) {
-        self.0.fetch_add(micros, Ordering::SeqCst);
+        self.jump(micros);
+        self.0.ticks.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock by `micros` microseconds, which may be negative. No time goes by.
+    pub fn jump(&self, micros: i64) {
+        self.0.wall.fetch_add(micros, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.0.wall.load(Ordering::SeqCst))
+    }
+
+    fn ticks(&self) -> i64 {
+        self.0.ticks.load(Ordering::SeqCst)
     }
 }
 
@@ -139,5 +215,28 @@ mod tests {
         let same = clock.clone();
         clock.advance(10);
         assert_eq!(same.now(), Timestamp(15));
+        clock.jump(-20);
+        assert_eq!((same.now(), same.ticks()), (Timestamp(-5), 10));
+    }
+
+    #[test]
+    fn what_is_written_down_neither_falls_nor_stands_still() {
+        let clock = ManualClock::new(Timestamp(1_000));
+        let mut now = Now::first(&clock, Timestamp(3_000));
+        assert_eq!((now.at, now.wall), (Timestamp(3_000), Timestamp(1_000)));
+        for (passed, jump, at) in [
+            (100, 0, 3_050),
+            (1, 0, 3_051),
+            (0, 9_000, 10_101),
+            (100, -9_999, 10_151),
+            (0, -i64::MAX / 2, 10_151),
+            (50, 0, 10_176),
+        ] {
+            clock.advance(passed);
+            clock.jump(jump);
+            let next = now.next(&clock);
+            assert_eq!((next.at, next.jump_since(now)), (Timestamp(at), jump));
+            now = next;
+        }
     }
 }

@@ -77,7 +77,7 @@ impl Stage {
         std::fs::create_dir_all(&data)?;
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(data)?;
         let record = Record {
-            date: SystemClock.now().to_string()[..10].to_owned(),
+            date: SystemClock::default().now().to_string()[..10].to_owned(),
             machine: Machine::here(),
             plan: in_words(plan),
             quick: plan.quick,

@@ -96,7 +96,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         return insert(arguments, dialect);
     }
     let target = Target::parse(&arguments.url)?;
-    let seed = arguments.seed.unwrap_or(SystemClock.now().0.unsigned_abs());
+    let seed = arguments.seed;
+    let seed = seed.unwrap_or_else(|| SystemClock::default().now().0.unsigned_abs());
     let created = runtime()?.block_on(create(&target, seed, arguments.orders))?;
     if arguments.json {
         for order in &created {

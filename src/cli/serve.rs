@@ -143,7 +143,7 @@ pub async fn serve(
     let store = store.map_err(|error| failed_start(&error))?;
     let mut random = StdRng::try_from_rng(&mut SysRng).context("the system gives no randomness")?;
     let request_id_prefix = random.next_u32();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let engine = start_engine(config, &store, &clock, random)?;
     let behind = Behind::new(config, &engine, &store, &clock, request_id_prefix);
     notices.banner(&Banner {

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::inbox::Command;
 use super::{Handle, SubmitError};
-use crate::clock::Timestamp;
+use crate::clock::Now;
 use crate::order::{Change, Refusal};
 use crate::shard::{Effect, Shard};
 
@@ -70,7 +70,7 @@ impl Changes {
         changes: Vec<Change>,
         reply: oneshot::Sender<Vec<ChangeAnswer>>,
         shard: &mut Shard,
-        now: Timestamp,
+        now: Now,
     ) {
         if self.was_refused {
             let detail = "it refused the last commit".into();

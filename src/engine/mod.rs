@@ -16,6 +16,7 @@ mod run;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -179,7 +180,7 @@ fn open(
     let shard = Shard::new(settings, &opening, Arc::clone(&processes), start.random);
     let inbox = Arc::new(Inbox::default());
     let reader = Reader::new(Arc::clone(&start.store), start.shard, opening.last_seq);
-    let turns = Turns::new(run::Parts {
+    let parts = run::Parts {
         store: start.store,
         clock: start.clock,
         shard,
@@ -188,7 +189,8 @@ fn open(
         inbox: Arc::clone(&inbox),
         pages: pages_of(reader).map_err(StartError::Thread)?,
         pages_of: Box::new(pages_of),
-    });
+    };
+    let turns = Turns::new(parts, opening.last_at);
     let handle = Handle::new(inbox);
     Ok(Opened {
         handle,

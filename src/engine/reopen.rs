@@ -16,7 +16,7 @@ impl Turns {
     /// Finds out what became of the commit and tells those who wait for it. Then every open order
     /// is loaded again, under a new epoch, while the inbox goes on to fill.
     pub(super) fn reopen(&mut self, error: StoreError) -> Result<(), StoreError> {
-        let since = self.reopened_at.map(|at| self.now.micros_since(at));
+        let since = self.reopened_at.map(|at| self.now.ticks - at);
         if since.is_some_and(|since| since < AGAIN_US) {
             return self.stop(error);
         }
@@ -33,7 +33,7 @@ impl Turns {
         };
         let is_stored = fate.is_some();
         tracing::warn!(is_stored, epoch = opening.epoch, "the store is open again");
-        self.reopened_at = Some(self.now);
+        self.reopened_at = Some(self.now.ticks);
         self.meters.reopenings += 1;
         self.note_success();
         match fate {

@@ -15,7 +15,7 @@ use super::meter::Meters;
 use super::recovery::{Pages, Reader, Taken};
 use super::replies::Replies;
 use super::{Stats, SubmitError};
-use crate::clock::{self, Clock, Timestamp};
+use crate::clock::{self, Clock, Now, Timestamp};
 use crate::order::{NewKey, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind, Tally};
 use crate::shard::{Overloaded, Shard};
 use crate::store::{Store, StoreError};
@@ -24,8 +24,8 @@ use crate::store::{Store, StoreError};
 const CREATED_MAX: usize = 4_096;
 /// Payload of a commit after which no more new orders go into it, in bytes.
 const COMMIT_BYTES: usize = 4 << 20;
-/// Longest sleep: nothing depends on it.
-const PATIENCE_MAX: Duration = Duration::from_secs(60);
+/// Longest sleep: after it, schedules that a jump of the wall clock made due are noticed.
+const PATIENCE_MAX: Duration = Duration::from_secs(5);
 /// Longest sleep while open orders are being loaded.
 const RECOVERY_PATIENCE: Duration = Duration::from_millis(1);
 /// Pause after a refused commit before what is left of it is tried again without new orders.
@@ -52,22 +52,23 @@ pub struct Turns {
     pub(super) replies: Replies,
     pub(super) changes: Changes,
     pub(super) meters: Meters,
-    /// Never goes back, whatever the wall clock does.
-    pub(super) now: Timestamp,
+    /// The moment of this turn.
+    pub(super) now: Now,
     pub(super) is_recovering: bool,
     /// The last commit was refused; what is left of it waits.
     was_refused: bool,
     /// Commits refused in a row.
     refusals: u64,
-    /// When the store was opened anew last.
-    pub(super) reopened_at: Option<Timestamp>,
+    /// When the store was opened anew last, on the monotonic clock.
+    pub(super) reopened_at: Option<i64>,
     turns: u64,
 }
 
 impl Turns {
-    pub(super) fn new(parts: Parts) -> Self {
-        let now = parts.clock.now();
-        let meters = Meters::new(now);
+    /// `last_at` is the last time that was written down before.
+    pub(super) fn new(parts: Parts, last_at: Timestamp) -> Self {
+        let now = Now::first(&*parts.clock, last_at);
+        let meters = Meters::new(now.at);
         let replies = Replies::default();
         Self {
             parts,
@@ -101,7 +102,7 @@ impl Turns {
         if self.backlog.is_empty() {
             is_open = self.parts.inbox.take(&mut self.backlog, patience);
         }
-        self.now = self.now.max(self.parts.clock.now());
+        self.tell_time();
         let turned = self.recover().and_then(|()| {
             self.decide();
             if is_open {
@@ -124,7 +125,7 @@ impl Turns {
     /// When the next turn is due if nothing arrives; `None`: not before something does.
     pub fn deadline(&self) -> Option<Timestamp> {
         if self.is_recovering || self.was_refused || !self.backlog.is_empty() {
-            return Some(self.now);
+            return Some(self.now.wall);
         }
         self.parts.shard.next_deadline(self.now)
     }
@@ -142,11 +143,10 @@ impl Turns {
         if self.was_refused {
             return REFUSED_PATIENCE;
         }
-        let deadline = self.parts.shard.next_deadline(self.now);
+        let now = self.now.next(&*self.parts.clock);
+        let deadline = self.parts.shard.next_deadline(now);
         let due = deadline.map_or(PATIENCE_MAX, |due| {
-            let micros = due
-                .micros_since(self.parts.clock.now().max(self.now))
-                .max(0);
+            let micros = due.micros_since(now.wall).max(0);
             Duration::from_micros(micros.unsigned_abs())
         });
         due.min(if self.is_recovering {
@@ -296,7 +296,7 @@ impl Turns {
     }
 
     pub(super) fn release(&mut self, receipt: &Receipt) {
-        let now = self.now;
+        let now = self.now.at;
         let commit = self.parts.shard.commit();
         self.meters.commit_orders.record(commit.len() as u64);
         let stored = commit.created.len() - receipt.collided.len();
@@ -310,7 +310,7 @@ impl Turns {
             }
         }
         log::events(commit);
-        let created = self.parts.shard.committed(receipt, now);
+        let created = self.parts.shard.committed(receipt, self.now);
         let accept_time = &mut self.meters.accept_time;
         let released_at = clock::monotonic();
         self.replies.release(created, |arrived_at| {
@@ -331,14 +331,14 @@ impl Turns {
         }
         meters
             .completed
-            .count(measured.processing_times_us.len() as u64, self.now);
+            .count(measured.processing_times_us.len() as u64, self.now.at);
         for time in measured.processing_times_us.drain(..) {
             meters.processing_time.record(time.max(0).unsigned_abs());
         }
     }
 
     fn stats(&mut self) -> Stats {
-        let (shard, meters, now) = (&mut self.parts.shard, &mut self.meters, self.now);
+        let (shard, meters, now) = (&mut self.parts.shard, &mut self.meters, self.now.at);
         Stats {
             at: now,
             started_at: meters.started_at,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 
 use super::*;
-use crate::clock::{ManualClock, SystemClock, Timestamp};
+use crate::clock::{ManualClock, Now, SystemClock, Timestamp};
 use crate::order::{
     Currency, LabelRule, Limits, Money, NewOrder, OrderId, Priority, ProcessIndex, Rules, Simulate,
     Spelling, StatusKind, Step, StepKind, WantedId, When,
@@ -28,7 +28,7 @@ fn start(folder: &Path, settings: Settings) -> Engine {
         shard: ShardNumber(0),
         processes: vec![process],
         settings,
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(SystemClock::default()),
         random: StdRng::seed_from_u64(1),
     })
     .unwrap()
@@ -301,4 +301,50 @@ async fn after_an_unknown_fate_the_store_is_opened_anew_and_work_goes_on() {
     assert!(matches!(end, StoreError::Unknown { .. }), "{end:?}");
     let told = unknown.await.unwrap().err();
     assert_eq!(told, Some(SubmitError::OutcomeUnknown));
+}
+
+#[tokio::test]
+async fn work_follows_the_monotonic_clock_and_schedules_the_wall_clock() {
+    const DAY: i64 = 86_400_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(1_800_000_000_000_000));
+    let (store, handle, mut turns) = by_hand(folder.path(), &clock, checked());
+    let at = |start_at| NewOrder {
+        start_at,
+        ..order(Some(if start_at.is_some() { "later" } else { "now" }))
+    };
+    let orders = vec![at(None), at(Some(clock.now().plus(DAY)))];
+    let sent = tokio::spawn(async move { handle.submit_batch(orders, Vec::new()).await });
+    tokio::task::yield_now().await;
+    let turn = |turns: &mut Turns| {
+        for _ in 0..4 {
+            assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+        }
+    };
+    turn(&mut turns);
+    assert!(sent.await.unwrap().unwrap().iter().all(Result::is_ok));
+    let read = async |id: &str| {
+        let id = OrderId::parse(id).unwrap();
+        let state = store.order(&id).await.unwrap().unwrap().state;
+        (state.status.kind(), state.updated_at)
+    };
+    clock.jump(DAY / 2);
+    clock.advance(59_000_000);
+    turn(&mut turns);
+    assert_eq!(read("now").await.0, StatusKind::Processing);
+    assert_eq!(read("later").await.0, StatusKind::Scheduled);
+    let latest = clock.now();
+    clock.jump(-DAY);
+    clock.advance(1_000_000);
+    turn(&mut turns);
+    let (status, at) = read("now").await;
+    assert_eq!((status, at), (StatusKind::Completed, latest.plus(500_000)));
+    clock.jump(DAY / 2 + DAY);
+    turn(&mut turns);
+    assert_eq!(read("later").await.0, StatusKind::Processing);
+    drop(turns);
+
+    clock.jump(-DAY);
+    let after = Now::first(&clock, store.open_shard(ShardNumber(0)).unwrap().last_at);
+    assert_eq!(after.at, clock.now().plus(DAY));
 }

@@ -16,6 +16,8 @@ pub struct Opening {
     pub last_seq: Seq,
     /// The position of the last commit, or the shard's base.
     pub position: Position,
+    /// The time of that commit; nothing later was ever written down.
+    pub last_at: Timestamp,
     /// Counters as of that commit, by process, for every process that ever had an order.
     pub tallies: Vec<ProcessTally>,
     /// Every process that an order ever pinned.

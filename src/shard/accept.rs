@@ -5,7 +5,7 @@
 use super::book::{IS_NEW, NEVER, Record};
 use super::timers::TimerKind;
 use super::{Overloaded, Shard};
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 use crate::order::{
     Event, EventKind, Facts, NewOrder, OpenOrder, Order, OrderState, Position, ProcessIndex, Seq,
     Status, WantedId,
@@ -15,7 +15,8 @@ impl Shard {
     /// Accepts an order, unless there is no room. It becomes true with the next commit.
     ///
     /// One that ended elsewhere needs no room.
-    pub fn submit(&mut self, mut order: NewOrder, now: Timestamp) -> Result<(), Overloaded> {
+    pub fn submit(&mut self, mut order: NewOrder, now: Now) -> Result<(), Overloaded> {
+        let now = self.set_now(now);
         if let Some(past) = order.past.take() {
             self.import(order, *past, now);
             return Ok(());
@@ -87,7 +88,7 @@ impl Shard {
     pub(super) fn accepted(&mut self, order: NewOrder, seq: Seq, now: Timestamp) -> Box<Order> {
         let process = self.processes.at(order.process);
         let status = match order.start_at {
-            Some(start_at) if start_at > now => Status::Scheduled { start_at },
+            Some(start_at) if start_at > self.now.wall => Status::Scheduled { start_at },
             _ => Status::Pending { ready_at: now },
         };
         let state = OrderState {
@@ -128,7 +129,8 @@ impl Shard {
     ///
     /// A lease from before the start is worthless; such an order waits for its turn again, and the
     /// journal says so when it gets it.
-    pub fn recover(&mut self, order: &OpenOrder, now: Timestamp) -> bool {
+    pub fn recover(&mut self, order: &OpenOrder, now: Now) -> bool {
+        let now = self.set_now(now);
         let OpenOrder {
             seq,
             priority,
@@ -168,7 +170,7 @@ impl Shard {
         if let (Status::Scheduled { .. } | Status::Pending { .. }, Some(expires_at)) =
             (state.status, order.expires_at)
         {
-            self.timers.set(expires_at, *seq, TimerKind::Expiry);
+            self.schedules.set(expires_at, *seq, TimerKind::Expiry);
         }
         self.recover_hold(slot, order, now);
         self.route(slot, if is_leased { state.updated_at } else { now });

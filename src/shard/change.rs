@@ -8,7 +8,7 @@ use super::book::{IS_NEW, Slot};
 use super::decide::{class, place};
 use super::timers::TimerKind;
 use super::transition::{Move, Remark};
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 use crate::order::{
     Action, Change, Detail, EventKind, Hold, NewHold, OpenOrder, Refusal, Seq, Signature, Status,
     Target, Transition,
@@ -31,7 +31,8 @@ impl Shard {
     /// commit.
     ///
     /// An order that is not in the store yet counts as not open.
-    pub fn change(&mut self, change: Change, now: Timestamp) -> Result<Effect, Refusal> {
+    pub fn change(&mut self, change: Change, now: Now) -> Result<Effect, Refusal> {
+        let now = self.set_now(now);
         let slot = self.open_slot(change.seq).ok_or(Refusal::NotOpen)?;
         let version = self.book.at(slot).version;
         let versions = change.versions.as_deref();
@@ -102,7 +103,7 @@ impl Shard {
         let hold = hold.since(now);
         let remark = held(&hold);
         if let Some(until) = hold.until {
-            self.timers.set(until, seq, TimerKind::Release);
+            self.schedules.set(until, seq, TimerKind::Release);
         }
         self.holds.insert(seq, Box::new(hold));
         self.unqueue(slot, now);
@@ -127,7 +128,7 @@ impl Shard {
             return;
         };
         if let Some(until) = hold.until {
-            self.timers.set(until, order.seq, TimerKind::Release);
+            self.schedules.set(until, order.seq, TimerKind::Release);
         }
         self.holds.insert(order.seq, hold);
         self.commit.at = now;

@@ -8,16 +8,17 @@ use super::ready::{Class, Place};
 use super::timers::TimerKind;
 use super::transition::Move;
 use super::{CHANGES_MAX, Shard};
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 use crate::order::{Outcome, Output, Seq, Status, StepOutput, Transition};
 
 impl Shard {
     /// Lets everything happen that is due: timers first, then waiting orders in the order of their
     /// rank, up to [`CHANGES_MAX`] changes.
-    pub fn advance(&mut self, now: Timestamp) {
+    pub fn advance(&mut self, now: Now) {
+        let now = self.set_now(now);
         self.commit.at = now;
         while self.commit.changed.len() < CHANGES_MAX {
-            let Some((due, seq, kind)) = self.timers.pop_due(now) else {
+            let Some((due, seq, kind)) = self.pop_due() else {
                 break;
             };
             self.fire(due, seq, kind, now);
@@ -165,9 +166,12 @@ impl Shard {
     pub(super) fn route(&mut self, slot: Slot, now: Timestamp) {
         let record = *self.book.at(slot);
         let seq = record.seq;
-        let later = match record.status.get() {
-            Status::Scheduled { start_at } => start_at,
-            Status::Pending { ready_at } if ready_at > now => ready_at,
+        let (timers, due) = match record.status.get() {
+            Status::Scheduled { start_at } => (&mut self.schedules, start_at),
+            Status::Pending { ready_at } if ready_at > now => {
+                let due = Timestamp(self.now.ticks).plus(ready_at.micros_since(now));
+                (&mut self.delays, due)
+            }
             Status::Pending { ready_at } => return self.enqueue(slot, ready_at),
             // A lease from before the start.
             Status::Processing { .. } => {
@@ -176,9 +180,9 @@ impl Shard {
             }
             _ => return,
         };
-        if record.due != later {
-            self.book.at_mut(slot).due = later;
-            self.timers.set(later, seq, TimerKind::Move);
+        if record.due != due {
+            self.book.at_mut(slot).due = due;
+            timers.set(due, seq, TimerKind::Move);
         }
     }
 

@@ -25,7 +25,7 @@ pub use self::change::Effect;
 pub use self::ready::Allowances;
 use self::ready::Ready;
 use self::timers::{TimerKind, Timers};
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 use crate::order::{
     Commit, Facts, Hold, IdSource, KeyRecord, NewKey, Opening, Order, Position, Process,
     ProcessTally, Processes, Receipt, Seq, ShardNumber,
@@ -82,7 +82,12 @@ pub struct Shard {
     random: StdRng,
     book: Book,
     ready: Ready,
-    timers: Timers,
+    /// On the wall clock: start times, expiries, ends of holds.
+    schedules: Timers,
+    /// On the monotonic clock: retries and work.
+    delays: Timers,
+    /// The moment of the input that is being taken.
+    now: Now,
     /// Holds of open orders; few orders have one.
     holds: BTreeMap<Seq, Box<Hold>>,
     last_seq: Seq,
@@ -117,7 +122,9 @@ impl Shard {
             is_defined: Vec::new(),
             ready: Ready::new(processes.all(), settings.allowances),
             book: Book::new(processes.all().len()),
-            timers: Timers::default(),
+            schedules: Timers::default(),
+            delays: Timers::default(),
+            now: Timestamp::default().into(),
             holds: BTreeMap::new(),
             last_seq: Seq::default(),
             last_lease: 0,
@@ -149,7 +156,7 @@ impl Shard {
         self.is_defined = processes.all().iter().map(is_stored).collect();
         self.ready = Ready::new(processes.all(), self.settings.allowances);
         self.book = Book::new(processes.all().len());
-        self.timers = Timers::default();
+        (self.schedules, self.delays) = (Timers::default(), Timers::default());
         self.holds.clear();
         (self.last_seq, self.last_lease) = (opening.last_seq, 0);
         self.absent = absent(processes, &opening.tallies);
@@ -173,7 +180,8 @@ impl Shard {
 
     /// The commit is durable: lets what rests on it begin, and hands back the new orders of the
     /// commit, each with what became of it.
-    pub fn committed(&mut self, receipt: &Receipt, now: Timestamp) -> Vec<(Box<Order>, Fate)> {
+    pub fn committed(&mut self, receipt: &Receipt, now: Now) -> Vec<(Box<Order>, Fate)> {
+        let now = self.set_now(now);
         let Receipt {
             collided,
             keys_taken,
@@ -196,10 +204,10 @@ impl Shard {
         // Not before they are durable: an order that is not there cannot expire.
         for order in &created {
             if let Some(expires_at) = order.expires_at {
-                self.timers.set(expires_at, order.seq, TimerKind::Expiry);
+                self.schedules.set(expires_at, order.seq, TimerKind::Expiry);
             }
             if let Some(until) = order.hold.as_ref().and_then(|hold| hold.until) {
-                self.timers.set(until, order.seq, TimerKind::Release);
+                self.schedules.set(until, order.seq, TimerKind::Release);
             }
         }
         self.commit.position = self.commit.position.next();
@@ -259,13 +267,34 @@ impl Shard {
         self.fresh.retain(|(_, seq)| !is_created(*seq));
     }
 
-    /// When the shard wants to be advanced next: `now` if there is work that may start, or the time
-    /// of the next timer. `None`: not before the next input.
-    pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+    /// When the shard wants to be advanced next, on the wall clock: now if there is work that may
+    /// start, or the time of the next timer. `None`: not before the next input.
+    pub fn next_deadline(&self, now: Now) -> Option<Timestamp> {
         if self.ready.can_lease() {
-            return Some(now);
+            return Some(now.wall);
         }
-        self.timers.next_due()
+        let delay = self.delays.next_due();
+        let delay = delay.map(|due| now.wall.plus(due.0.saturating_sub(now.ticks)));
+        self.schedules.next_due().into_iter().chain(delay).min()
+    }
+
+    /// Takes the timer that is most overdue, on whichever clock.
+    fn pop_due(&mut self) -> Option<(Timestamp, Seq, TimerKind)> {
+        let (wall, ticks) = (self.now.wall, Timestamp(self.now.ticks));
+        let delay = self.delays.next_due();
+        let schedule = self.schedules.next_due();
+        let late_by = |now: Timestamp, due: Option<Timestamp>| due.map(|due| now.micros_since(due));
+        if late_by(ticks, delay) > late_by(wall, schedule) {
+            self.delays.pop_due(ticks)
+        } else {
+            self.schedules.pop_due(wall)
+        }
+    }
+
+    /// Notes the moment of an input. Answers with the time that is written down for it.
+    fn set_now(&mut self, now: Now) -> Timestamp {
+        self.now = now;
+        now.at
     }
 
     /// The counters of every process that is known, as of the last durable commit.

@@ -32,9 +32,9 @@ impl Shard {
         if duration_us == 0 {
             return self.end_work(slot, now);
         }
-        let due = now.plus(duration_us);
+        let due = Timestamp(self.now.ticks).plus(duration_us);
         self.book.at_mut(slot).due = due;
-        self.timers.set(due, record.seq, TimerKind::Move);
+        self.delays.set(due, record.seq, TimerKind::Move);
     }
 
     /// The time of the work is over: takes its outcome.

@@ -25,7 +25,7 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn nothing_that_was_answered_for_is_lost_or_doubled() {
     let cycles = number("ORDERD_CRASH_CYCLES").map_or(CYCLES, |cycles| cycles as u32);
-    let clock = orderd::clock::SystemClock;
+    let clock = orderd::clock::SystemClock::default();
     let time = orderd::clock::Clock::now(&clock).0.unsigned_abs();
     let seed = number("ORDERD_SEED").unwrap_or(time);
     println!("seed {seed}: chooses when to kill; the system decides the rest");

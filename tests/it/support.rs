@@ -98,7 +98,7 @@ impl TestServer {
             shard: ShardNumber::default(),
             processes: setup.processes,
             settings: setup.engine,
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::default()),
             random: StdRng::seed_from_u64(1),
         })
         .unwrap();
@@ -107,7 +107,7 @@ impl TestServer {
             engine: engine.handle(),
             store,
             processes: engine.processes(),
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::default()),
             bodies: setup.bodies,
             requests: Arc::clone(&requests),
         }));

@@ -55,18 +55,18 @@ pub fn changes_by_turn(sequence: &Sequence) -> Vec<usize> {
     for turn in &sequence.turns {
         for submit in &turn.submits {
             let order = pair.order(submit);
-            assert_eq!(pair.shard.submit(order, pair.now), Ok(()));
+            assert_eq!(pair.shard.submit(order, pair.now.into()), Ok(()));
         }
         match turn.fate {
-            Fate::Stored { .. } => drop(pair.shard.committed(&Receipt::default(), pair.now)),
+            Fate::Stored { .. } => drop(pair.shard.committed(&Receipt::default(), pair.now.into())),
             _ => pair.shard.retract(),
         }
     }
     let mut changes = Vec::new();
-    while pair.shard.next_deadline(pair.now) == Some(pair.now) {
-        pair.shard.advance(pair.now);
+    while pair.shard.next_deadline(pair.now.into()) == Some(pair.now) {
+        pair.shard.advance(pair.now.into());
         changes.push(pair.shard.commit().changed.len());
-        pair.shard.committed(&Receipt::default(), pair.now);
+        pair.shard.committed(&Receipt::default(), pair.now.into());
     }
     assert_eq!(pair.shard.open_orders(), 0);
     changes
@@ -131,7 +131,11 @@ impl<'a> Pair<'a> {
             let Some(entry) = absent else { break };
             let order = self.model.open_order(entry);
             self.model.recover(order.seq, self.now);
-            same("recovered", true, self.shard.recover(&order, self.now))?;
+            same(
+                "recovered",
+                true,
+                self.shard.recover(&order, self.now.into()),
+            )?;
         }
         Ok(())
     }
@@ -191,7 +195,7 @@ impl<'a> Pair<'a> {
             self.count("process overloaded", 1);
         }
         let has_room = (has_room && !is_full) || past.is_some();
-        let submitted = self.shard.submit(order, self.now);
+        let submitted = self.shard.submit(order, self.now.into());
         let expected = has_room.then_some(()).ok_or(Overloaded);
         same("submitted", expected, submitted)?;
         if !has_room {
@@ -244,12 +248,16 @@ impl<'a> Pair<'a> {
             Ok(Effect::Nothing) => self.count("nothing to do", 1),
             _ => {}
         }
-        same("answer", expected, self.shard.change(change, self.now))
+        same(
+            "answer",
+            expected,
+            self.shard.change(change, self.now.into()),
+        )
     }
 
     fn advance(&mut self) -> Result<(), Difference> {
         let before = self.shard.commit().events.len();
-        self.shard.advance(self.now);
+        self.shard.advance(self.now.into());
         let commit = self.shard.commit();
         let events = &commit.events[before..];
         self.model.advance(self.now, events, &commit.changed)?;
@@ -337,7 +345,7 @@ impl<'a> Pair<'a> {
         }
         self.count("collided", receipt.collided.len());
         self.count("labelled", self.model.outputs.len());
-        let created = self.shard.committed(&receipt, self.now);
+        let created = self.shard.committed(&receipt, self.now.into());
         self.model.committed(&seqs, self.now);
         let created: Vec<_> = created
             .iter()
@@ -374,7 +382,7 @@ impl<'a> Pair<'a> {
         if waits && model.next_to_start().is_none() {
             *self.happened.entry("lease limited").or_default() += 1;
         }
-        let deadline = shard.next_deadline(now);
+        let deadline = shard.next_deadline(now.into());
         let expected = if model.next_to_start().is_some() {
             Some(now)
         } else {
@@ -410,7 +418,7 @@ impl<'a> Pair<'a> {
         }
         self.turn(&quiet(0))?;
         for _ in 0..2_000 {
-            let Some(deadline) = self.shard.next_deadline(self.now) else {
+            let Some(deadline) = self.shard.next_deadline(self.now.into()) else {
                 break;
             };
             let passes_us = deadline.micros_since(self.now).max(0);
@@ -424,6 +432,7 @@ impl<'a> Pair<'a> {
 
 fn opening(model: &Model, defined: &[Process]) -> Opening {
     Opening {
+        last_at: Timestamp::default(),
         epoch: model.epoch,
         last_seq: model.durable_seq,
         position: model.position,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use orderd::clock::ManualClock;
+use orderd::clock::{ManualClock, Timestamp};
 use orderd::order::{
     Changed, Commit, KeptKey, KeyRecord, OpenOrder, Opening, Order, OrderId, Position, Process,
     ProcessTally, Receipt, Seq, ShardNumber,
@@ -168,6 +168,7 @@ impl Data {
             epoch: self.epoch,
             last_seq: self.last_seq,
             position: self.position,
+            last_at: self.journal.last().map_or(Timestamp(0), |row| row.at),
             tallies: self.tallies.clone(),
             definitions: self.definitions.clone(),
         }

@@ -8,7 +8,31 @@ use orderd::order::{
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::disk::Fault;
+
 const SECOND: i64 = 1_000_000;
+
+/// What goes wrong next.
+pub fn fault(random: &mut StdRng) -> Fault {
+    let faults = [
+        Fault::Refused,
+        Fault::Full,
+        Fault::UnknownStored,
+        Fault::UnknownLost,
+        Fault::UnknownForGood,
+        Fault::UnknownCrash,
+        Fault::CrashBefore,
+        Fault::CrashAfter,
+        Fault::Slow(random.random_range(1..5_000_000)),
+    ];
+    faults[random.random_range(0..faults.len())]
+}
+
+/// By how much the wall clock is set: microseconds to decades, forward or back.
+pub fn jump(random: &mut StdRng) -> i64 {
+    let most = 10_i64.pow(random.random_range(1..16));
+    random.random_range(-most..most)
+}
 
 pub fn processes(random: &mut StdRng) -> Vec<Process> {
     let count = random.random_range(1..3);

@@ -84,6 +84,7 @@ impl Life {
 pub struct Proof {
     rows: usize,
     hash: [u8; 32],
+    at: Timestamp,
     epoch: i64,
     lease: i64,
     lives: BTreeMap<Seq, Life>,
@@ -130,6 +131,10 @@ impl Proof {
         if row.position.0 != self.rows as i64 || row.hash != expected {
             return Err(format!("(5) row {} breaks the chain", row.position.0));
         }
+        if row.at < self.at {
+            return Err(format!("(5) the time falls in row {}", row.position.0));
+        }
+        self.at = row.at;
         if row.epoch < self.epoch {
             return Err(format!(
                 "(6) the epoch falls in row {}: the fence",

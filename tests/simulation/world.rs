@@ -130,7 +130,7 @@ impl World {
     fn start(&mut self) -> Result<(), Broken> {
         match self.random.random_range(0..8) {
             0 => {
-                self.clock.advance(-self.random.random_range(0..10_000_000));
+                self.clock.jump(-self.random.random_range(0..10_000_000));
                 self.count("clock went back");
             }
             1..4 => self.clock.advance(self.random.random_range(0..60_000_000)),
@@ -152,6 +152,7 @@ impl World {
             processes: self.registry.current().to_vec(),
             settings: Settings {
                 open_orders_max: self.open_orders_max,
+                key_retention_us: i64::MAX,
                 ..Settings::default()
             },
             clock: Arc::new(self.clock.clone()),
@@ -175,18 +176,7 @@ impl World {
     }
 
     fn arm(&mut self) {
-        let faults = [
-            Fault::Refused,
-            Fault::Full,
-            Fault::UnknownStored,
-            Fault::UnknownLost,
-            Fault::UnknownForGood,
-            Fault::UnknownCrash,
-            Fault::CrashBefore,
-            Fault::CrashAfter,
-            Fault::Slow(self.random.random_range(1..5_000_000)),
-        ];
-        let fault = faults[self.random.random_range(0..faults.len())];
+        let fault = plan::fault(&mut self.random);
         self.disk.arm(Some(fault));
     }
 
@@ -198,6 +188,10 @@ impl World {
             Some(at) if self.random.random_ratio(2, 3) => at.micros_since(self.clock.now()).max(0),
             _ => self.random.random_range(0..20_000_000),
         };
+        if self.random.random_ratio(1, 8) {
+            self.clock.jump(plan::jump(&mut self.random));
+            self.count("clock jumped");
+        }
         self.clock.advance(micros);
     }
 

@@ -70,7 +70,7 @@ const VERIFY_CONNECTIONS_MAX: usize = 16;
 pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let settings = Settings::check(arguments)?;
     handles::raise_limit();
-    let label = base36(SystemClock.now().0);
+    let label = base36(SystemClock::default().now().0);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

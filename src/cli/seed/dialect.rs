@@ -65,7 +65,7 @@ fn samples_of(name: &str) -> Result<&'static [Sample], Failure> {
 
 /// Puts one row in; `false` if an order with its id is there already.
 async fn put(api: &mut Api, rows: &Rows<'_>, sample: &Sample) -> anyhow::Result<bool> {
-    let order = order(rows, sample, SystemClock.now());
+    let order = order(rows, sample, SystemClock::default().now());
     let answer = match sample.state {
         State::Open => api.post("/v1/orders", &order.to_string(), None).await?,
         State::CompletedAfter(_) | State::Completed(..) => {

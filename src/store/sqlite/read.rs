@@ -166,6 +166,14 @@ pub(super) fn head(connection: &Connection, shard: ShardNumber) -> Read<Option<S
     read.optional().map_err(unreadable)
 }
 
+/// The time of a row of the journal; 0 if there is none.
+pub(super) fn written_at(connection: &Connection, position: Position) -> Read<Timestamp> {
+    let sql = "SELECT at FROM journal WHERE position = ?1";
+    let read = connection.query_row(sql, [position.0], |row| row.get(0));
+    let at = read.optional().map_err(unreadable)?;
+    Ok(Timestamp(at.unwrap_or_default()))
+}
+
 /// What SQLite says about its file; empty if it is sound.
 pub(super) fn integrity(connection: &Connection) -> Read<Vec<String>> {
     let mut statement = connection

@@ -59,6 +59,7 @@ impl Writer {
                 hash,
                 last_seq,
             } = head.ok_or_else(missing)?;
+            let last_at = read::written_at(connection, position)?;
             let tallies = read::tallies(connection, shard)?;
             let definitions = read::definitions(connection)?;
             Ok((
@@ -66,6 +67,7 @@ impl Writer {
                     epoch,
                     last_seq,
                     position,
+                    last_at,
                     tallies,
                     definitions,
                 },
