@@ -9,7 +9,7 @@ use super::timers::TimerKind;
 use super::transition::Move;
 use super::{CHANGES_MAX, Shard};
 use crate::clock::{Now, Timestamp};
-use crate::order::{Outcome, Output, Seq, Status, StepOutput, Transition};
+use crate::order::{Outcome, Output, Seq, Status, StepKind, StepOutput, Transition};
 
 impl Shard {
     /// Lets everything happen that is due: timers first, then waiting orders in the order of their
@@ -152,12 +152,16 @@ impl Shard {
                 ..Move::to(Transition::Reject { at: now })
             },
         };
-        let goes_on = matches!(
-            it.transition,
-            Transition::Advance { .. } | Transition::Retry { .. }
-        );
+        let is_retry = matches!(it.transition, Transition::Retry { .. });
+        let is_advance = matches!(it.transition, Transition::Advance { .. });
+        let next = process.steps.get(usize::from(record.step) + 1);
+        // Nobody outside hears of rules, so they need not wait until this is durable. They are next
+        // in line: the room that this attempt leaves is theirs.
+        let is_ruled_next = next.is_some_and(|next| matches!(next.kind, StepKind::Rules(_)));
         self.make(slot, it, now);
-        if goes_on {
+        if is_advance && is_ruled_next {
+            self.enqueue(slot, now);
+        } else if is_advance || is_retry {
             self.fresh.push((slot, record.seq));
         }
     }

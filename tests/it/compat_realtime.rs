@@ -418,6 +418,24 @@ async fn work_takes_ten_milliseconds_for_each_step_of_priority() {
     }
 }
 
+/// The rules follow the work at once: whoever waits behind does not lengthen what is measured.
+#[tokio::test]
+async fn a_backlog_does_not_lengthen_the_work() {
+    let server = CompatServer::start().await;
+    for _ in 0..30 {
+        server.post(8080, CREATE, with(r#""priority":3"#)).await;
+    }
+    server.begin_work().await;
+    for _ in 0..200 {
+        server.clock.advance(1_000);
+        server.begin_work().await;
+    }
+    let stats = server.get(8080, STATS).await.json();
+    assert_eq!(stats["success_count"], 30);
+    assert_eq!(stats["average_process_time_ms"], 30);
+    server.stop().await;
+}
+
 /// What the stats must be, counted one by one.
 async fn expected_stats(server: &CompatServer) -> String {
     let recount = Recount::of(server, Dialect::Realtime).await;

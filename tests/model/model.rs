@@ -518,7 +518,7 @@ impl Model {
                 self.apply(at, event.kind, Status::Pending { ready_at: now }, now);
                 let entry = &mut self.orders[at];
                 (entry.step, entry.attempt) = (entry.step + 1, 0);
-                self.orders[at].place = Place::Commit;
+                self.orders[at].place = self.place_of_next_step(at, now);
             }
             EventKind::Dead if is_exhausted => {
                 self.apply(at, event.kind, Status::Dead { since: now }, now);

@@ -1,6 +1,7 @@
 //! Rules, written down a second time: what must become of an order that is held against them.
 //! Says nothing about when; that is in the model.
 
+use orderd::clock::Timestamp;
 use orderd::order::{Event, EventKind, Output, Rules, Status, StepKind, StepOutput};
 
 use super::model::{Difference, Model, Place};
@@ -12,6 +13,15 @@ impl Model {
         match &self.processes[entry.process].steps[entry.step].kind {
             StepKind::Rules(rules) => Some(rules.clone()),
             StepKind::Simulate(_) => None,
+        }
+    }
+
+    /// Where an order waits for the step that it has come to: rules wait for no commit.
+    pub fn place_of_next_step(&self, at: usize, now: Timestamp) -> Place {
+        match (self.rules(at), &self.orders[at].hold) {
+            (Some(_), None) => Place::Turn(now),
+            (Some(_), Some(_)) => Place::Held,
+            (None, _) => Place::Commit,
         }
     }
 
@@ -31,7 +41,7 @@ impl Model {
                 self.apply(at, EventKind::StepCompleted, status, now);
                 let entry = &mut self.orders[at];
                 (entry.step, entry.attempt) = (entry.step + 1, 0);
-                entry.place = Place::Commit;
+                self.orders[at].place = self.place_of_next_step(at, now);
             }
             return self.expect(event);
         };
