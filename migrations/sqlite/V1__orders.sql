@@ -118,8 +118,8 @@ CREATE VIEW whole_orders AS
 
 -- The journal: one row for each commit, with every transition in it, in order. Never changed.
 -- `entries` is a JSON array of [seq, version, kind, status, microseconds after the row's time,
--- previous position, step, attempt, lease, reason, who asked, when the hold ends]; `hash` is SHA-256
--- over the row before and this one.
+-- previous position, step, attempt, lease, reason, who asked, end of the hold or priority]; `hash` is
+-- SHA-256 over the row before and this one.
 CREATE TABLE journal (
   position INTEGER PRIMARY KEY,
   epoch    INTEGER NOT NULL,

@@ -5,6 +5,7 @@ pub mod api;
 pub mod client;
 pub mod completions;
 pub mod config;
+pub mod dead;
 pub mod exit;
 pub mod handles;
 pub mod load;
@@ -104,6 +105,7 @@ impl Globals {
 enum Command {
     Serve(serve::Arguments),
     Orders(orders::Arguments),
+    Dead(dead::Arguments),
     Seed(seed::Arguments),
     Load(Box<load::Arguments>),
     Verify(verify::Arguments),
@@ -132,6 +134,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         None => serve::run(&serve::Arguments::default(), globals),
         Some(Command::Serve(arguments)) => serve::run(arguments, globals),
         Some(Command::Orders(arguments)) => orders::run(arguments, globals),
+        Some(Command::Dead(arguments)) => dead::run(arguments, globals),
         Some(Command::Seed(arguments)) => seed::run(arguments),
         Some(Command::Load(arguments)) => load::run(arguments),
         Some(Command::Verify(arguments)) => verify::run(arguments, globals),

@@ -1,4 +1,4 @@
-//! Changes of an accepted order: cancel, hold, release.
+//! Changes of an accepted order: cancel, hold, release, try again, prioritize.
 //!
 //! The order is read to know its number, the engine decides, and the order is read again once that
 //! is on disk. Who comes too late is told how the order ended.
@@ -16,10 +16,10 @@ use super::code::Code;
 use super::error::ApiError;
 use super::media_type::{MediaType, media_type};
 use super::parameters::Parameters;
-use super::wire::{Fields, HoldBody, Object, Text};
+use super::wire::{Count, Fields, HoldBody, Object, Text};
 use super::{App, diagnosis, if_match, orders, schema};
 use crate::engine::ChangeError;
-use crate::order::{Action, Change, NewHold, OrderId, Refusal, Signature};
+use crate::order::{Action, Change, Fault, NewHold, OrderId, Priority, Refusal, Signature};
 use crate::server::ORDER_BYTES_MAX;
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
@@ -27,6 +27,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(cancel))
         .routes(routes!(hold))
         .routes(routes!(release))
+        .routes(routes!(retry))
+        .routes(routes!(prioritize))
 }
 
 type PathId = Result<Path<String>, PathRejection>;
@@ -43,6 +45,20 @@ struct SignatureBody<'a> {
 
 impl Fields for SignatureBody<'_> {
     const EXPECTING: &'static str = "an object with reason and by";
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriorityBody<'a> {
+    priority: Count,
+    #[serde(borrow, default)]
+    reason: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    by: Option<Text<'a>>,
+}
+
+impl Fields for PriorityBody<'_> {
+    const EXPECTING: &'static str = "an object with priority and perhaps reason and by";
 }
 
 /// Stop an order
@@ -151,6 +167,71 @@ async fn release(
     .await
 }
 
+/// Try a dead order again
+///
+/// It is queued at the step that it died at, with as many attempts as at first.
+#[utoipa::path(
+    post,
+    path = "/v1/orders/{id}/retry",
+    tag = "orders",
+    operation_id = "retryOrder",
+    params(
+        ("id" = String, Path, description = "The order's id.", example = "shop-2026-000017"),
+        schema::IfMatch
+    ),
+    request_body(
+        content = Option<schema::Signature>,
+        description = "Who asks, and why; may be left out.",
+        content_type = "application/json"
+    ),
+    responses((
+        status = 200,
+        description = "The order, queued again, on disk.",
+        body = schema::Order,
+        headers(("ETag" = String, description = "The order's version."))
+    ))
+)]
+async fn retry(
+    State(app): State<Arc<App>>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    change(&app, id, request, |body| signature(body).map(Action::Retry)).await
+}
+
+/// Let an order run sooner or later
+///
+/// Gives an open order another priority. It keeps the time since which it has waited; an attempt
+/// that runs is not touched. The priority it has already changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/orders/{id}/priority",
+    tag = "orders",
+    operation_id = "prioritizeOrder",
+    params(
+        ("id" = String, Path, description = "The order's id.", example = "shop-2026-000017"),
+        schema::IfMatch
+    ),
+    request_body(
+        content = schema::NewPriority,
+        description = "The priority, and who asks, and why.",
+        content_type = "application/json"
+    ),
+    responses((
+        status = 200,
+        description = "The order with its priority, on disk.",
+        body = schema::Order,
+        headers(("ETag" = String, description = "The order's version."))
+    ))
+)]
+async fn prioritize(
+    State(app): State<Arc<App>>,
+    id: PathId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    change(&app, id, request, new_priority).await
+}
+
 /// Asks for one change, and answers with the order as it is then.
 async fn change(
     app: &App,
@@ -209,7 +290,7 @@ async fn not_open(
 }
 
 /// Reads the body of a change.
-fn object<'a, T: Deserialize<'a> + Fields>(body: &'a [u8]) -> Result<T, ApiError> {
+pub(super) fn object<'a, T: Deserialize<'a> + Fields>(body: &'a [u8]) -> Result<T, ApiError> {
     let read = serde_json::from_slice::<Object<T>>(body);
     let Object(value) =
         read.map_err(|_| diagnosis::of::<Object<T>>(body, ApiError::invalid_change))?;
@@ -222,9 +303,32 @@ fn signature(body: &[u8]) -> Result<Signature, ApiError> {
         return Ok(Signature::default());
     }
     let SignatureBody { reason, by } = object(body)?;
-    let text = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.0.to_string());
-    let checked = Signature::check(text(&reason).as_deref(), text(&by).as_deref());
-    checked.map_err(ApiError::invalid_change)
+    checked(reason.as_ref(), by.as_ref()).map_err(ApiError::invalid_change)
+}
+
+/// Checks who asks, and why.
+pub(super) fn checked(
+    reason: Option<&Text<'_>>,
+    by: Option<&Text<'_>>,
+) -> Result<Signature, Vec<Fault>> {
+    Signature::check(reason.map(|text| &*text.0), by.map(|text| &*text.0))
+}
+
+fn new_priority(body: &[u8]) -> Result<Action, ApiError> {
+    let PriorityBody {
+        priority,
+        reason,
+        by,
+    } = object(body)?;
+    let signature = checked(reason.as_ref(), by.as_ref());
+    let mut faults = signature.as_ref().err().cloned().unwrap_or_default();
+    let Some(priority) = Priority::from_number(priority.0) else {
+        let detail = format!("must be 1 (high), 2 (medium) or 3 (low), is {}", priority.0);
+        faults.insert(0, Fault::new("/priority", "out-of-range", detail));
+        return Err(ApiError::invalid_change(faults));
+    };
+    let signature = signature.map_err(ApiError::invalid_change)?;
+    Ok(Action::Prioritize(priority, signature))
 }
 
 fn new_hold(body: &[u8]) -> Result<NewHold, ApiError> {

@@ -29,6 +29,7 @@ pub enum Code {
     OrderExists,
     IdempotencyKeyInUse,
     OrderEnded,
+    OrderNotDead,
     VersionMismatch,
     BodyTooLarge,
     BatchTooLarge,
@@ -186,6 +187,13 @@ pub const CODES: &[Entry] = &[
         409,
         "The order has ended",
         "`order_status` says how: the change came too late. Nothing is changed.",
+    ),
+    entry(
+        Code::OrderNotDead,
+        "order-not-dead",
+        409,
+        "The order is not dead",
+        "`order_status` says where it is: there is nothing to try again. Nothing is changed.",
     ),
     entry(
         Code::VersionMismatch,

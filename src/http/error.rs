@@ -277,6 +277,10 @@ impl From<ChangeError> for ApiError {
                 let detail = format!("the order has version {version}");
                 Self::found(Code::VersionMismatch, detail, found(None, Some(version)))
             }
+            ChangeError::Refused(Refusal::NotDead { status }) => {
+                let detail = format!("the order is {}", status.name());
+                Self::found(Code::OrderNotDead, detail, found(Some(status), None))
+            }
             ChangeError::Refused(Refusal::Undoing { target }) => {
                 let detail = format!("its steps are being undone: it will be {}", target.name());
                 Self::found(Code::OrderEnded, detail, found(Some(target), None))

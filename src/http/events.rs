@@ -59,6 +59,9 @@ pub struct Event {
     /// When the hold will be over by itself.
     #[schema(format = DateTime)]
     pub until: Option<String>,
+    /// The priority that the order has from now on.
+    #[schema(minimum = 1, maximum = 3)]
+    pub priority: Option<u8>,
 }
 
 /// What can happen to an order.
@@ -115,6 +118,9 @@ pub enum EventType {
     /// Its hold is over.
     #[serde(rename = "order.released")]
     Released,
+    /// It has another priority.
+    #[serde(rename = "order.priority_changed")]
+    PriorityChanged,
 }
 
 /// A page of events, oldest first.

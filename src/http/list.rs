@@ -48,6 +48,8 @@ fn query(mut parameters: Parameters) -> Result<(ListQuery, u32), ApiError> {
         customer_id: parameters.take("customer_id")?.map(Into::into),
         priority: parameters.read("priority", "must be 1, 2 or 3", priority)?,
         process: parameters.take("process")?.map(Into::into),
+        step: None,
+        reason: None,
         is_held: parameters.read("held", "must be true or false", |text| text.parse().ok())?,
         created_after: parameters.read("created_after", time, Timestamp::parse_rfc3339)?,
         created_before: parameters.read("created_before", time, Timestamp::parse_rfc3339)?,
@@ -68,7 +70,7 @@ fn statuses() -> String {
     )
 }
 
-fn fingerprint(query: &ListQuery) -> u32 {
+pub(super) fn fingerprint(query: &ListQuery) -> u32 {
     let filters = (
         query.status.map(StatusKind::name),
         query.customer_id.as_deref(),
@@ -77,11 +79,13 @@ fn fingerprint(query: &ListQuery) -> u32 {
         query.created_after.map(|time| time.0),
         query.created_before.map(|time| time.0),
         query.is_held,
+        query.step.as_deref(),
+        query.reason.as_deref(),
     );
     cursor::fingerprint(&format!("{filters:?}"))
 }
 
-fn answer(page: &Page, filters: u32) -> Vec<u8> {
+pub(super) fn answer(page: &Page, filters: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + page.orders.len() * render::ORDER_SIZE_HINT);
     render::page(&mut out, &page.orders, render::order);
     let next = page.next.map(|last| cursor::of_list(last, filters));

@@ -10,6 +10,7 @@ pub mod batch;
 mod changes;
 mod code;
 mod cursor;
+mod dead;
 mod diagnosis;
 mod error;
 mod events;
@@ -135,6 +136,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::empty())
         .merge(orders::router())
         .merge(changes::router())
+        .merge(dead::router())
         .merge(list::router())
         .merge(batch::router())
         .merge(import::router())

@@ -74,6 +74,25 @@ const CHANGES: &[Code] = &[
     Code::OutcomeUnknown,
 ];
 
+/// What a replay of many orders may be answered with.
+const REPLAYS: &[Code] = &[
+    Code::MalformedJson,
+    Code::TooDeep,
+    Code::BadQuery,
+    Code::BadCursor,
+    Code::BadIdempotencyKey,
+    Code::ForeignOrigin,
+    Code::RequestTimeout,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::UnsupportedEncoding,
+    Code::InvalidChange,
+    Code::Overloaded,
+    Code::Draining,
+    Code::StoreUnavailable,
+    Code::OutcomeUnknown,
+];
+
 /// What each operation may be answered with beyond that.
 const OPERATIONS: &[(&str, &[&[Code]])] = &[
     (
@@ -99,6 +118,10 @@ const OPERATIONS: &[(&str, &[&[Code]])] = &[
     ("cancelOrder", &[CHANGES]),
     ("holdOrder", &[CHANGES]),
     ("releaseOrder", &[CHANGES]),
+    ("retryOrder", &[CHANGES, &[Code::OrderNotDead]]),
+    ("prioritizeOrder", &[CHANGES]),
+    ("listDeadLetters", &[READS, &[Code::BadCursor]]),
+    ("replayDeadLetters", &[REPLAYS]),
     ("readOrder", &[READS, &[Code::OrderNotFound]]),
     ("listOrders", &[READS, &[Code::BadCursor]]),
     ("listEvents", &[READS, &[Code::BadCursor]]),
@@ -140,6 +163,10 @@ pub(super) fn empty() -> OpenApi {
     };
     let tags = [
         tag("orders", "Take in orders and read them."),
+        tag(
+            "dead letters",
+            "Orders that used up their attempts and wait for a person.",
+        ),
         tag("events", "Follow what happens to orders."),
         tag("operations", "For whoever runs the server."),
     ];

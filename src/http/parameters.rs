@@ -95,9 +95,9 @@ impl Parameters {
 }
 
 /// Most entries of a page.
-const LIMIT_MAX: usize = 1_000;
+pub(super) const LIMIT_MAX: usize = 1_000;
 /// Entries of a page if the client does not say.
-const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_DEFAULT: usize = 100;
 
 #[cfg(test)]
 mod tests {

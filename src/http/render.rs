@@ -213,6 +213,10 @@ pub fn event(out: &mut Vec<u8>, event: &EventView) {
     optional_text(out, b",\"by\":", event.by.as_deref());
     match event.detail {
         Some(Detail::Until(until)) => optional_time(out, b",\"until\":", Some(until)),
+        Some(Detail::Priority(priority)) => {
+            out.extend_from_slice(b",\"priority\":");
+            number(out, priority.number());
+        }
         None => {}
     }
     out.push(b'}');

@@ -10,8 +10,10 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 mod changes;
+mod dead;
 
-pub use changes::{EndStatus, FinishedOrder, IfMatch, NewHold, Signature};
+pub use changes::{EndStatus, FinishedOrder, IfMatch, NewHold, NewPriority, Signature};
+pub use dead::{DeadFilter, DeadParameters, ReplayRequest, ReplayResult};
 
 /// An order to be taken in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -335,7 +337,7 @@ pub struct Problem {
     pub code: String,
     /// With `order-exists`: the id, which is that of the order that has it.
     pub order_id: Option<String>,
-    /// With `order-ended`: how the order ended.
+    /// With `order-ended` and `order-not-dead`: where the order is.
     pub order_status: Option<Status>,
     /// With `order-ended` and `version-mismatch`: the version that the order has.
     pub order_version: Option<u32>,

@@ -174,7 +174,7 @@ pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 /// A whole number, such as a quantity.
 #[derive(Debug)]
-struct Count(i64);
+pub(super) struct Count(pub(super) i64);
 
 /// An amount of money in minor units: a JSON integer, never a float.
 #[derive(Debug)]

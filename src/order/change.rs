@@ -1,10 +1,11 @@
-//! What people ask of an order that was accepted: stop it, hold it back, let it go on.
+//! What people ask of an order that was accepted: stop it, hold it back, let it go on, let it try
+//! again, let it run sooner or later.
 //!
 //! A change is checked here once and decided by the shard. It names the order by its sequence
 //! number, so whoever asks has read the order before.
 
 use super::new_order::Fault;
-use super::{NewHold, Seq, StatusKind};
+use super::{NewHold, Priority, Seq, StatusKind};
 
 /// Longest reason, in characters.
 pub const REASON_LENGTH_MAX: usize = 1_024;
@@ -31,6 +32,10 @@ pub enum Action {
     Hold(NewHold),
     /// End the hold.
     Release(Signature),
+    /// Let a dead order try its step again, with as many attempts as at first.
+    Retry(Signature),
+    /// Let it run sooner or later than others.
+    Prioritize(Priority, Signature),
 }
 
 impl Action {
@@ -86,6 +91,11 @@ fn fault(pointer: &str, value: &str, length_max: usize) -> Option<Fault> {
 pub enum Refusal {
     /// It is not open: it has ended, and how is in the store; or its process is not known here.
     NotOpen,
+    /// It is not dead, so there is nothing to try again.
+    NotDead {
+        /// Where it is.
+        status: StatusKind,
+    },
     /// It has another version than those that were asked for.
     OtherVersion {
         /// The version that it has.

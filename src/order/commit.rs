@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use super::{
-    Event, Hold, KeyRecord, Order, OrderState, Position, Process, ProcessTally, Seq, ShardNumber,
-    StepOutput,
+    Event, Hold, KeyRecord, Order, OrderState, Position, Priority, Process, ProcessTally, Seq,
+    ShardNumber, StepOutput,
 };
 use crate::clock::Timestamp;
 
@@ -68,6 +68,8 @@ impl Changed {
 /// What stands beside an order's state and changes only when somebody asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beside {
+    /// Its priority.
+    pub priority: Priority,
     /// The hold that is open.
     pub hold: Option<Hold>,
 }

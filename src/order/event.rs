@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Position, Seq, StatusKind};
+use super::{Position, Priority, Seq, StatusKind};
 use crate::clock::Timestamp;
 
 /// What happened to an order.
@@ -43,11 +43,13 @@ pub enum EventKind {
     Held,
     /// The hold is over.
     Released,
+    /// It has another priority.
+    PriorityChanged,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Accepted,
         Self::Ready,
         Self::Started,
@@ -64,6 +66,7 @@ impl EventKind {
         Self::Expired,
         Self::Held,
         Self::Released,
+        Self::PriorityChanged,
     ];
 
     /// The name in the journal; the API puts `order.` before it.
@@ -85,6 +88,7 @@ impl EventKind {
             Self::Expired => "expired",
             Self::Held => "held",
             Self::Released => "released",
+            Self::PriorityChanged => "priority_changed",
         }
     }
 
@@ -120,7 +124,7 @@ impl EventKind {
                     && to == K::Compensating
             }
             Self::Completed => from == K::Processing && to == K::Completed,
-            Self::Held | Self::Released => !from.is_final() && to == from,
+            Self::Held | Self::Released | Self::PriorityChanged => !from.is_final() && to == from,
             Self::Cancelled => !from.is_final() && to == K::Cancelled,
             Self::Rejected => matches!(from, K::Processing | K::Compensating) && to == K::Rejected,
             Self::Expired => {
@@ -168,6 +172,8 @@ pub struct Event {
 pub enum Detail {
     /// A hold will be released at this time.
     Until(Timestamp),
+    /// The order has this priority from now on.
+    Priority(Priority),
 }
 
 impl From<super::Transition> for EventKind {

@@ -20,13 +20,13 @@ const MASK_48: u64 = (1 << 48) - 1;
 pub enum Route {
     /// `POST /v1/orders`
     Create,
-    /// `GET /v1/orders`
+    /// `GET /v1/orders`, `GET /v1/dead-letters`
     List,
     /// `POST /v1/orders/batch`
     Batch,
     /// `POST /v1/orders/import`
     Import,
-    /// `POST /v1/orders/{id}/…`
+    /// `POST /v1/orders/{id}/…`, `POST /v1/dead-letters/replay`
     Change,
     /// `GET /v1/orders/{id}`
     Read,
@@ -75,9 +75,11 @@ impl Route {
             (true, "orders") => Self::Create,
             (true, "orders/batch") => Self::Batch,
             (true, "orders/import") => Self::Import,
+            (true, "dead-letters/replay") => Self::Change,
             (true, rest) if rest.starts_with("orders/") => Self::Change,
             (true, _) => Self::Other,
             (false, "orders") => Self::List,
+            (false, "dead-letters") => Self::List,
             (false, "events") => Self::Events,
             (false, "stats") => Self::Stats,
             (false, _) => match rest

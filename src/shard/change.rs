@@ -1,4 +1,4 @@
-//! What people ask of an accepted order, decided: cancel, hold, release.
+//! What people ask of an accepted order, decided: cancel, hold, release, try again, prioritize.
 //!
 //! Whoever comes first wins: an order that has ended is not open any more, and an attempt that
 //! still runs when its order is cancelled finds nobody to report to.
@@ -10,8 +10,8 @@ use super::timers::TimerKind;
 use super::transition::{Move, Remark};
 use crate::clock::{Now, Timestamp};
 use crate::order::{
-    Action, Change, Detail, EventKind, Hold, NewHold, OpenOrder, Refusal, Seq, Signature, Status,
-    Target, Transition,
+    Action, Change, Detail, EventKind, Hold, NewHold, OpenOrder, Priority, Refusal, Seq, Signature,
+    Status, Target, Transition,
 };
 
 /// What became of a change that was not refused.
@@ -45,6 +45,10 @@ impl Shard {
             Action::Hold(hold) => Ok(self.hold(slot, hold, now)),
             Action::Release(_) if !self.holds.contains_key(&change.seq) => Ok(Effect::Nothing),
             Action::Release(signature) => Ok(self.release(slot, signature, now)),
+            Action::Retry(signature) => self.retry(slot, signature, now),
+            Action::Prioritize(priority, signature) => {
+                Ok(self.prioritize(slot, priority, signature, now))
+            }
         }
     }
 
@@ -95,6 +99,63 @@ impl Shard {
         };
         self.make(slot, cancel, now);
         Ok(self.made())
+    }
+
+    /// Lets a dead order try its step again. It waits for its turn once that is durable.
+    fn retry(
+        &mut self,
+        slot: Slot,
+        signature: Signature,
+        now: Timestamp,
+    ) -> Result<Effect, Refusal> {
+        let record = *self.book.at(slot);
+        if !matches!(record.status.get(), Status::Dead { .. }) {
+            let status = record.status.get().kind();
+            return Err(Refusal::NotDead { status });
+        }
+        let retry = Move {
+            reason: signature.reason,
+            by: signature.by,
+            next: Some((record.step, 0)),
+            transition: Transition::Replay { ready_at: now },
+        };
+        self.make(slot, retry, now);
+        self.fresh.push((slot, record.seq));
+        Ok(self.made())
+    }
+
+    /// Gives an order another priority. It keeps the time since which it has been ready; in the
+    /// queue it stands at its other place once that is durable.
+    fn prioritize(
+        &mut self,
+        slot: Slot,
+        priority: Priority,
+        signature: Signature,
+        now: Timestamp,
+    ) -> Effect {
+        let before = *self.book.at(slot);
+        if before.priority == priority {
+            return Effect::Nothing;
+        }
+        if before.is_queued {
+            self.unqueue(slot, now);
+            self.fresh.push((slot, before.seq));
+        }
+        let record = self.book.at_mut(slot);
+        record.priority = priority;
+        let kind = record.status.get().kind();
+        let name = self.processes.name_of(before.process);
+        let tally = &mut self.commit.tallies[usize::from(name.0)].tally;
+        tally.count(kind, before.priority, -1);
+        tally.count(kind, priority, 1);
+        let remark = Remark {
+            kind: EventKind::PriorityChanged,
+            reason: signature.reason,
+            by: signature.by,
+            detail: Some(Detail::Priority(priority)),
+        };
+        self.remark(slot, remark, now);
+        self.made()
     }
 
     /// Holds an order back, whatever it is doing: an attempt that runs is finished.

@@ -196,6 +196,7 @@ impl Shard {
         let record = self.book.at(slot);
         let hold = self.holds.get(&record.seq).map(|hold| (**hold).clone());
         let changed = &mut self.commit.changed[record.change as usize];
-        changed.beside = Some(Box::new(Beside { hold }));
+        let priority = record.priority;
+        changed.beside = Some(Box::new(Beside { priority, hold }));
     }
 }

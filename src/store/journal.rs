@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::JournalRow;
 use crate::clock::Timestamp;
-use crate::order::{Detail, Event, EventKind, Position, Seq, StatusKind};
+use crate::order::{Detail, Event, EventKind, Position, Priority, Seq, StatusKind};
 
 /// The hash before the first row of a shard.
 pub const GENESIS: [u8; 32] = [0; 32];
@@ -72,8 +72,11 @@ fn entry(text: &mut String, at: Timestamp, event: &Event) {
         }
     }
     if let Some(detail) = event.detail {
-        let Detail::Until(at) = detail;
-        number(text, ",", at.0);
+        let value = match detail {
+            Detail::Until(at) => at.0,
+            Detail::Priority(priority) => priority.number().into(),
+        };
+        number(text, ",", value);
     }
     text.push(']');
 }
@@ -140,11 +143,12 @@ struct Entry<'a> {
 impl Entry<'_> {
     fn into_event(self, row_at: Timestamp) -> Result<Event, String> {
         let kind = EventKind::from_name(self.kind);
+        let kind = kind.ok_or_else(|| format!("unknown kind {:?}", self.kind))?;
         let status = StatusKind::from_number(self.status);
         Ok(Event {
             seq: Seq(self.seq),
             version: self.version,
-            kind: kind.ok_or_else(|| format!("unknown kind {:?}", self.kind))?,
+            kind,
             status: status.ok_or_else(|| format!("unknown status {}", self.status))?,
             at: row_at.plus(self.after_us),
             previous: Position(self.previous),
@@ -153,9 +157,19 @@ impl Entry<'_> {
             lease: self.lease,
             reason: self.reason,
             by: self.by,
-            detail: self.detail.map(|time| Detail::Until(Timestamp(time))),
+            detail: self.detail.map(|value| detail(kind, value)).transpose()?,
         })
     }
+}
+
+/// What the last value of an entry means.
+fn detail(kind: EventKind, value: i64) -> Result<Detail, String> {
+    if kind != EventKind::PriorityChanged {
+        return Ok(Detail::Until(Timestamp(value)));
+    }
+    let priority = Priority::from_number(value);
+    let priority = priority.ok_or_else(|| format!("unknown priority {value}"))?;
+    Ok(Detail::Priority(priority))
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
@@ -228,7 +242,10 @@ mod tests {
                 step: step.map(Arc::from),
                 reason: words.0.map(Box::from),
                 by: words.1.map(Box::from),
-                detail: words.2.map(|at| Detail::Until(Timestamp(at))),
+                detail: words.2.map(|value| match EventKind::ALL[kind] {
+                    EventKind::PriorityChanged => Detail::Priority(Priority::Low),
+                    _ => Detail::Until(Timestamp(value)),
+                }),
             });
         proptest::collection::vec(event, 0..20)
     }

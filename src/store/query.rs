@@ -33,6 +33,10 @@ pub struct ListQuery {
     pub process: Option<Box<str>>,
     /// Only orders that are held back (`true`), or only others.
     pub is_held: Option<bool>,
+    /// Only orders that are at this step. For statuses that are not final.
+    pub step: Option<Box<str>>,
+    /// Only orders whose reason contains this. For statuses that are not final.
+    pub reason: Option<Box<str>>,
     /// Only orders accepted at this time or later.
     pub created_after: Option<Timestamp>,
     /// Only orders accepted before this time.

@@ -216,3 +216,46 @@ fn finished_orders_are_imported_from_a_file_once() {
     );
     assert_eq!(shop.orders(&["import", "none.ndjson"]).code, Some(1));
 }
+
+#[test]
+fn dead_orders_are_listed_and_tried_again() {
+    let settings = format!("{QUICK}failure_rate = 1.0\nattempts = 1\n");
+    let shop = Shop::open(&settings);
+    let dead = |arguments: &[&str]| {
+        let arguments = [&["dead"], arguments].concat();
+        shop.place
+            .run_with(&arguments, &[("ORDERD_URL", &shop.server.url)])
+    };
+    let none = dead(&["list"]);
+    assert_eq!((none.code, &*none.err), (Some(0), "no dead orders\n"));
+    for id in ["A-1", "A-2"] {
+        shop.create(id).expect(0);
+        assert_eq!(shop.orders(&["watch", id]).code, Some(1));
+    }
+    let listed = dead(&["list", "--step", "pack"]).expect(0);
+    for part in ["A-1", "A-2", "pack", "simulated failure"] {
+        assert!(listed.contains(part), "{part} is not in\n{listed}");
+    }
+    assert_eq!(dead(&["replay"]).code, Some(2));
+    let counted = dead(&["replay", "--failure", "simulated", "--dry-run"]);
+    assert_eq!(counted.expect(0), "2 would be tried again\n");
+    let replayed = dead(&["replay", "--all", "--by", "bob", "--json"]).expect(0);
+    let replayed: Value = serde_json::from_str(&replayed).unwrap();
+    assert_eq!(
+        (&replayed["replayed"], &replayed["skipped"]),
+        (&2.into(), &0.into())
+    );
+    let watched = shop.orders(&["watch", "A-1"]);
+    assert!(watched.out.contains("replayed"), "{}", watched.out);
+    assert!(watched.out.contains("by bob"), "{}", watched.out);
+    let attempts = shop.orders(&["attempts", "A-1"]).expect(0);
+    assert_eq!(attempts.matches("pack").count(), 2, "{attempts}");
+    assert!(attempts.contains("dead"), "{attempts}");
+    shop.orders(&["retry", "A-2", "--reason", "again"])
+        .expect(0);
+    let higher = shop.orders(&["prioritize", "A-2", "--priority", "1", "--json"]);
+    let higher: Value = serde_json::from_str(&higher.expect(0)).unwrap();
+    assert_eq!(higher["priority"], 1);
+    let late = shop.orders(&["retry", "A-3"]);
+    assert_eq!(late.code, Some(3));
+}

@@ -287,6 +287,19 @@ async fn a_body_that_is_no_change_is_named() {
             "invalid-time",
         ),
         ("release", json!({"reason": 1}), "/reason", "wrong-type"),
+        ("priority", json!({}), "/priority", "missing-field"),
+        (
+            "priority",
+            json!({"priority": 4}),
+            "/priority",
+            "out-of-range",
+        ),
+        (
+            "priority",
+            json!({"priority": 1, "by": ""}),
+            "/by",
+            "invalid-length",
+        ),
     ] {
         let reply = ask(&server, "A", verb, body.clone()).await;
         assert_eq!(
@@ -322,5 +335,32 @@ async fn a_body_that_is_no_change_is_named() {
     assert_eq!(faults[0]["pointer"], "/hold/reason");
     assert_eq!(faults[1]["pointer"], "/hold/until");
     assert_eq!(read(&server, "A").await["version"], 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_open_order_gets_another_priority() {
+    let server = TestServer::start().await;
+    held(&server, "A").await;
+    let body = json!({"priority": 1, "by": "ada", "reason": "she called"});
+    let reply = ask(&server, "A", "priority", body.clone()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(
+        (&reply.json()["priority"], &reply.json()["version"]),
+        (&json!(1), &json!(3))
+    );
+    assert_eq!(reply.json()["hold"]["reason"], "fraud?");
+    let again = ask(&server, "A", "priority", body).await;
+    assert_eq!(again.json(), reply.json());
+    let events = server.get("/v1/orders/A/events").await.json();
+    let last = &events["data"][2];
+    assert_eq!(last["type"], "order.priority_changed");
+    assert_eq!((&last["priority"], &last["by"]), (&json!(1), &json!("ada")));
+    let stats = server.get("/v1/stats").await.json();
+    assert_eq!(stats["orders"]["by_priority"]["1"], 1);
+    assert_eq!(stats["orders"]["by_priority"]["2"], 0);
+    ask(&server, "A", "cancel", json!({})).await;
+    let late = ask(&server, "A", "priority", json!({"priority": 2})).await;
+    assert_eq!(late.code(), "order-ended");
     server.stop().await;
 }

@@ -33,6 +33,7 @@ mod http_batch;
 mod http_changes;
 mod http_connections;
 mod http_create;
+mod http_dead;
 mod http_idempotency;
 mod http_import;
 mod http_pages;

@@ -82,10 +82,12 @@ async fn every_documented_operation_exists_and_every_route_is_documented() {
         "healthz",
         "holdOrder",
         "importOrders",
+        "listDeadLetters",
         "listEvents",
         "listOrderEvents",
         "listOrders",
         "livez",
+        "prioritizeOrder",
         "readErrorCode",
         "readMetrics",
         "readOpenApi",
@@ -94,6 +96,8 @@ async fn every_documented_operation_exists_and_every_route_is_documented() {
         "readVersion",
         "readyz",
         "releaseOrder",
+        "replayDeadLetters",
+        "retryOrder",
     ]);
     assert_eq!(ids, expected);
     server.stop().await;

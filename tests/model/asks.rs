@@ -4,8 +4,8 @@
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Action, Change, Detail, Event, EventKind, Hold, NewHold, Past, PastEnd, Refusal, Seq,
-    Signature, Status,
+    Action, Change, Detail, Event, EventKind, Hold, NewHold, Past, PastEnd, Priority, Refusal, Seq,
+    Signature, Status, StatusKind,
 };
 use orderd::shard::Effect;
 use proptest::prelude::*;
@@ -28,6 +28,8 @@ pub enum Asked {
     Cancel,
     Hold(Option<i64>),
     Release,
+    Retry,
+    Prioritize(usize),
 }
 
 pub fn ask() -> impl Strategy<Value = Ask> {
@@ -36,6 +38,8 @@ pub fn ask() -> impl Strategy<Value = Ask> {
         1 => Just(Asked::Cancel),
         3 => until.prop_map(Asked::Hold),
         2 => Just(Asked::Release),
+        2 => Just(Asked::Retry),
+        2 => (0..3_usize).prop_map(Asked::Prioritize),
     ];
     let version_off = prop_oneof![6 => Just(None), 2 => Just(Some(0)), 1 => Just(Some(1))];
     (
@@ -68,6 +72,8 @@ impl Ask {
                 until: in_us.map(|us| now.plus(us)),
             }),
             Asked::Release => Action::Release(signature),
+            Asked::Retry => Action::Retry(signature),
+            Asked::Prioritize(at) => Action::Prioritize(Priority::ALL[at], signature),
         };
         let versions = self.version_off.map(|off| [0, version + off].into());
         Change {
@@ -103,6 +109,33 @@ impl Model {
             Action::Release(signature) => {
                 self.release(at, now);
                 self.sign(signature);
+            }
+            Action::Retry(signature) => {
+                let status = self.orders[at].status.kind();
+                if status != StatusKind::Dead {
+                    return Err(Refusal::NotDead { status });
+                }
+                let status = Status::Pending { ready_at: now };
+                self.apply(at, EventKind::Replayed, status, now);
+                self.orders[at].attempt = 0;
+                self.orders[at].place = Place::Commit;
+                self.orders[at].reason.clone_from(&signature.reason);
+                self.sign(signature);
+            }
+            Action::Prioritize(priority, _) if self.orders[at].priority == *priority => {
+                return Ok(Effect::Nothing);
+            }
+            Action::Prioritize(priority, signature) => {
+                if let Place::Turn(since) = self.orders[at].place {
+                    self.lose_lease(at, since, now);
+                    self.orders[at].place = Place::Commit;
+                }
+                self.orders[at].priority = *priority;
+                self.remark(at, EventKind::PriorityChanged, now);
+                self.sign(signature);
+                if let Some(event) = self.events.last_mut() {
+                    event.detail = Some(Detail::Priority(*priority));
+                }
             }
         }
         let version = self.orders[at].version;

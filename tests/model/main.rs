@@ -18,7 +18,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 24] = [
+const MUST_HAPPEN: [&str; 27] = [
     "accepted",
     "ready",
     "started",
@@ -40,6 +40,9 @@ const MUST_HAPPEN: [&str; 24] = [
     "held",
     "imported",
     "released",
+    "replayed",
+    "priority_changed",
+    "asked to retry what is not dead",
     "asked too late",
     "asked of another version",
     "nothing to do",

@@ -245,6 +245,7 @@ impl<'a> Pair<'a> {
         match expected {
             Err(Refusal::NotOpen) => self.count("asked too late", 1),
             Err(Refusal::OtherVersion { .. }) => self.count("asked of another version", 1),
+            Err(Refusal::NotDead { .. }) => self.count("asked to retry what is not dead", 1),
             Ok(Effect::Nothing) => self.count("nothing to do", 1),
             _ => {}
         }
@@ -321,8 +322,11 @@ impl<'a> Pair<'a> {
             state.reason.clone_from(&stored.reason);
         }
         same("changed order", self.model.state(entry), state)?;
-        let hold = changed.beside.as_ref().map_or(&stored.hold, |it| &it.hold);
-        same("hold", &entry.hold, hold)
+        let beside = changed.beside.as_deref();
+        let (hold, priority) = beside.map_or((&stored.hold, stored.priority), |it| {
+            (&it.hold, it.priority)
+        });
+        same("beside", (&entry.hold, entry.priority), (hold, priority))
     }
 
     fn store(&mut self, collided: u16) -> Result<(), Difference> {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use orderd::clock::Timestamp;
 use orderd::engine::{ChangeAnswer, ChangeError, Handle, SubmitError};
-use orderd::order::{Action, Change, Event, EventKind, NewHold, Refusal, Seq, Signature};
+use orderd::order::{Action, Change, Event, EventKind, NewHold, Priority, Refusal, Seq, Signature};
 use orderd::shard::Effect;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -85,8 +85,10 @@ pub fn change(random: &mut StdRng, seq: Seq, number: usize, now: Timestamp) -> C
         reason: random.random_ratio(1, 2).then(|| "because".into()),
         by: by.clone(),
     };
-    let action = match random.random_range(0..10) {
+    let action = match random.random_range(0..14) {
         0..3 => Action::Cancel(signature),
+        10..12 => Action::Retry(signature),
+        12.. => Action::Prioritize(Priority::ALL[random.random_range(0..3)], signature),
         3..7 => Action::Hold(NewHold {
             reason: "wait".into(),
             by,
@@ -125,6 +127,8 @@ fn kind(change: &Change) -> EventKind {
         Action::Cancel(_) => EventKind::Cancelled,
         Action::Hold(_) => EventKind::Held,
         Action::Release(_) => EventKind::Released,
+        Action::Retry(_) => EventKind::Replayed,
+        Action::Prioritize(..) => EventKind::PriorityChanged,
     }
 }
 

@@ -428,6 +428,7 @@ fn write(order: &mut Order, changed: &Changed) {
     }
     if let Some(beside) = &changed.beside {
         order.hold = beside.hold.clone().map(Box::new);
+        order.priority = beside.priority;
     }
 }
 

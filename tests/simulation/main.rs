@@ -26,7 +26,7 @@ const SEEDS: u64 = 2_000;
 pub type Happened = BTreeMap<&'static str, u64>;
 
 /// Everything that a run must have met at least once; otherwise it has proved nothing about it.
-const MUST_HAPPEN: [&str; 40] = [
+const MUST_HAPPEN: [&str; 42] = [
     "refused",
     "full",
     "unknown, stored",
@@ -62,6 +62,8 @@ const MUST_HAPPEN: [&str; 40] = [
     "held",
     "imported",
     "released",
+    "replayed",
+    "priority_changed",
     "change made",
     "change too late",
     "change of another version",

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Event, EventKind, Facts, NewOrder, Order, Outcome, Past, PastEnd, Position, ProcessTally,
-    Processes, Seq, Status, StatusKind, StepKind, StepOutput, Tally,
+    Detail, Event, EventKind, Facts, NewOrder, Order, Outcome, Past, PastEnd, Position, Priority,
+    ProcessTally, Processes, Seq, Status, StatusKind, StepKind, StepOutput, Tally,
 };
 use orderd::store::journal;
 
@@ -33,8 +33,9 @@ struct Life {
     accepted_at: Timestamp,
     /// When a step was started first.
     started_at: Option<Timestamp>,
-    /// The steps that are done.
-    done: Vec<Arc<str>>,
+    /// The steps that are done, each with the priority that the order had then.
+    done: Vec<(Arc<str>, Priority)>,
+    priority: Priority,
     is_held: bool,
 }
 
@@ -54,15 +55,15 @@ impl Life {
 impl Life {
     /// What the steps that are done must have said of the order.
     fn said(&self, order: &Order, processes: &Processes) -> Result<Vec<StepOutput>, Broken> {
-        let facts = Facts {
-            total_minor: order.total.minor(),
-            item_count: order.item_count,
-            priority: order.priority,
-        };
         let process = processes.find_version(&order.process, order.process_version);
         let steps = process.map_or(&[][..], |(_, process)| &process.steps);
         let mut said = Vec::new();
-        for name in &self.done {
+        for (name, priority) in &self.done {
+            let facts = Facts {
+                total_minor: order.total.minor(),
+                item_count: order.item_count,
+                priority: *priority,
+            };
             let step = steps.iter().find(|step| step.name == *name);
             let Some(StepKind::Rules(rules)) = step.map(|step| &step.kind) else {
                 continue;
@@ -173,9 +174,10 @@ impl Proof {
         }
         let mut fence = before.map_or((0, 0), |life| life.fence);
         let accepted_at = before.map_or(event.at, |life| life.accepted_at);
+        let priority = priority_after(event, before, data);
         let mut done = before.map_or(Vec::new(), |life| life.done.clone());
         if matches!(event.kind, EventKind::StepCompleted | EventKind::Completed) {
-            done.extend(event.step.clone());
+            done.extend(event.step.clone().map(|step| (step, priority)));
         }
         let first = (event.kind == EventKind::Started).then_some(event.at);
         let started_at = before.and_then(|life| life.started_at).or(first);
@@ -192,6 +194,7 @@ impl Proof {
                 return tell(6, "a fence was given up that is still good");
             }
             EventKind::Requeued | EventKind::Held | EventKind::Released => {}
+            EventKind::PriorityChanged => {}
             // A lease that was lost at the restart may still be written there.
             EventKind::Cancelled if event.lease == fence.1 => {}
             _ if status == Some(StatusKind::Processing) && fence != (self.epoch, event.lease) => {
@@ -209,6 +212,7 @@ impl Proof {
             accepted_at,
             started_at,
             done,
+            priority,
         };
         self.lives.insert(event.seq, life);
         Ok(())
@@ -272,6 +276,9 @@ impl Proof {
             );
             if row != (life.status, life.version, life.position, life.at) {
                 return Err(format!("(5) the row is not the last event: {order:?}"));
+            }
+            if order.priority != life.priority {
+                return Err(format!("(5) its history knows another priority: {order:?}"));
             }
             if order.hold.is_some() != life.is_held {
                 return Err(format!("(5) its history knows another hold: {order:?}"));
@@ -342,6 +349,18 @@ fn is_as_sent(order: &Order, sent: &NewOrder, processes: &Processes) -> bool {
         && is_held_as_sent(order, sent)
         && sent.past.as_ref().is_none_or(|past| has_past(order, past))
         && (&*order.process, order.process_version) == (&*process.name, process.version)
+}
+
+/// The priority after the event; at first that which it came with.
+fn priority_after(event: &Event, before: Option<&Life>, data: &Data) -> Priority {
+    match (event.detail, before) {
+        (Some(Detail::Priority(priority)), _) => priority,
+        (_, Some(life)) => life.priority,
+        (_, None) => data
+            .orders
+            .get(&event.seq)
+            .map_or(Priority::Medium, |order| order.priority),
+    }
 }
 
 /// Whether the order is held back after the event; fails if its hold does not allow it.

@@ -290,12 +290,16 @@ pub fn a_hold_is_kept_until_it_is_over(backend: &dyn Backend) {
         state.reason = None;
         commit.changed.push(Changed {
             keeps_reason: true,
-            beside: Some(Box::new(Beside { hold: hold.clone() })),
+            beside: Some(Box::new(Beside {
+                priority: Priority::High,
+                hold: hold.clone(),
+            })),
             ..Changed::to(seq, state)
         });
         hand.commit(&commit);
         let stored = hand.order("a").unwrap();
         assert_eq!(stored.hold.as_deref(), hold.as_ref());
+        assert_eq!(stored.priority, Priority::High);
         assert_eq!(stored.state.reason.as_deref(), Some("late"));
     }
 }
@@ -312,7 +316,10 @@ pub fn an_order_that_ends_in_the_commit_that_releases_it_has_no_hold(backend: &d
     state.status = Status::Cancelled { ended_at };
     state.position = commit.position;
     commit.changed.push(Changed {
-        beside: Some(Box::new(Beside { hold: None })),
+        beside: Some(Box::new(Beside {
+            priority: Priority::Low,
+            hold: None,
+        })),
         ..Changed::to(seq, state.clone())
     });
     hand.commit(&commit);

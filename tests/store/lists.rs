@@ -104,6 +104,8 @@ pub fn lists_give_what_a_search_from_end_to_end_gives(backend: &dyn Backend) {
                 priority: has(2).then_some(Priority::Low),
                 process: has(3).then(|| "express".into()),
                 is_held: has(6).then_some(has(7)),
+                step: None,
+                reason: None,
                 created_after: has(4).then(|| START.plus(3_500_000)),
                 created_before: has(5).then(|| START.plus(9_000_000)),
                 limit: 7,
@@ -217,6 +219,53 @@ pub fn orders_that_came_later_than_they_were_made_are_found_by_their_times(backe
                     "{between:?}"
                 );
             }
+        }
+    }
+}
+
+/// Dead orders by step and by words of their last failure.
+pub fn open_orders_are_listed_by_step_and_reason(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    let mut commit = hand.blank();
+    let reasons = [
+        None,
+        Some("timed out"),
+        Some("declined: 50 %_"),
+        Some("Timed out"),
+    ];
+    let mut stored = Vec::new();
+    for number in 0..24 {
+        hand.create(&mut commit, &format!("order-{number}"));
+        let order = commit.created.last_mut().unwrap();
+        let since = commit.at;
+        order.state.status = Status::Dead { since };
+        order.state.step = ["pay", "pack"][number % 2].into();
+        order.state.reason = reasons[number % 4].map(Into::into);
+        stored.push((**order).clone());
+    }
+    recount(&mut commit);
+    hand.commit(&commit);
+    stored.reverse();
+    for step in [None, Some("pay"), Some("pa")] {
+        for reason in [None, Some("timed"), Some("imed out"), Some("%_"), Some("")] {
+            let query = ListQuery {
+                status: Some(StatusKind::Dead),
+                step: step.map(Into::into),
+                reason: reason.map(Into::into),
+                limit: 5,
+                ..ListQuery::default()
+            };
+            let is_it = |order: &&Order| {
+                let said = order.state.reason.as_deref();
+                step.is_none_or(|step| *order.state.step == *step)
+                    && reason.is_none_or(|text| said.is_some_and(|said| said.contains(text)))
+            };
+            let expected = stored.iter().filter(is_it).map(|order| order.seq.0);
+            assert_eq!(
+                read(&hand, &query),
+                expected.collect::<Vec<_>>(),
+                "{query:?}"
+            );
         }
     }
 }

@@ -85,6 +85,7 @@ conformance! {
         time_ranges_are_found_among_missing_numbers,
         an_empty_store_lists_nothing,
         orders_that_came_later_than_they_were_made_are_found_by_their_times,
+        open_orders_are_listed_by_step_and_reason,
     ],
     rows: [
         a_bad_row_is_named_and_shown_to_nobody,

@@ -132,6 +132,10 @@ fn ask(handle: &Handle, turns: &mut Turns, first: i64) {
         Action::Hold(hold.clone()),
         Action::Hold(hold.clone()),
         Action::Hold(hold),
+        Action::Prioritize(Priority::High, signature()),
+        Action::Prioritize(Priority::Low, signature()),
+        Action::Retry(signature()),
+        Action::Retry(signature()),
     ];
     let changes = actions
         .into_iter()

@@ -1,4 +1,5 @@
-//! `orderd orders cancel`, `hold` and `release`: changes of orders that were accepted.
+//! `orderd orders cancel`, `hold`, `release`, `retry` and `prioritize`: changes of orders that were
+//! accepted.
 //!
 //! One order after the other, so that the first refusal is shown and nothing behind it is asked.
 
@@ -26,9 +27,19 @@ Examples:
   orderd orders release A-1001
   orderd orders release A-1001 --reason 'address confirmed' --by ada";
 
+const RETRY_EXAMPLES: &str = "\
+Examples:
+  orderd orders retry A-1001 --reason 'the bank is back'
+  orderd dead replay --step payment";
+
+const PRIORITIZE_EXAMPLES: &str = "\
+Examples:
+  orderd orders prioritize A-1001 --priority 1 --reason 'the customer called'
+  orderd orders prioritize A-1001 A-1002 --priority 3";
+
 const AFTER: &str = "\
-Exit code 0 if all of it is done, 3 if there is no such order, 5 if it has ended or has another
-version.";
+Exit code 0 if all of it is done, 3 if there is no such order, 5 if it has ended, is not dead, or
+has another version.";
 
 /// Stop orders for good
 #[derive(Clone, Debug, clap::Args)]
@@ -61,6 +72,31 @@ pub struct Hold {
 pub struct Release {
     #[command(flatten)]
     orders: Orders,
+    /// Why, for the order's history
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// Let dead orders try their step again, with as many attempts as at first
+#[derive(Clone, Debug, clap::Args)]
+#[command(before_help = RETRY_EXAMPLES, after_help = AFTER)]
+pub struct Retry {
+    #[command(flatten)]
+    orders: Orders,
+    /// Why, for the order's history
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// Let orders run sooner or later
+#[derive(Clone, Debug, clap::Args)]
+#[command(before_help = PRIORITIZE_EXAMPLES, after_help = AFTER)]
+pub struct Prioritize {
+    #[command(flatten)]
+    orders: Orders,
+    /// 1 (high), 2 (medium) or 3 (low)
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=3))]
+    priority: u8,
     /// Why, for the order's history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -101,6 +137,20 @@ pub(super) async fn release(arguments: &Release, client: &mut Client) -> anyhow:
     change(client, &arguments.orders, "release", &[("reason", reason)]).await
 }
 
+/// Lets each dead order try again.
+pub(super) async fn retry(arguments: &Retry, client: &mut Client) -> anyhow::Result<u8> {
+    let reason = arguments.reason.as_deref();
+    change(client, &arguments.orders, "retry", &[("reason", reason)]).await
+}
+
+/// Gives each order the priority.
+pub(super) async fn prioritize(arguments: &Prioritize, client: &mut Client) -> anyhow::Result<u8> {
+    let Prioritize { orders, reason, .. } = arguments;
+    let mut body = body(&[("reason", reason.as_deref())], orders.by.as_deref());
+    body["priority"] = arguments.priority.into();
+    send(client, orders, "priority", &body.to_string()).await
+}
+
 async fn change(
     client: &mut Client,
     orders: &Orders,
@@ -108,9 +158,13 @@ async fn change(
     fields: &[(&str, Option<&str>)],
 ) -> anyhow::Result<u8> {
     let body = body(fields, orders.by.as_deref()).to_string();
+    send(client, orders, verb, &body).await
+}
+
+async fn send(client: &mut Client, orders: &Orders, verb: &str, body: &str) -> anyhow::Result<u8> {
     for id in &orders.ids {
         let path = format!("/v1/orders/{}/{verb}", percent_encoded(id));
-        let answer = client.api.change(&path, &body, orders.if_version).await?;
+        let answer = client.api.change(&path, body, orders.if_version).await?;
         let answer = client.accept(answer)?;
         if !client.is_json {
             output::line(&line(&answer.json))?;

@@ -3,14 +3,16 @@
 //! A client of the HTTP API like any other: what these commands can do, curl can. One file per
 //! command.
 
+mod attempts;
 mod change;
 mod create;
 mod import;
 mod list;
-mod show;
+pub(super) mod show;
 mod watch;
 
 use super::api::{Answer, Api};
+use super::exit::Failure;
 use super::{Globals, output};
 
 const EXAMPLES: &str = "\
@@ -51,6 +53,9 @@ enum Command {
     Hold(change::Hold),
     Release(change::Release),
     Import(import::Arguments),
+    Retry(change::Retry),
+    Prioritize(change::Prioritize),
+    Attempts(attempts::Arguments),
 }
 
 /// Runs the command.
@@ -59,10 +64,7 @@ enum Command {
 ///
 /// Bad usage, no server at the address, or what the server refused.
 pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
-    let mut client = Client {
-        api: Api::new(&arguments.url)?,
-        is_json: globals.json,
-    };
+    let mut client = Client::new(&arguments.url, globals)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -76,19 +78,30 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
             Command::Hold(arguments) => change::hold(arguments, &mut client).await,
             Command::Release(arguments) => change::release(arguments, &mut client).await,
             Command::Import(arguments) => import::run(arguments, &mut client).await,
+            Command::Retry(arguments) => change::retry(arguments, &mut client).await,
+            Command::Prioritize(arguments) => change::prioritize(arguments, &mut client).await,
+            Command::Attempts(arguments) => attempts::run(arguments, &mut client).await,
         }
     })
 }
 
 /// Whom to ask, and how to show the answer.
-struct Client {
-    api: Api,
-    is_json: bool,
+pub(super) struct Client {
+    pub(super) api: Api,
+    pub(super) is_json: bool,
 }
 
 impl Client {
+    /// A client of the server at `url`. Connects when it first asks.
+    pub(super) fn new(url: &str, globals: &Globals) -> Result<Self, Failure> {
+        Ok(Self {
+            api: Api::new(url)?,
+            is_json: globals.json,
+        })
+    }
+
     /// With `--json` the server's answer is printed as it came, problems too.
-    fn accept(&self, answer: Answer) -> anyhow::Result<Answer> {
+    pub(super) fn accept(&self, answer: Answer) -> anyhow::Result<Answer> {
         if self.is_json {
             output::line(&answer.text.trim_end())?;
         }

@@ -99,14 +99,14 @@ fn items(order: &Value) -> Table {
 }
 
 /// A table that reads well without a terminal too.
-pub(super) fn table() -> Table {
+pub(in crate::cli) fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
     table
 }
 
 /// A field as it is shown in a table.
-pub(super) fn cell(key: &str, value: &Value) -> String {
+pub(in crate::cli) fn cell(key: &str, value: &Value) -> String {
     match (key, value) {
         (_, Value::Null) => String::new(),
         ("total", total) => {
@@ -147,7 +147,7 @@ fn amount(minor: i64, code: &str) -> String {
 }
 
 /// A time to the second, for tables.
-pub(super) fn second(time: &Value) -> String {
+pub(in crate::cli) fn second(time: &Value) -> String {
     let text = time.as_str().unwrap_or_default();
     text.get(..19).unwrap_or(text).replace('T', " ")
 }

@@ -294,7 +294,7 @@ impl Place<'_> {
         let Some(track) = before.filter(|track| track.status == StatusKind::Processing) else {
             return;
         };
-        if matches!(event.kind, E::Held | E::Released) {
+        if matches!(event.kind, E::Held | E::Released | E::PriorityChanged) {
             return;
         }
         findings.examine(&[Check::Leases]);

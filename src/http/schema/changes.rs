@@ -38,6 +38,23 @@ pub struct Signature {
     pub by: Option<String>,
 }
 
+/// Another priority for an order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPriority {
+    /// 1 (high, runs first), 2 (medium) or 3 (low).
+    #[schema(minimum = 1, maximum = 3, example = 1)]
+    pub priority: u8,
+    /// Why, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1024, example = "the customer called")]
+    pub reason: Option<String>,
+    /// Who asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255, example = "ada")]
+    pub by: Option<String>,
+}
+
 /// The condition of a change.
 #[derive(Clone, Debug, Default, Serialize, IntoParams)]
 #[into_params(parameter_in = Header)]

@@ -4,7 +4,7 @@
 //! are accepted one after the other; those that were finished elsewhere are older than their place
 //! says, and have an index of their own.
 
-use rusqlite::{Connection, OptionalExtension, named_params, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::read::{Read, as_limit};
 use super::row::{self, unreadable};
@@ -66,6 +66,8 @@ fn open_page(connection: &Connection, query: &ListQuery, bounds: (i64, i64)) -> 
                   AND (:priority IS NULL OR priority = :priority)
                   AND (:process IS NULL OR process = :process)
                   AND (:held IS NULL OR (hold IS NOT NULL) = :held)
+                  AND (:step IS NULL OR step = :step)
+                  AND (:reason IS NULL OR instr(reason, :reason) > 0)
                   AND created_at BETWEEN :after AND :before
                 ORDER BY seq DESC LIMIT :limit";
     filtered(connection, sql, query, bounds)
@@ -117,20 +119,34 @@ fn filtered(
         query.status.map(StatusKind::number),
         query.priority.map(Priority::number),
     );
-    let before = query.created_before.map_or(i64::MAX, |time| time.0 - 1);
-    let rows = statement.query(named_params! {
-        ":low": low,
-        ":high": high,
-        ":status": status,
-        ":customer": query.customer_id.as_deref(),
-        ":priority": priority,
-        ":process": query.process.as_deref(),
-        ":held": query.is_held,
-        ":after": query.created_after.map_or(i64::MIN, |time| time.0),
-        ":before": before,
-        ":limit": as_limit(query.limit + 1),
-    });
-    let mut rows = rows.map_err(unreadable)?;
+    let limit = as_limit(query.limit + 1);
+    let (after, before) = (
+        query.created_after.map_or(i64::MIN, |time| time.0),
+        query.created_before.map_or(i64::MAX, |time| time.0 - 1),
+    );
+    let values: [(&str, &dyn ToSql); 12] = [
+        (":low", &low),
+        (":high", &high),
+        (":status", &status),
+        (":customer", &query.customer_id.as_deref()),
+        (":priority", &priority),
+        (":process", &query.process.as_deref()),
+        (":held", &query.is_held),
+        (":step", &query.step.as_deref()),
+        (":reason", &query.reason.as_deref()),
+        (":after", &after),
+        (":before", &before),
+        (":limit", &limit),
+    ];
+    // Not every list has every filter.
+    for (name, value) in values {
+        if let Some(place) = statement.parameter_index(name).map_err(unreadable)? {
+            statement
+                .raw_bind_parameter(place, value)
+                .map_err(unreadable)?;
+        }
+    }
+    let mut rows = statement.raw_query();
     let (mut page, mut bytes) = (Page::default(), 0);
     while let Some(row) = rows.next().map_err(unreadable)? {
         if page.orders.len() == query.limit || bytes > PAGE_BYTES {

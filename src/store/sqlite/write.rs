@@ -211,9 +211,11 @@ fn write_state(update: &mut CachedStatement<'_>, changed: &Changed) -> rusqlite:
 
 /// What seldom changes is not part of the statement that runs for every change.
 fn update_beside(connection: &Connection, seq: Seq, beside: &Beside) -> rusqlite::Result<()> {
-    let mut update = connection.prepare_cached("UPDATE orders SET hold = ?2 WHERE seq = ?1")?;
+    let mut update =
+        connection.prepare_cached("UPDATE orders SET priority = ?2, hold = ?3 WHERE seq = ?1")?;
     let hold = beside.hold.as_ref().map(row::hold_text);
-    update.execute(params![seq.0, hold]).map(drop)
+    let written = update.execute(params![seq.0, beside.priority.number(), hold]);
+    written.map(drop)
 }
 
 fn write_outputs(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
