@@ -109,8 +109,8 @@ impl Desk {
         let Some(key) = key else {
             return Err(error.into());
         };
-        let is_key_taken = error == SubmitError::KeyTaken;
-        let first = idempotency::first_answer(&*self.parts.store, key, is_key_taken).await;
+        let is_id_taken = matches!(error, SubmitError::Exists { .. });
+        let first = idempotency::first_answer(&*self.parts.store, key, is_id_taken).await;
         first.map_err(|none| match none {
             NoAnswer::Unknown => error.into(),
             NoAnswer::OtherRequest => Refusal::new(

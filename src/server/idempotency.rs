@@ -51,21 +51,21 @@ pub fn fingerprint(sent: &[u8]) -> [u8; 32] {
 }
 
 /// What was answered the first time to a request that is not accepted now, if it is a repetition.
-/// That also resolves answers that were lost, whatever the engine says now. `is_key_taken` tells
-/// that it says just that.
+/// That also resolves answers that were lost, whatever the engine says now. `is_id_taken`: it says
+/// that the id is taken, so the key was free, or over.
 ///
 /// # Errors
 ///
-/// [`NoAnswer`]. A store that cannot be read matters only if the key is known to be taken.
+/// [`NoAnswer`]. A store that cannot be read matters only if the key may be taken.
 pub async fn first_answer(
     store: &dyn Store,
     key: &RequestKey,
-    is_key_taken: bool,
+    is_id_taken: bool,
 ) -> Result<KeptAnswer, NoAnswer> {
     match store.kept_key(key.scope, &key.key).await {
         Ok(Some(kept)) if kept.fingerprint == key.fingerprint => Ok(kept.answer),
-        Ok(Some(_)) if is_key_taken => Err(NoAnswer::OtherRequest),
-        Err(unreadable) if is_key_taken => Err(NoAnswer::Unreadable(unreadable)),
+        Ok(Some(_)) if !is_id_taken => Err(NoAnswer::OtherRequest),
+        Err(unreadable) if !is_id_taken => Err(NoAnswer::Unreadable(unreadable)),
         _ => Err(NoAnswer::Unknown),
     }
 }

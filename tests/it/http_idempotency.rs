@@ -121,6 +121,9 @@ async fn a_full_server_still_repeats_what_it_answered() {
     let again = create(&server, "k-1", &sent).await;
     assert_eq!((again.status, is_replayed(&again)), (201, true));
     assert_eq!(again.body, first.body);
+    let other = order_with(json!({"process": "slow", "customer_id": "c2"}));
+    let other = create(&server, "k-1", &other).await;
+    assert_eq!(other.code(), "idempotency-key-reused");
     server.stop().await;
 }
 
