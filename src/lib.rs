@@ -6,6 +6,7 @@
 //! Each module stands on a floor and uses only those below it; a test holds them to that.
 //!
 //! - [`clock`] is the only place that reads a clock.
+//! - [`faults`] lets test builds die at named points and have planted bugs; empty in a release.
 //! - [`config`] says what may be set, with its default and its check.
 //! - [`order`] says what an order is: [`order::Order`], [`order::Money`], [`order::Process`], and
 //!   the one function that moves an order from status to status, [`order::Status::apply`].
@@ -35,6 +36,7 @@ pub mod clock;
 pub mod compat;
 pub mod config;
 pub mod engine;
+pub mod faults;
 pub mod http;
 pub mod order;
 pub mod server;

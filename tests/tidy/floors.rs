@@ -6,7 +6,7 @@ use crate::lexer::{self, Path};
 use crate::tree::{Finding, Source, Tree};
 
 /// The floor of each module directly below `src/`.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("main", 5),
     ("cli", 5),
     ("http", 4),
@@ -21,6 +21,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("config", 2),
     ("order", 1),
     ("clock", 0),
+    ("faults", 0),
 ];
 
 /// Names of the storage backends: each has the module `src/store/<name>` to itself.
