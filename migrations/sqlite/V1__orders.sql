@@ -146,6 +146,7 @@ CREATE TABLE idempotency_keys (
   status       INTEGER NOT NULL,
   content_type TEXT    NOT NULL,
   location     TEXT,
+  etag         TEXT,
   body         BLOB    NOT NULL,
   UNIQUE (scope, key)
 ) STRICT;

@@ -84,6 +84,7 @@ fn keep(status: StatusCode, content_type: &str, body: Vec<u8>) -> KeptAnswer {
         status: status.as_u16(),
         content_type: content_type.into(),
         location: None,
+        etag: None,
         body: body.into(),
     }
 }

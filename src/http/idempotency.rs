@@ -1,11 +1,11 @@
 //! Idempotency keys of the native API: under which key an order came, what is kept under it, and
 //! what a request gets that was not accepted because it was before.
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::code::Code;
 use super::error::ApiError;
-use super::{App, orders, render};
+use super::{App, if_match, orders, render};
 use crate::engine::SubmitError;
 use crate::order::{KeptAnswer, NewKey, NewOrder, Order, RequestKey};
 use crate::server::idempotency::{self, NoAnswer};
@@ -67,11 +67,12 @@ pub(super) fn with_answer(key: &RequestKey) -> NewKey {
 fn answer(order: &Order) -> KeptAnswer {
     let mut body = Vec::with_capacity(render::ORDER_SIZE_HINT + order.payload.len());
     render::order(&mut body, order);
-    let location = render::location(&order.id);
+    let text = |value: HeaderValue| value.to_str().ok().map(Box::from);
     KeptAnswer {
         status: StatusCode::CREATED.as_u16(),
         content_type: String::from_utf8_lossy(orders::JSON.as_bytes()).into(),
-        location: location.and_then(|path| path.to_str().ok().map(Box::from)),
+        location: render::location(&order.id).and_then(text),
+        etag: if_match::etag(order.state.version).and_then(text),
         body: body.into(),
     }
 }

@@ -1,7 +1,8 @@
-//! `ETag` and `If-Match` (RFC 9110): an order's version as an entity tag, and changes that are made
-//! only under the versions that a client has seen.
+//! `ETag`, `If-Match` and `If-None-Match` (RFC 9110): an order's version as an entity tag, changes
+//! that are made only under the versions that a client has seen, and reads that are not answered in
+//! full if it has seen the order.
 //!
-//! Only reads and writes the headers; the shard compares.
+//! For changes it only reads the header; the shard compares.
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -33,6 +34,21 @@ pub(super) fn versions(headers: &HeaderMap) -> Result<Option<Box<[u32]>>, ApiErr
         tags(text, wanted.get_or_insert_default())?;
     }
     Ok(wanted.map(Vec::into_boxed_slice))
+}
+
+/// Whether a client says that it has the order with this version already. What is not a tag of ours
+/// is a tag of something else.
+pub(super) fn is_known(headers: &HeaderMap, version: u32) -> bool {
+    let is_it = |text: &str| {
+        let text = text.trim();
+        let tag = text.strip_prefix("W/").unwrap_or(text);
+        let inside = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+        text == "*" || inside.and_then(own) == Some(version)
+    };
+    let values = headers.get_all(header::IF_NONE_MATCH).iter();
+    let mut texts = values.filter_map(|value| value.to_str().ok());
+    // Our tags have no comma, so nothing of ours is taken apart.
+    texts.any(|text| text.split(',').any(is_it))
 }
 
 fn bad() -> ApiError {
@@ -98,6 +114,35 @@ mod tests {
         assert_eq!(read(&["\"3\""]), Ok(Some(vec![3])));
         assert_eq!(read(&[" \"3\" ,\"4\"", "\"5\""]), Ok(Some(vec![3, 4, 5])));
         assert_eq!(read(&["W/\"3\", \"x,y\", \"03\""]), Ok(Some(vec![])));
+    }
+
+    #[test]
+    fn what_is_known_need_not_be_sent() {
+        let knows = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::IF_NONE_MATCH, HeaderValue::from_static(value));
+            }
+            is_known(&headers, 3)
+        };
+        for known in [
+            &["\"3\""][..],
+            &["W/\"3\""],
+            &["\"1\" , \"3\""],
+            &["x", "*"],
+        ] {
+            assert!(knows(known), "{known:?}");
+        }
+        for other in [
+            &[][..],
+            &["3"],
+            &["\"03\""],
+            &["\"2\", \"x,y\""],
+            &["\"3"],
+            &["w/\"3\""],
+        ] {
+            assert!(!knows(other), "{other:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use tokio::sync::oneshot;
 use utoipa_axum::router::OpenApiRouter;
@@ -172,28 +172,61 @@ pub fn created(order: &Order, waited: Option<Duration>) -> Response {
     path = "/v1/orders/{id}",
     tag = "orders",
     operation_id = "readOrder",
-    params(("id" = String, Path, description = "The order's id.", example = "shop-2026-000017")),
-    responses((
-        status = 200,
-        description = "The order.",
-        body = schema::Order,
-        headers(("ETag" = String, description = "The order's version, for If-Match."))
-    ))
+    params(
+        ("id" = String, Path, description = "The order's id.", example = "shop-2026-000017"),
+        (
+            "If-None-Match" = Option<String>,
+            Header,
+            description = "The `ETag` of an earlier answer: 304 if the order is still the same.",
+            example = "\"3\""
+        )
+    ),
+    responses(
+        (
+            status = 200,
+            description = "The order.",
+            body = schema::Order,
+            headers(("ETag" = String, description = "The order's version, for If-Match."))
+        ),
+        (
+            status = 304,
+            description = "The order is the same as before.",
+            headers(("ETag" = String, description = "The order's version."))
+        )
+    )
 )]
 async fn read(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, ApiError> {
     Parameters::none(&uri)?;
-    one(&app, order_id(id)?).await
+    let order = find(&app, order_id(id)?).await?;
+    if if_match::is_known(&headers, order.state.version) {
+        return Ok(unchanged(order.state.version));
+    }
+    Ok(answer(&order))
 }
 
 /// The answer to a read of the order with this id.
 pub(super) async fn one(app: &App, id: OrderId) -> Result<Response, ApiError> {
+    find(app, id).await.map(|order| answer(&order))
+}
+
+async fn find(app: &App, id: OrderId) -> Result<Order, ApiError> {
     let order = app.store.order(&id).await?;
-    let order = order.ok_or_else(ApiError::order_not_found)?;
-    Ok(answer(&order))
+    order.ok_or_else(ApiError::order_not_found)
+}
+
+/// The answer to a client that has the order with this version already.
+fn unchanged(version: u32) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    if let Some(etag) = if_match::etag(version) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
 }
 
 /// The answer with this order.

@@ -62,6 +62,8 @@ pub struct KeptAnswer {
     pub content_type: Box<str>,
     /// The path of what was made.
     pub location: Option<Box<str>>,
+    /// The entity tag of what was made.
+    pub etag: Option<Box<str>>,
     /// The body.
     pub body: Box<[u8]>,
 }

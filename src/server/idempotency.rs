@@ -84,6 +84,7 @@ pub fn sent(answer: KeptAnswer) -> Response {
         status,
         content_type,
         location,
+        etag,
         body,
     } = answer;
     let mut response = Response::new(Body::from(Vec::from(body)));
@@ -98,6 +99,9 @@ pub fn sent(answer: KeptAnswer) -> Response {
     text(header::CONTENT_TYPE, &content_type);
     if let Some(location) = &location {
         text(header::LOCATION, location);
+    }
+    if let Some(etag) = &etag {
+        text(header::ETAG, etag);
     }
     response
 }
@@ -128,12 +132,14 @@ mod tests {
             status: 201,
             content_type: "application/json".into(),
             location: Some("/v1/orders/a".into()),
+            etag: Some("\"1\"".into()),
             body: (*b"{}").into(),
         });
         assert_eq!(response.status(), 201);
         let headers = response.headers();
         assert_eq!(headers[header::CONTENT_TYPE], "application/json");
         assert_eq!(headers[header::LOCATION], "/v1/orders/a");
+        assert_eq!(headers[header::ETAG], "\"1\"");
         assert_eq!(headers[IDEMPOTENCY_REPLAYED], "true");
     }
 }

@@ -114,6 +114,32 @@ async fn an_order_named_batch_can_be_read() {
 }
 
 #[tokio::test]
+async fn an_order_that_is_known_is_not_sent_again() {
+    let server = TestServer::start().await;
+    let held = json!({"order_id": "a", "hold": {"reason": "x"}});
+    server.create(&order_with(held)).await;
+    let read = async |condition| server.send("GET /v1/orders/a", &[condition], "").await;
+    for known in [
+        "If-None-Match: \"2\"",
+        "If-None-Match: W/\"1\", W/\"2\"",
+        "If-None-Match: *",
+    ] {
+        let reply = read(known).await;
+        assert_eq!((reply.status, &*reply.body), (304, &b""[..]), "{known}");
+        assert_eq!(reply.header("etag"), "\"2\"");
+    }
+    let full = server.get("/v1/orders/a").await;
+    assert_eq!(read("If-None-Match: \"1\"").await.body, full.body);
+    server.post("/v1/orders/a/release", "{}").await;
+    assert_eq!(read("If-None-Match: \"2\"").await.status, 200);
+    let gone = server
+        .send("GET /v1/orders/b", &["If-None-Match: *"], "")
+        .await;
+    assert_eq!(gone.code(), "order-not-found");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_history_tells_what_happened_in_order() {
     let server = TestServer::start().await;
     create_and_end(&server, json!({"order_id": "a/1"})).await;

@@ -173,6 +173,7 @@ fn key(order: &NewOrder) -> Option<NewKey> {
         status: 201,
         content_type: "text/plain".into(),
         location: None,
+        etag: None,
         body: order.id.as_str().as_bytes().into(),
     };
     Some(NewKey {

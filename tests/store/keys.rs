@@ -11,6 +11,7 @@ fn answer(id: &str) -> KeptAnswer {
         status: 201,
         content_type: "application/json".into(),
         location: Some(format!("/v1/orders/{id}").into()),
+        etag: Some("\"1\"".into()),
         body: id.as_bytes().into(),
     }
 }

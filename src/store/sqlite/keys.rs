@@ -19,12 +19,13 @@ pub(super) fn claim(
 ) -> rusqlite::Result<bool> {
     let mut claim = connection.prepare_cached(
         "INSERT INTO idempotency_keys (scope, key, fingerprint, seq, kept_at, status, content_type,
-                                       location, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                                       location, etag, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (scope, key) DO UPDATE
             SET number = (SELECT max(number) + 1 FROM idempotency_keys), fingerprint = ?3,
-                seq = ?4, kept_at = ?5, status = ?6, content_type = ?7, location = ?8, body = ?9
-          WHERE kept_at < ?10",
+                seq = ?4, kept_at = ?5, status = ?6, content_type = ?7, location = ?8,
+                etag = ?9, body = ?10
+          WHERE kept_at < ?11",
     )?;
     let KeyRecord { key, answer, .. } = record;
     let claimed = claim.execute(params![
@@ -36,6 +37,7 @@ pub(super) fn claim(
         answer.status,
         &*answer.content_type,
         answer.location.as_deref(),
+        answer.etag.as_deref(),
         &*answer.body,
         expired_before.0,
     ])?;
@@ -77,7 +79,7 @@ pub(super) fn find(
     scope: &str,
     key: &str,
 ) -> Result<Option<KeptKey>, StoreError> {
-    let sql = "SELECT fingerprint, kept_at, status, content_type, location, body
+    let sql = "SELECT fingerprint, kept_at, status, content_type, location, etag, body
                  FROM idempotency_keys WHERE scope = ?1 AND key = ?2";
     let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
     let found = statement.query_row(params![scope, key], kept).optional();
@@ -92,7 +94,8 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<KeptKey> {
             status: row.get(2)?,
             content_type: row.get(3)?,
             location: row.get(4)?,
-            body: row.get::<_, Vec<u8>>(5)?.into(),
+            etag: row.get(5)?,
+            body: row.get::<_, Vec<u8>>(6)?.into(),
         },
     })
 }
