@@ -29,6 +29,7 @@ use super::handles;
 use crate::clock::{self, Clock, SystemClock};
 use crate::config::{Config, Flag};
 use crate::engine::{self, Engine, StartError};
+use crate::faults;
 use crate::order::ShardNumber;
 use crate::server;
 use crate::shard::Allowances;
@@ -159,8 +160,10 @@ pub async fn serve(
             () = ended => notices.engine_ended(),
         }
         behind.app.begin_drain();
+        faults::point("drain-begins");
     };
     server::serve(behind.doors(opened), server_settings(config), stop).await;
+    faults::point("drain-doors-closed");
     finish(engine, notices).await
 }
 
@@ -218,6 +221,7 @@ async fn finish(engine: Engine, notices: Notices) -> anyhow::Result<()> {
     let joined = tokio::task::spawn_blocking(move || engine.join()).await;
     match joined.context("cannot wait for the engine")? {
         Ok(()) => {
+            faults::point("drain-engine-ended");
             notices.drained();
             Ok(())
         }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::inbox::Command;
 use super::{Handle, SubmitError};
 use crate::clock::Now;
+use crate::faults;
 use crate::order::{Change, Refusal};
 use crate::shard::{Effect, Shard};
 
@@ -85,6 +86,7 @@ impl Changes {
         }
         let decide = |change| shard.change(change, now).map_err(ChangeError::Refused);
         let answers = changes.into_iter().map(decide).collect();
+        faults::point("change-decided");
         self.asked.push(Asked { answers, reply });
     }
 
@@ -107,6 +109,7 @@ impl Changes {
         for Asked { answers, reply } in self.asked.drain(..) {
             // Whoever has gone away can still read the order.
             let _ = reply.send(answers);
+            faults::point("answers-changes-begun");
         }
     }
 

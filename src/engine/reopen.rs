@@ -6,6 +6,7 @@
 use super::SubmitError;
 use super::recovery::Reader;
 use super::run::Turns;
+use crate::faults;
 use crate::order::Opening;
 use crate::store::{Reopened, StoreError};
 
@@ -21,6 +22,7 @@ impl Turns {
             return self.stop(error);
         }
         tracing::error!(%error, "the store is opened anew");
+        faults::point("reopening-begins");
         let commit = self.parts.shard.commit();
         let Reopened { opening, fate } = match self.parts.store.reopen(commit) {
             Ok(reopened) => reopened,
@@ -31,6 +33,7 @@ impl Turns {
                 return self.stop(StoreError::Unknown { detail });
             }
         };
+        faults::point("reopening-known");
         let is_stored = fate.is_some();
         tracing::warn!(is_stored, epoch = opening.epoch, "the store is open again");
         self.reopened_at = Some(self.now.ticks);
@@ -44,6 +47,7 @@ impl Turns {
                 self.changes.fail();
             }
         }
+        faults::point("reopening-answered");
         self.start_over(&opening)
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::SubmitError;
 use super::inbox::Answer;
+use crate::faults;
 use crate::order::{Order, OrderState, Seq};
 use crate::shard::Fate;
 
@@ -116,6 +117,7 @@ impl Replies {
                     }
                     // Whoever has gone away can still read the order.
                     let _ = reply.send(answer);
+                    faults::point("answers-begun");
                 }
                 Ticket::Item { batch, item } => {
                     if is_stored {
@@ -143,6 +145,7 @@ impl Replies {
 
     fn release_batches(&mut self) {
         for batch in self.batches.drain(..) {
+            faults::point("answers-batch-held");
             let _ = batch.reply.send(batch.answers);
         }
     }

@@ -16,6 +16,7 @@ use super::recovery::{Pages, Reader, Taken};
 use super::replies::Replies;
 use super::{Stats, SubmitError};
 use crate::clock::{self, Clock, Now, Timestamp};
+use crate::faults;
 use crate::order::{NewKey, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind, Tally};
 use crate::shard::{Overloaded, Shard};
 use crate::store::{Store, StoreError};
@@ -168,11 +169,13 @@ impl Turns {
                     tracing::error!(%error, "open orders cannot be loaded; the engine stops");
                 })?;
                 page.iter().for_each(|order| self.take_back(order));
+                faults::point("recovery-page-taken");
             }
             Taken::NotYet => {}
             Taken::End => {
                 self.is_recovering = false;
                 self.changes.recovered(&mut self.backlog);
+                faults::point("recovery-done");
                 let open_orders = self.parts.shard.open_orders();
                 tracing::debug!(open_orders, "open orders from before the start are loaded");
             }
@@ -257,9 +260,11 @@ impl Turns {
             self.was_refused = false;
             return Ok(());
         }
+        faults::point("commit-decided");
         let began_at = clock::monotonic();
         match self.parts.store.commit(self.parts.shard.commit()) {
             Ok(receipt) => {
+                faults::point("commit-receipt-taken");
                 let took = began_at.elapsed();
                 self.note_success();
                 self.meters.commit_time.record(micros(took));
@@ -312,11 +317,13 @@ impl Turns {
         log::events(commit);
         let created = self.parts.shard.committed(receipt, self.now);
         let accept_time = &mut self.meters.accept_time;
+        faults::point("answers-held");
         let released_at = clock::monotonic();
         self.replies.release(created, |arrived_at| {
             accept_time.record(micros(released_at.duration_since(arrived_at)));
         });
         self.changes.release();
+        faults::point("answers-released");
         self.measure();
         self.turns += 1;
         if self.turns.is_multiple_of(1_024) {

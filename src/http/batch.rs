@@ -22,6 +22,7 @@ use super::parameters::Parameters;
 use super::wire::{CODED, Object, OrderBody};
 use super::{App, diagnosis, idempotency, orders, render, schema, wire};
 use crate::engine::SubmitError;
+use crate::faults;
 use crate::order::{Fault, KeptAnswer, NewOrder, Order, OrderId, Processes, RequestKey};
 use crate::server::BATCH_BYTES_MAX;
 use crate::server::idempotency::IDEMPOTENCY_REPLAYED;
@@ -121,6 +122,7 @@ pub(super) async fn take_in(
         read(media_type, &body.bytes)?
     };
     drop(body);
+    faults::point("batch-read");
     let (items, is_replayed) = submit(app, read, key).await?;
     let mut response = orders::json(results(&items));
     if is_replayed {

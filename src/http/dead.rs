@@ -20,6 +20,7 @@ use super::parameters::{LIMIT_DEFAULT, LIMIT_MAX, Parameters};
 use super::wire::{Count, Fields, Object, Text};
 use super::{App, changes, cursor, list, orders, schema};
 use crate::engine::ChangeError;
+use crate::faults;
 use crate::order::{Action, Change, Fault, Order, Priority, Signature, StatusKind};
 use crate::server::ORDER_BYTES_MAX;
 use crate::shard::Effect;
@@ -144,6 +145,7 @@ async fn replay(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     };
     let filters = asked.filters;
     let page = app.store.orders(asked.query).await?;
+    faults::point("dead-letters-read");
     let replayed = if asked.is_dry_run {
         0
     } else {

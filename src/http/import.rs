@@ -17,6 +17,7 @@ use super::error::ApiError;
 use super::wire::{OrderBody, Text};
 use super::{App, diagnosis, idempotency, orders, schema};
 use crate::clock::Timestamp;
+use crate::faults;
 use crate::order::{NewOrder, OrderId, Past, PastDraft, Processes};
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
@@ -53,7 +54,9 @@ async fn import(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let processes = Arc::clone(&app.processes);
     let now = app.clock.now();
     let read = move |media_type, body: &[u8]| {
-        batch::each(media_type, body, |sent| item(sent, &processes, now))
+        let read = batch::each(media_type, body, |sent| item(sent, &processes, now));
+        faults::point("import-read");
+        read
     };
     batch::take_in(&app, request, idempotency::IMPORT, read).await
 }

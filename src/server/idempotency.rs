@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 
+use crate::faults;
 use crate::order::{BadKey, KeptAnswer, RequestKey};
 use crate::store::{Store, StoreError};
 
@@ -63,7 +64,10 @@ pub async fn first_answer(
     is_id_taken: bool,
 ) -> Result<KeptAnswer, NoAnswer> {
     match store.kept_key(key.scope, &key.key).await {
-        Ok(Some(kept)) if kept.fingerprint == key.fingerprint => Ok(kept.answer),
+        Ok(Some(kept)) if kept.fingerprint == key.fingerprint => {
+            faults::point("answers-kept-found");
+            Ok(kept.answer)
+        }
         Ok(Some(_)) if !is_id_taken => Err(NoAnswer::OtherRequest),
         Err(unreadable) if !is_id_taken => Err(NoAnswer::Unreadable(unreadable)),
         _ => Err(NoAnswer::Unknown),

@@ -9,6 +9,7 @@ use super::timers::TimerKind;
 use super::transition::Move;
 use super::{CHANGES_MAX, Shard};
 use crate::clock::{Now, Timestamp};
+use crate::faults;
 use crate::order::{Outcome, Output, Seq, Status, StepKind, StepOutput, Transition};
 
 impl Shard {
@@ -70,6 +71,7 @@ impl Shard {
         self.book.at_mut(slot).is_queued = false;
         self.requeue_lost(slot, ready_at, now);
         self.last_lease += 1;
+        faults::point("lease-given");
         let record = *self.book.at(slot);
         let next = Some((record.step, record.attempt.saturating_add(1)));
         let transition = Transition::Start {
@@ -104,6 +106,7 @@ impl Shard {
 
     /// Takes the outcome of the attempt that is running.
     pub(super) fn finish(&mut self, slot: Slot, outcome: Outcome, now: Timestamp) {
+        faults::point("outcome-taken");
         let record = *self.book.at(slot);
         self.ready.release(place(&record));
         let process = self.processes.at(record.process);

@@ -13,6 +13,7 @@ mod campaign;
 mod http;
 mod ledger;
 mod load;
+mod points;
 mod server;
 
 /// Cycles of an ordinary run.

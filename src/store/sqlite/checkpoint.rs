@@ -11,10 +11,12 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
+use crate::faults;
 use crate::store::StoreError;
 
-/// Pages (4 KiB) in the log from which the thread begins to copy: 32 MiB.
-const PAGES_MIN: u64 = 8_192;
+/// Pages (4 KiB) in the log from which the thread begins to copy: 32 MiB; in a test build 1 MiB, so
+/// that it happens often.
+const PAGES_MIN: u64 = if cfg!(feature = "faults") { 256 } else { 8_192 };
 
 /// The thread and what it shares with the writer.
 pub(super) struct Checkpointer {
@@ -115,6 +117,7 @@ impl Drop for Checkpointer {
 /// Copies what can be copied without waiting for anybody. `false` if it failed: then the log just
 /// grows until the next try.
 pub(super) fn copy(connection: &Connection) -> bool {
+    faults::point("checkpoint-begins");
     let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         Ok((
             row.get::<_, i64>(0)?,
@@ -124,6 +127,7 @@ pub(super) fn copy(connection: &Connection) -> bool {
     });
     match copied {
         Ok((busy, pages, copied)) => {
+            faults::point("checkpoint-copied");
             tracing::debug!(busy, pages, copied, "checkpoint");
             true
         }

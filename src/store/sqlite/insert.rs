@@ -6,6 +6,7 @@ use rusqlite::{CachedStatement, Connection, params};
 
 use super::keys;
 use super::row::{self, StateColumns};
+use crate::faults;
 use crate::order::{Commit, Order, OrderState, Receipt, Status};
 
 /// Inserts the new orders with their keys; answers with those that were left out.
@@ -32,6 +33,7 @@ pub(super) fn orders(connection: &Connection, commit: &Commit) -> rusqlite::Resu
                 receipt.keys_taken.push(at);
                 continue;
             }
+            faults::point("commit-key-claimed");
         }
         let inserted = if is_as_accepted(order) {
             accepted(&mut insert, order)?

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::row::{self, refused};
+use crate::faults;
 use crate::store::{Durability, StoreError};
 
 mod migrations {
@@ -39,7 +40,10 @@ pub(super) fn lock_folder(path: &Path) -> Result<File, StoreError> {
     std::fs::create_dir_all(folder).map_err(not_writable)?;
     let file = File::create(path.with_added_extension("lock")).map_err(not_writable)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            faults::point("opening-locked");
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
             path: folder.into(),
         }),
@@ -55,10 +59,12 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = open(path, flags)?;
     set_up(&connection, WRITER_CACHE_KIB).map_err(|error| cannot_use(path, &error))?;
     check_version(&connection)?;
+    faults::point("opening-migrates");
     let report = migrations::migrations::runner().run(&mut connection);
     report.map_err(|error| StoreError::Refused {
         detail: format!("migration failed: {error}"),
     })?;
+    faults::point("opening-migrated");
     Ok(connection)
 }
 

@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::write::{Head, Writer};
 use super::{keys, read, row};
+use crate::faults;
 use crate::order::{Commit, Position, Receipt};
 use crate::store::{ShardHead, StoreError, journal};
 
@@ -40,6 +41,7 @@ impl Writer {
         let known = known.filter(|known| known.0 == commit.shard);
         let (_, position, hash) = known.ok_or(StoreError::Fenced)?;
         rewrite(&self.connection)?;
+        faults::point("reopening-flushed");
         let head = read::head(&self.connection, commit.shard)?.ok_or(StoreError::Fenced)?;
         if head.epoch != commit.epoch {
             return Err(StoreError::Fenced);

@@ -10,6 +10,7 @@ use super::checkpoint::{self, Watch};
 use super::insert;
 use super::read;
 use super::row::{self, StateColumns};
+use crate::faults;
 use crate::order::{Beside, Changed, Commit, Opening, Position, Receipt, Seq, ShardNumber};
 use crate::store::{ShardHead, StoreError, journal};
 
@@ -42,6 +43,7 @@ impl Writer {
     /// Copies the rest of the log into the database.
     pub(super) fn checkpoint(&self) {
         if checkpoint::copy(&self.connection) {
+            faults::point("checkpoint-finished");
             self.watch.log_has(0);
         }
     }
@@ -49,6 +51,7 @@ impl Writer {
     pub(super) fn open_shard(&mut self, shard: ShardNumber) -> Result<Opening, StoreError> {
         let opening = self.transaction(|connection| {
             raise_epoch(connection, shard).map_err(row::refused)?;
+            faults::point("opening-epoch-raised");
             let head = read::head(connection, shard)?;
             let missing = || StoreError::Refused {
                 detail: "no row for the shard".into(),
@@ -75,6 +78,7 @@ impl Writer {
             ))
         });
         let (opening, hash) = opening?;
+        faults::point("opening-epoch-stored");
         self.head = Some((shard, opening.position, hash));
         Ok(opening)
     }
@@ -84,6 +88,7 @@ impl Writer {
             return Err(StoreError::Fenced);
         };
         let (receipt, hash) = self.transaction(|connection| write(connection, commit, &before))?;
+        faults::point("commit-flushed");
         self.head = Some((shard, commit.position, hash));
         Ok(receipt)
     }
@@ -93,10 +98,14 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let run = |sql| self.connection.prepare_cached(sql)?.execute([]);
+        faults::point("commit-begins");
         run("BEGIN IMMEDIATE").map_err(row::refused)?;
+        faults::point("commit-begun");
         let done = work(&self.connection);
         let result = match done {
+            Ok(_) if faults::fails("commit-lost") => Err(pretended()),
             Ok(value) => match run("COMMIT") {
+                Ok(_) if faults::fails("commit-unheard") => Err(pretended()),
                 Ok(_) => return Ok(value),
                 Err(error) => Err(commit_error(error)),
             },
@@ -110,6 +119,13 @@ impl Writer {
             });
         }
         result
+    }
+}
+
+/// What a test build that is to fail says.
+fn pretended() -> StoreError {
+    StoreError::Unknown {
+        detail: "a failure was asked for".into(),
     }
 }
 
@@ -139,12 +155,17 @@ fn write(
     check_fence(connection, commit)?;
     define_processes(connection, commit).map_err(row::refused)?;
     let receipt = insert::orders(connection, commit).map_err(row::refused)?;
+    faults::point("commit-orders-written");
     let collided = &receipt.collided;
     update_orders(connection, commit).map_err(row::refused)?;
+    faults::point("commit-changes-written");
     write_outputs(connection, commit).map_err(row::refused)?;
     update_tallies(connection, commit, collided).map_err(row::refused)?;
+    faults::point("commit-tallies-written");
     let hash = append_journal(connection, commit, collided, before).map_err(row::refused)?;
+    faults::point("commit-journal-written");
     advance_head(connection, commit, &hash)?;
+    faults::point("commit-ends");
     Ok((receipt, hash))
 }
 
