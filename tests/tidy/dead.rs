@@ -22,6 +22,8 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 fn is_root(path: &str, manifest: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     match parts.as_slice() {
+        // The targets of `cargo fuzz`, a package of its own.
+        ["fuzz", "lib.rs"] | ["fuzz", "fuzz_targets", _] => true,
         ["build.rs"] | ["src", "lib.rs" | "main.rs"] | ["src", "bin", _] => true,
         ["tests" | "benches" | "examples", _] => true,
         ["tests" | "benches" | "examples", _, "main.rs"] | ["src", "bin", _, "main.rs"] => true,

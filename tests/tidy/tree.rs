@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
+use crate::documents;
 use crate::lexer::{self, Literal};
 
 /// What a check found: where, which rule, and the way out.
@@ -331,9 +332,12 @@ fn modules(sources: &[Source]) -> Vec<Module> {
             }
             let beside = format!("{folder}{name}.rs");
             let below = format!("{folder}{name}/mod.rs");
-            let place = places
-                .get(beside.as_str())
-                .or_else(|| places.get(below.as_str()));
+            let place = match named_path(source, pair[0].0) {
+                Some(path) => places.get(path.as_str()),
+                None => places
+                    .get(beside.as_str())
+                    .or_else(|| places.get(below.as_str())),
+            };
             let (name, leads_to) = (name.to_owned(), place.copied());
             found.push(Module {
                 declared_in,
@@ -344,6 +348,14 @@ fn modules(sources: &[Source]) -> Vec<Module> {
         }
     }
     found
+}
+
+/// The file that a `#[path = "…"]` right before the module at this place names.
+fn named_path(source: &Source, at: usize) -> Option<String> {
+    let before = source.text[..at].trim_end();
+    let before = before.strip_suffix("pub").unwrap_or(before).trim_end();
+    let (_, target) = before.strip_suffix("\"]")?.rsplit_once("#[path = \"")?;
+    documents::resolve(&source.path, target)
 }
 
 /// The folder, with a slash at its end, in which a file's modules lie.
@@ -377,4 +389,12 @@ fn test_parts_are_known_even_in_files_of_their_own() {
     }
     assert_eq!(is_test("fn f"), Some(false));
     assert!(g.is_test(0) && g.path == "src/x/g.rs");
+}
+
+#[test]
+fn a_module_may_lie_where_its_path_says() {
+    let text = "#[path = \"../b/c.rs\"]\npub mod x;\n#[path = \"../b/d.rs\"]\nmod y;";
+    let tree = Tree::planted(&[("a/lib.rs", text), ("b/c.rs", "")]);
+    let leads: Vec<_> = tree.modules.iter().map(|module| module.leads_to).collect();
+    assert_eq!(leads, [Some(1), None]);
 }
