@@ -144,6 +144,9 @@ impl Entry<'_> {
     fn into_event(self, row_at: Timestamp) -> Result<Event, String> {
         let kind = EventKind::from_name(self.kind);
         let kind = kind.ok_or_else(|| format!("unknown kind {:?}", self.kind))?;
+        if self.step.is_none() && (self.attempt, self.lease) != (0, 0) {
+            return Err("an attempt or a lease without a step".into());
+        }
         let status = StatusKind::from_number(self.status);
         Ok(Event {
             seq: Seq(self.seq),
@@ -271,6 +274,15 @@ mod tests {
         #[test]
         fn no_text_makes_decoding_panic(text in ".{0,60}") {
             let _ = decode(&row(&text));
+        }
+    }
+
+    #[test]
+    fn only_a_step_has_an_attempt_and_a_lease() {
+        let entry = |end: &str| decode(&row(&format!("[[1,1,\"started\",3,0,0{end}]]")));
+        assert_eq!(entry(",null,0,0").unwrap(), entry("").unwrap());
+        for end in [",null,1,0", ",null,0,1", ",null,0,-1,\"why\""] {
+            assert!(entry(end).is_err(), "{end}");
         }
     }
 
