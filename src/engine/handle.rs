@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::Stats;
 use super::inbox::{Answer, Command, Inbox, Push};
 use crate::clock;
+use crate::faults::{self, Bug};
 use crate::order::{NewKey, NewOrder, Order, OrderId, OrderState, ProcessTally};
 use crate::store::StoreError;
 
@@ -63,7 +64,9 @@ impl SubmitError {
             StoreError::Full { detail } => Self::StorageFull {
                 detail: detail.as_str().into(),
             },
-            StoreError::Unknown { .. } => Self::OutcomeUnknown,
+            StoreError::Unknown { .. } if !faults::is_planted(Bug::UnknownCalledRefused) => {
+                Self::OutcomeUnknown
+            }
             other => Self::StoreUnavailable {
                 detail: other.to_string().into(),
             },

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 
+use crate::faults::{self, Bug};
 use crate::order::{OpenOrder, Seq, ShardNumber};
 use crate::store::{Store, StoreError};
 
@@ -110,8 +111,13 @@ impl Reader {
         if self.is_done {
             return None;
         }
-        let page = self.store.open_orders(self.after, self.last, self.page);
+        let last = match faults::is_planted(Bug::OrdersDoubledAtRestart) {
+            true => Seq(i64::MAX),
+            false => self.last,
+        };
+        let page = self.store.open_orders(self.after, last, self.page);
         let full = page.as_ref().ok().filter(|page| page.len() == self.page);
+        let full = full.filter(|_| !faults::is_planted(Bug::OrdersForgottenAtRestart));
         match full.and_then(|page| page.last()) {
             Some(order) => self.after = order.seq,
             None => self.is_done = true,

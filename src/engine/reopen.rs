@@ -6,7 +6,7 @@
 use super::SubmitError;
 use super::recovery::Reader;
 use super::run::Turns;
-use crate::faults;
+use crate::faults::{self, Bug};
 use crate::order::Opening;
 use crate::store::{Reopened, StoreError};
 
@@ -44,6 +44,9 @@ impl Turns {
             None => {
                 let detail = "the commit failed".into();
                 self.replies.fail(&SubmitError::StoreUnavailable { detail });
+                if faults::is_planted(Bug::ChangeLostAtReopening) {
+                    self.changes.release();
+                }
                 self.changes.fail();
             }
         }

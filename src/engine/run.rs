@@ -262,6 +262,8 @@ impl Turns {
         }
         faults::point("commit-decided");
         let began_at = clock::monotonic();
+        let created = &self.parts.shard.commit().created;
+        self.replies.release_early(created);
         match self.parts.store.commit(self.parts.shard.commit()) {
             Ok(receipt) => {
                 faults::point("commit-receipt-taken");

@@ -6,6 +6,7 @@ use super::book::{IS_NEW, NEVER, Record};
 use super::timers::TimerKind;
 use super::{Overloaded, Shard};
 use crate::clock::{Now, Timestamp};
+use crate::faults::{self, Bug};
 use crate::order::{
     Event, EventKind, Facts, NewOrder, OpenOrder, Order, OrderState, Position, ProcessIndex, Seq,
     Status, WantedId,
@@ -67,6 +68,9 @@ impl Shard {
             detail: None,
         });
         self.fresh.push((slot, order.seq));
+        if faults::is_planted(Bug::WorkBeforeDurable) {
+            self.route(slot, now);
+        }
         if let Some(hold) = order.hold.clone() {
             order.state.version = self.hold_new(slot, hold, now);
         }

@@ -9,7 +9,7 @@ use super::timers::TimerKind;
 use super::transition::Move;
 use super::{CHANGES_MAX, Shard};
 use crate::clock::{Now, Timestamp};
-use crate::faults;
+use crate::faults::{self, Bug};
 use crate::order::{Outcome, Output, Seq, Status, StepKind, StepOutput, Transition};
 
 impl Shard {
@@ -43,7 +43,8 @@ impl Shard {
             {
                 self.make(slot, Move::to(Transition::Expire { at: now }), now);
             }
-            (TimerKind::Move, _) if record.due != due => {}
+            (TimerKind::Move, _)
+                if record.due != due && !faults::is_planted(Bug::StaleTimerTaken) => {}
             (TimerKind::Move, Status::Scheduled { .. }) => {
                 self.make(slot, Move::to(Transition::Ready { ready_at: now }), now);
                 self.fresh.push((slot, seq));
@@ -70,7 +71,9 @@ impl Shard {
         };
         self.book.at_mut(slot).is_queued = false;
         self.requeue_lost(slot, ready_at, now);
-        self.last_lease += 1;
+        if !faults::is_planted(Bug::FenceStandsStill) {
+            self.last_lease += 1;
+        }
         faults::point("lease-given");
         let record = *self.book.at(slot);
         let next = Some((record.step, record.attempt.saturating_add(1)));
@@ -174,12 +177,20 @@ impl Shard {
         let record = *self.book.at(slot);
         let seq = record.seq;
         let (timers, due) = match record.status.get() {
+            Status::Scheduled { start_at } if faults::is_planted(Bug::SchedulesByTicks) => {
+                let due = Timestamp(self.now.ticks).plus(start_at.micros_since(self.now.wall));
+                (&mut self.delays, due)
+            }
             Status::Scheduled { start_at } => (&mut self.schedules, start_at),
             Status::Pending { ready_at } if ready_at > now => {
                 let due = Timestamp(self.now.ticks).plus(ready_at.micros_since(now));
                 (&mut self.delays, due)
             }
             Status::Pending { ready_at } => return self.enqueue(slot, ready_at),
+            Status::Processing { .. } if faults::is_planted(Bug::LostLeaseGoesOn) => {
+                self.ready.take(place(&record));
+                return self.work(slot, now);
+            }
             // A lease from before the start.
             Status::Processing { .. } => {
                 self.book.at_mut(slot).due = now;
@@ -196,7 +207,8 @@ impl Shard {
     /// Lets an order wait for its turn, unless it does already or is held back.
     fn enqueue(&mut self, slot: Slot, ready_at: Timestamp) {
         let record = *self.book.at(slot);
-        if record.is_queued || self.holds.contains_key(&record.seq) {
+        let is_held = self.holds.contains_key(&record.seq);
+        if record.is_queued || (is_held && !faults::is_planted(Bug::HoldIgnored)) {
             return;
         }
         self.book.at_mut(slot).is_queued = true;

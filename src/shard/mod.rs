@@ -11,6 +11,7 @@ mod change;
 mod decide;
 mod import;
 mod ready;
+mod time;
 mod timers;
 mod transition;
 mod work;
@@ -26,6 +27,7 @@ pub use self::ready::Allowances;
 use self::ready::Ready;
 use self::timers::{TimerKind, Timers};
 use crate::clock::{Now, Timestamp};
+use crate::faults::{self, Bug};
 use crate::order::{
     Commit, Facts, Hold, IdSource, KeyRecord, NewKey, Opening, Order, Position, Process,
     ProcessTally, Processes, Receipt, Seq, ShardNumber,
@@ -246,12 +248,19 @@ impl Shard {
             key,
             answer,
         });
-        self.commit.keys_expired_before = self.commit.at.plus(-self.settings.key_retention_us);
+        let retention_us = match faults::is_planted(Bug::KeyOverAtOnce) {
+            true => 0,
+            false => self.settings.key_retention_us,
+        };
+        self.commit.keys_expired_before = self.commit.at.plus(-retention_us);
     }
 
     /// The commit is definitely not stored: takes the new orders out of it and forgets them.
     /// Everything else stays in, to be tried again.
     pub fn retract(&mut self) {
+        if faults::is_planted(Bug::RefusedTriedAgain) {
+            return;
+        }
         let created = std::mem::take(&mut self.commit.created);
         self.commit.keys.clear();
         for order in &created {
@@ -265,36 +274,6 @@ impl Shard {
         };
         self.commit.events.retain(|event| !is_created(event.seq));
         self.fresh.retain(|(_, seq)| !is_created(*seq));
-    }
-
-    /// When the shard wants to be advanced next, on the wall clock: now if there is work that may
-    /// start, or the time of the next timer. `None`: not before the next input.
-    pub fn next_deadline(&self, now: Now) -> Option<Timestamp> {
-        if self.ready.can_lease() {
-            return Some(now.wall);
-        }
-        let delay = self.delays.next_due();
-        let delay = delay.map(|due| now.wall.plus(due.0.saturating_sub(now.ticks)));
-        self.schedules.next_due().into_iter().chain(delay).min()
-    }
-
-    /// Takes the timer that is most overdue, on whichever clock.
-    fn pop_due(&mut self) -> Option<(Timestamp, Seq, TimerKind)> {
-        let (wall, ticks) = (self.now.wall, Timestamp(self.now.ticks));
-        let delay = self.delays.next_due();
-        let schedule = self.schedules.next_due();
-        let late_by = |now: Timestamp, due: Option<Timestamp>| due.map(|due| now.micros_since(due));
-        if late_by(ticks, delay) > late_by(wall, schedule) {
-            self.delays.pop_due(ticks)
-        } else {
-            self.schedules.pop_due(wall)
-        }
-    }
-
-    /// Notes the moment of an input. Answers with the time that is written down for it.
-    fn set_now(&mut self, now: Now) -> Timestamp {
-        self.now = now;
-        now.at
     }
 
     /// The counters of every process that is known, as of the last durable commit.

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
 use crate::clock::Timestamp;
+use crate::faults::{self, Bug};
 use crate::order::{Priority, Process, ProcessIndex, Seq};
 
 /// By how much a fresh order of each priority stands back, and a begun one comes forward; in
@@ -37,6 +38,7 @@ impl Allowances {
         let allowance = match class.priority {
             Priority::High => 0,
             Priority::Medium => self.medium_us,
+            Priority::Low if faults::is_planted(Bug::LowPriorityStarves) => i64::MAX / 4,
             Priority::Low => self.low_us,
         };
         if class.is_begun {
@@ -185,6 +187,13 @@ impl Ready {
         queue.running += 1;
         self.waiting -= 1;
         Some((place, ready_at, seq))
+    }
+
+    /// Counts an attempt as running that was never leased here.
+    pub(super) fn take(&mut self, place: Place) {
+        let queue = &mut self.processes[usize::from(place.process.0)];
+        queue.running += 1;
+        queue.steps[usize::from(place.step)].running += 1;
     }
 
     /// An attempt has ended, or the order that was leased turned out not to be there.

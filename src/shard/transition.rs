@@ -6,8 +6,8 @@
 use super::Shard;
 use super::book::{IS_NEW, Slot};
 use crate::clock::Timestamp;
-use crate::order::{Beside, Changed};
-use crate::order::{Detail, Event, EventKind, OrderState, Status, Transition};
+use crate::faults::{self, Bug};
+use crate::order::{Beside, Changed, Detail, Event, EventKind, OrderState, Status, Transition};
 
 /// A move, and what goes with it.
 pub(super) struct Move {
@@ -122,10 +122,11 @@ impl Shard {
         let step = self.processes.at(record.process).steps[usize::from(record.step)]
             .name
             .clone();
-        self.commit.events.push(Event {
+        let kind = EventKind::from(it.transition);
+        let event = Event {
             seq: record.seq,
             version: record.version + 1,
-            kind: EventKind::from(it.transition),
+            kind,
             status: after.kind(),
             at: now,
             previous: record.position,
@@ -135,11 +136,16 @@ impl Shard {
             reason: it.reason.clone(),
             by: it.by.clone(),
             detail: None,
-        });
+        };
+        if kind != EventKind::Retried || !faults::is_planted(Bug::JournalMissesRetry) {
+            self.commit.events.push(event);
+        }
         let name = self.processes.name_of(record.process);
         let counters = &mut self.commit.tallies[usize::from(name.0)];
         counters.tally.count(before.kind(), record.priority, -1);
-        counters.tally.count(after.kind(), record.priority, 1);
+        if kind != EventKind::Dead || !faults::is_planted(Bug::CounterMissesDead) {
+            counters.tally.count(after.kind(), record.priority, 1);
+        }
         if let Status::Completed { ended_at } = after {
             counters.complete(record.created_at, record.started_at, ended_at);
         }

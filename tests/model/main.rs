@@ -12,7 +12,7 @@ mod regression;
 mod rules;
 mod sequence;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
 use sequence::Happened;
@@ -53,7 +53,11 @@ fn config() -> Config {
     let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/model/shrunk.txt");
     Config {
         cases: cases.and_then(|text| text.parse().ok()).unwrap_or(768),
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(kept))),
+        // What a planted bug breaks says nothing about the shard.
+        failure_persistence: match cfg!(feature = "faults") {
+            true => None,
+            false => Some(Box::new(FileFailurePersistence::Direct(kept))),
+        },
         max_shrink_iters: 20_000,
         ..Config::default()
     }
@@ -62,8 +66,13 @@ fn config() -> Config {
 #[test]
 fn the_shard_does_what_the_model_does() {
     let all = RefCell::new(Happened::new());
+    let cases = Cell::new(0);
     let played = TestRunner::new(config()).run(&draw::sequences(), |sequence| {
-        let happened = sequence::play(&sequence).map_err(TestCaseError::fail)?;
+        cases.set(cases.get() + 1);
+        let happened = sequence::play(&sequence).map_err(|difference| {
+            println!("case {}: {difference}", cases.get());
+            TestCaseError::fail(difference)
+        })?;
         let mut all = all.borrow_mut();
         for (what, times) in happened {
             *all.entry(what).or_default() += times;

@@ -9,7 +9,9 @@ use std::task::{Context, Poll, Waker};
 
 use orderd::clock::Timestamp;
 use orderd::engine::{ChangeAnswer, ChangeError, Handle, SubmitError};
-use orderd::order::{Action, Change, Event, EventKind, NewHold, Priority, Refusal, Seq, Signature};
+use orderd::order::{
+    Action, Change, Event, EventKind, NewHold, Priority, Refusal, Seq, Signature, Status, Target,
+};
 use orderd::shard::Effect;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -171,6 +173,9 @@ impl Made {
         };
         let is_true = match answer {
             Ok(Effect::Made { version }) => made.is_some_and(|made| made.2 == *version),
+            Ok(Effect::Nothing) if asked.kind == EventKind::Cancelled => {
+                made.is_none() && is_being_cancelled(asked.seq, data)
+            }
             Err(ChangeError::Failed(SubmitError::OutcomeUnknown)) => true,
             Err(ChangeError::Refused(Refusal::NotOpen)) => {
                 let order = data.orders.get(&asked.seq);
@@ -182,4 +187,12 @@ impl Made {
         let lie = || format!("(7) {asked:?}, but the journal says {made:?}");
         is_true.then_some(()).ok_or_else(lie)
     }
+}
+
+/// Whether an order is cancelled, or on its way there.
+fn is_being_cancelled(seq: Seq, data: &Data) -> bool {
+    let status = data.orders.get(&seq).map(|order| order.state.status);
+    let target = Target::Cancelled;
+    matches!(status, Some(Status::Cancelled { .. }))
+        || status == Some(Status::Compensating { target })
 }

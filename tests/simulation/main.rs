@@ -94,7 +94,7 @@ fn play(seed: u64, planted: Option<Planted>) -> Result<world::End, String> {
 /// Plays seeds on all cores, and adds up what happened.
 fn play_all(seeds: std::ops::Range<u64>) -> Result<Happened, String> {
     let next = AtomicU64::new(seeds.start);
-    let all = Mutex::new((Happened::new(), None));
+    let all = Mutex::new((Happened::new(), BTreeMap::new()));
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -102,6 +102,7 @@ fn play_all(seeds: std::ops::Range<u64>) -> Result<Happened, String> {
                 break;
             }
             let end = play(seed, None);
+            // All seeds before it are played to their end: the lowest that fails is known then.
             let mut all = all.lock().unwrap();
             match end {
                 Ok(end) => end
@@ -109,7 +110,7 @@ fn play_all(seeds: std::ops::Range<u64>) -> Result<Happened, String> {
                     .iter()
                     .for_each(|(what, times)| *all.0.entry(what).or_default() += times),
                 Err(broken) => {
-                    all.1.get_or_insert(broken);
+                    all.1.insert(seed, broken);
                     next.store(seeds.end, Ordering::Relaxed);
                 }
             }
@@ -119,8 +120,10 @@ fn play_all(seeds: std::ops::Range<u64>) -> Result<Happened, String> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         (0..cores).for_each(|_| drop(scope.spawn(work)));
     });
-    let (happened, broken) = all.into_inner().unwrap();
-    broken.map_or(Ok(happened), Err)
+    let (happened, mut broken) = all.into_inner().unwrap();
+    broken
+        .pop_first()
+        .map_or(Ok(happened), |(_, broken)| Err(broken))
 }
 
 #[test]

@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, Connection, params};
 
 use super::keys;
 use super::row::{self, StateColumns};
-use crate::faults;
+use crate::faults::{self, Bug};
 use crate::order::{Commit, Order, OrderState, Receipt, Status};
 
 /// Inserts the new orders with their keys; answers with those that were left out.
@@ -32,6 +32,9 @@ pub(super) fn orders(connection: &Connection, commit: &Commit) -> rusqlite::Resu
                 receipt.collided.push(at);
                 receipt.keys_taken.push(at);
                 continue;
+            }
+            if faults::is_planted(Bug::KeyInAnotherTransaction) {
+                connection.execute_batch("COMMIT; BEGIN")?;
             }
             faults::point("commit-key-claimed");
         }

@@ -28,6 +28,7 @@ use super::{
     Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, ShardHead,
     Store, StoreError,
 };
+use crate::faults::{self, Bug};
 use crate::order::{
     Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
 };
@@ -56,6 +57,10 @@ impl Pen {
     fn open(path: &Path) -> Result<(Self, Durability), StoreError> {
         let connection = open::writer(path)?;
         let durability = open::durability(&connection)?;
+        if faults::is_planted(Bug::SynchronousNormal) {
+            let set = connection.pragma_update(None, "synchronous", "NORMAL");
+            set.map_err(row::refused)?;
+        }
         let checkpointer = Checkpointer::start(open::checkpoint_connection(path)?)?;
         let writer = Writer::new(connection, checkpointer.watch())?;
         let pen = Self {

@@ -10,7 +10,7 @@ use super::checkpoint::{self, Watch};
 use super::insert;
 use super::read;
 use super::row::{self, StateColumns};
-use crate::faults;
+use crate::faults::{self, Bug};
 use crate::order::{Beside, Changed, Commit, Opening, Position, Receipt, Seq, ShardNumber};
 use crate::store::{ShardHead, StoreError, journal};
 
@@ -107,6 +107,7 @@ impl Writer {
             Ok(value) => match run("COMMIT") {
                 Ok(_) if faults::fails("commit-unheard") => Err(pretended()),
                 Ok(_) => return Ok(value),
+                Err(_) if faults::is_planted(Bug::FlushErrorIgnored) => return Ok(value),
                 Err(error) => Err(commit_error(error)),
             },
             Err(error) => Err(error),
@@ -161,6 +162,11 @@ fn write(
     faults::point("commit-changes-written");
     write_outputs(connection, commit).map_err(row::refused)?;
     update_tallies(connection, commit, collided).map_err(row::refused)?;
+    if faults::is_planted(Bug::JournalInAnotherTransaction) {
+        connection
+            .execute_batch("COMMIT; BEGIN")
+            .map_err(row::refused)?;
+    }
     faults::point("commit-tallies-written");
     let hash = append_journal(connection, commit, collided, before).map_err(row::refused)?;
     faults::point("commit-journal-written");
@@ -312,6 +318,9 @@ fn append_journal(
 /// Refuses a commit of an epoch that is over, or one that does not follow the head, before anything
 /// in it can be refused for another reason.
 fn check_fence(connection: &Connection, commit: &Commit) -> Result<(), StoreError> {
+    if faults::is_planted(Bug::NoFenceInStore) {
+        return Ok(());
+    }
     let sql = "SELECT 1 FROM shards WHERE shard = ?1 AND epoch = ?2 AND position = ?3 - 1";
     let mut statement = connection.prepare_cached(sql).map_err(row::refused)?;
     let (shard, epoch, position) = (commit.shard.0, commit.epoch, commit.position.0);
