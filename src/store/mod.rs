@@ -4,7 +4,9 @@
 //! ids and the epoch of a shard are their only opinions. Each backend has its own folder and its
 //! own plain SQL.
 
+mod columns;
 mod error;
+mod feed;
 pub mod journal;
 mod query;
 pub mod sqlite;

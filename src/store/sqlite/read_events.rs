@@ -10,10 +10,8 @@ use rusqlite::Connection;
 use super::read::{Read, collect, journal, order};
 use super::row::unreadable;
 use crate::order::{Event, OrderId, Position, Seq};
-use crate::store::{EventPlace, EventView, JournalRow, StoreError, journal as form};
-
-/// Most journal rows that one history goes through: more than attempts and steps can make.
-const HISTORY_ROWS_MAX: usize = 1_000_000;
+use crate::store::feed::{HISTORY_ROWS_MAX, bad_position, decode, no_order, view};
+use crate::store::{EventPlace, EventView};
 
 /// One order's history, oldest first.
 pub(super) fn history(connection: &Connection, id: &OrderId) -> Read<Option<Vec<EventView>>> {
@@ -43,16 +41,6 @@ pub(super) fn history(connection: &Connection, id: &OrderId) -> Read<Option<Vec<
         }
     }
     Err(bad_position(&order.seq, position))
-}
-
-fn bad_position(seq: &Seq, position: Position) -> StoreError {
-    let detail = format!("journal row {} has no event of this order", position.0);
-    StoreError::BadRow {
-        table: "orders",
-        column: "position",
-        key: seq.0.to_string(),
-        detail,
-    }
 }
 
 /// Events of all orders after a place, oldest first.
@@ -85,32 +73,6 @@ pub(super) fn events(
     Ok(views)
 }
 
-fn no_order(row: &JournalRow, seq: Seq) -> StoreError {
-    let (key, detail) = (
-        row.position.0.to_string(),
-        format!("there is no order {}", seq.0),
-    );
-    StoreError::BadRow {
-        table: "journal",
-        column: "entries",
-        key,
-        detail,
-    }
-}
-
-fn decode(row: &JournalRow) -> Read<Vec<(u32, Event)>> {
-    let events = form::decode(row).map_err(|error| {
-        let (key, detail) = (error.position.to_string(), error.detail);
-        StoreError::BadRow {
-            table: "journal",
-            column: "entries",
-            key,
-            detail,
-        }
-    })?;
-    Ok((0..).zip(events).collect())
-}
-
 fn ids(connection: &Connection, events: &[(u32, Event)]) -> Read<BTreeMap<Seq, OrderId>> {
     let sql = "SELECT id FROM orders WHERE seq = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
@@ -126,24 +88,4 @@ fn ids(connection: &Connection, events: &[(u32, Event)]) -> Read<BTreeMap<Seq, O
         }
     }
     Ok(ids)
-}
-
-fn view(row: &JournalRow, index: u32, event: Event, id: &OrderId) -> EventView {
-    EventView {
-        place: EventPlace {
-            position: row.position,
-            index,
-        },
-        order_id: id.clone(),
-        kind: event.kind,
-        status: event.status,
-        version: event.version,
-        at: event.at,
-        step: event.step,
-        attempt: event.attempt,
-        fence: (row.epoch, event.lease),
-        reason: event.reason,
-        by: event.by,
-        detail: event.detail,
-    }
 }

@@ -1,138 +1,21 @@
-//! Between rows and domain types. A row that breaks an invariant is a named error, never a default.
-//!
-//! The column lists here and in `read` go together; nothing else knows the columns.
+//! Between SQLite's rows and errors and those of the store. What a column means is said in
+//! `store::columns`, not here.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
-use rusqlite::types::FromSql;
 use rusqlite::{ErrorCode, Row};
-use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
-use crate::order::{
-    Currency, Hold, Money, OpenOrder, Order, OrderId, OrderState, Position, Priority, Seq, Status,
-    StatusKind, StepOutput, Target,
-};
-use crate::store::StoreError;
+use crate::order::{OpenOrder, Order};
+pub(super) use crate::store::columns::{StateColumns, hold_text};
+use crate::store::{StoreError, columns};
 
-/// The columns of `whole_orders` by their place in a row, because looking each up by its name takes
-/// as long as reading the row from disk. The last two are left out where only the shard reads.
-pub(super) const COLUMNS: [&str; 28] = [
-    "seq",
-    "id",
-    "customer_id",
-    "process",
-    "process_version",
-    "priority",
-    "total_minor",
-    "currency",
-    "item_count",
-    "created_at",
-    "start_at",
-    "expires_at",
-    "imported_at",
-    "status",
-    "version",
-    "step",
-    "attempt",
-    "started_at",
-    "updated_at",
-    "due_at",
-    "lease",
-    "target",
-    "ended_at",
-    "reason",
-    "position",
-    "hold",
-    "payload",
-    "outputs",
-];
-
-const SEQ: usize = 0;
-const ID: usize = 1;
-const CUSTOMER_ID: usize = 2;
-const PROCESS: usize = 3;
-const PROCESS_VERSION: usize = 4;
-const PRIORITY: usize = 5;
-const TOTAL_MINOR: usize = 6;
-const CURRENCY: usize = 7;
-const ITEM_COUNT: usize = 8;
-const CREATED_AT: usize = 9;
-const START_AT: usize = 10;
-const EXPIRES_AT: usize = 11;
-const IMPORTED_AT: usize = 12;
-const STATUS: usize = 13;
-const VERSION: usize = 14;
-const STEP: usize = 15;
-const ATTEMPT: usize = 16;
-const STARTED_AT: usize = 17;
-const UPDATED_AT: usize = 18;
-const DUE_AT: usize = 19;
-const LEASE: usize = 20;
-const TARGET: usize = 21;
-const ENDED_AT: usize = 22;
-const REASON: usize = 23;
-const POSITION: usize = 24;
-const HOLD: usize = 25;
-const PAYLOAD: usize = 26;
-const OUTPUTS: usize = 27;
-
-/// The columns that hold a status and its data.
-#[derive(Default)]
-pub(super) struct StateColumns {
-    pub(super) status: u8,
-    pub(super) due_at: Option<i64>,
-    pub(super) lease: Option<i64>,
-    pub(super) target: Option<u8>,
-    pub(super) ended_at: Option<i64>,
-}
-
-impl StateColumns {
-    pub(super) fn of(status: Status) -> Self {
-        let mut columns = Self {
-            status: status.kind().number(),
-            ..Self::default()
-        };
-        match status {
-            Status::Scheduled { start_at: at }
-            | Status::Pending { ready_at: at }
-            | Status::Waiting { until: at }
-            | Status::Dead { since: at } => columns.due_at = Some(at.0),
-            Status::Processing { lease } => columns.lease = Some(lease),
-            Status::Compensating { target } => columns.target = Some(target.kind().number()),
-            Status::Completed { ended_at }
-            | Status::Cancelled { ended_at }
-            | Status::Rejected { ended_at }
-            | Status::Expired { ended_at } => columns.ended_at = Some(ended_at.0),
-        }
-        columns
+impl columns::Row for Row<'_> {
+    fn number(&self, place: usize) -> Result<Option<i64>, String> {
+        self.get(place).map_err(|error| error.to_string())
     }
-}
 
-/// A hold as it stands in its column.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HoldText<'a> {
-    #[serde(borrow)]
-    reason: Cow<'a, str>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    by: Option<Cow<'a, str>>,
-    since: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<i64>,
-}
-
-/// The text of the column with a hold.
-pub(super) fn hold_text(hold: &Hold) -> String {
-    let text = HoldText {
-        reason: Cow::Borrowed(&hold.reason),
-        by: hold.by.as_deref().map(Cow::Borrowed),
-        since: hold.since.0,
-        until: hold.until.map(|until| until.0),
-    };
-    // Texts and numbers always have a JSON form.
-    serde_json::to_string(&text).unwrap_or_default()
+    fn text(&self, place: usize) -> Result<Option<&str>, String> {
+        let value = self.get_ref(place).map_err(|error| error.to_string())?;
+        value.as_str_or_null().map_err(|error| error.to_string())
+    }
 }
 
 /// An error of a write that is definitely not stored.
@@ -151,193 +34,19 @@ pub(super) fn unreadable(error: rusqlite::Error) -> StoreError {
     }
 }
 
-/// Number of a step, its name, and what it said.
-type OutputRow = (u8, Box<str>, Box<str>);
-
-/// Reads one row of `orders`, and names the column if it is bad.
-struct OrderRow<'a, 'r> {
-    row: &'a Row<'r>,
-    seq: i64,
-}
-
-impl OrderRow<'_, '_> {
-    fn column<T: FromSql>(&self, place: usize) -> Result<T, StoreError> {
-        self.row
-            .get(place)
-            .map_err(|error| self.bad(place, error.to_string()))
-    }
-
-    fn time(&self, place: usize) -> Result<Timestamp, StoreError> {
-        self.column(place).map(Timestamp)
-    }
-
-    fn bad(&self, place: usize, detail: impl Into<String>) -> StoreError {
-        let (key, detail) = (self.seq.to_string(), detail.into());
-        StoreError::BadRow {
-            table: "orders",
-            column: COLUMNS[place],
-            key,
-            detail,
-        }
-    }
-
-    fn status(&self) -> Result<Status, StoreError> {
-        let number: i64 = self.column(STATUS)?;
-        let kind = StatusKind::from_number(number);
-        Ok(
-            match kind.ok_or_else(|| self.bad(STATUS, number.to_string()))? {
-                StatusKind::Scheduled => Status::Scheduled {
-                    start_at: self.time(DUE_AT)?,
-                },
-                StatusKind::Pending => Status::Pending {
-                    ready_at: self.time(DUE_AT)?,
-                },
-                StatusKind::Processing => Status::Processing {
-                    lease: self.column(LEASE)?,
-                },
-                StatusKind::Waiting => Status::Waiting {
-                    until: self.time(DUE_AT)?,
-                },
-                StatusKind::Dead => Status::Dead {
-                    since: self.time(DUE_AT)?,
-                },
-                StatusKind::Compensating => Status::Compensating {
-                    target: self.target()?,
-                },
-                StatusKind::Completed => Status::Completed {
-                    ended_at: self.time(ENDED_AT)?,
-                },
-                StatusKind::Cancelled => Status::Cancelled {
-                    ended_at: self.time(ENDED_AT)?,
-                },
-                StatusKind::Rejected => Status::Rejected {
-                    ended_at: self.time(ENDED_AT)?,
-                },
-                StatusKind::Expired => Status::Expired {
-                    ended_at: self.time(ENDED_AT)?,
-                },
-            },
-        )
-    }
-
-    fn target(&self) -> Result<Target, StoreError> {
-        let number: i64 = self.column(TARGET)?;
-        let targets = [Target::Cancelled, Target::Rejected, Target::Expired];
-        let target = targets
-            .into_iter()
-            .find(|t| i64::from(t.kind().number()) == number);
-        target.ok_or_else(|| self.bad(TARGET, number.to_string()))
-    }
-
-    fn state(&self, reason: Option<Box<str>>) -> Result<OrderState, StoreError> {
-        Ok(OrderState {
-            status: self.status()?,
-            version: self.column(VERSION)?,
-            step: self.column::<Arc<str>>(STEP)?,
-            attempt: self.column(ATTEMPT)?,
-            started_at: self.column::<Option<i64>>(STARTED_AT)?.map(Timestamp),
-            updated_at: self.time(UPDATED_AT)?,
-            reason,
-            position: Position(self.column(POSITION)?),
-        })
-    }
-
-    fn hold(&self) -> Result<Option<Box<Hold>>, StoreError> {
-        let Some(text) = self.column::<Option<Box<str>>>(HOLD)? else {
-            return Ok(None);
-        };
-        let read = serde_json::from_str::<HoldText<'_>>(&text);
-        let hold = read.map_err(|error| self.bad(HOLD, error.to_string()))?;
-        Ok(Some(Box::new(Hold {
-            reason: hold.reason.into(),
-            by: hold.by.map(Box::from),
-            since: Timestamp(hold.since),
-            until: hold.until.map(Timestamp),
-        })))
-    }
-
-    fn priority(&self) -> Result<Priority, StoreError> {
-        let number: i64 = self.column(PRIORITY)?;
-        Priority::from_number(number).ok_or_else(|| self.bad(PRIORITY, number.to_string()))
-    }
-
-    fn total(&self) -> Result<Money, StoreError> {
-        let code: Box<str> = self.column(CURRENCY)?;
-        let currency = Currency::from_code(&code).ok_or_else(|| self.bad(CURRENCY, &*code))?;
-        let money = Money::new(self.column(TOTAL_MINOR)?, currency);
-        money.map_err(|error| self.bad(TOTAL_MINOR, error.to_string()))
-    }
-
-    fn outputs(&self) -> Result<Vec<StepOutput>, StoreError> {
-        let Some(text) = self.column::<Option<Box<str>>>(OUTPUTS)? else {
-            return Ok(Vec::new());
-        };
-        let outputs = serde_json::from_str::<Vec<OutputRow>>(&text);
-        let mut outputs = outputs.map_err(|error| self.bad(OUTPUTS, error.to_string()))?;
-        outputs.sort_by_key(|(number, ..)| *number);
-        let output = |(_, step, output): OutputRow| StepOutput {
-            step: step.into(),
-            output,
-        };
-        Ok(outputs.into_iter().map(output).collect())
-    }
-
-    fn id(&self) -> Result<OrderId, StoreError> {
-        let text: Box<str> = self.column(ID)?;
-        OrderId::parse(&text).map_err(|error| self.bad(ID, error.to_string()))
-    }
-}
-
-fn order_row<'a, 'r>(row: &'a Row<'r>) -> Result<OrderRow<'a, 'r>, StoreError> {
-    Ok(OrderRow {
-        row,
-        seq: row.get(SEQ).map_err(unreadable)?,
-    })
-}
-
-/// A whole order from a row with all columns of `orders`.
+/// A whole order from a row with all columns of `whole_orders`.
 pub(super) fn order(row: &Row<'_>) -> Result<Order, StoreError> {
-    let row = order_row(row)?;
-    Ok(Order {
-        seq: Seq(row.seq),
-        id: row.id()?,
-        customer_id: row.column(CUSTOMER_ID)?,
-        process: row.column::<Arc<str>>(PROCESS)?,
-        process_version: row.column(PROCESS_VERSION)?,
-        priority: row.priority()?,
-        total: row.total()?,
-        item_count: row.column(ITEM_COUNT)?,
-        payload: row.column(PAYLOAD)?,
-        start_at: row.column::<Option<i64>>(START_AT)?.map(Timestamp),
-        expires_at: row.column::<Option<i64>>(EXPIRES_AT)?.map(Timestamp),
-        created_at: row.time(CREATED_AT)?,
-        imported_at: row.column::<Option<i64>>(IMPORTED_AT)?.map(Timestamp),
-        hold: row.hold()?,
-        state: row.state(row.column(REASON)?)?,
-        outputs: row.outputs()?,
-    })
+    columns::order(row)
 }
 
 /// What the shard needs of an open order.
 pub(super) fn open_order(row: &Row<'_>) -> Result<OpenOrder, StoreError> {
-    let row = order_row(row)?;
-    Ok(OpenOrder {
-        seq: Seq(row.seq),
-        process: row.column::<Arc<str>>(PROCESS)?,
-        process_version: row.column(PROCESS_VERSION)?,
-        priority: row.priority()?,
-        total_minor: row.column(TOTAL_MINOR)?,
-        item_count: row.column(ITEM_COUNT)?,
-        expires_at: row.column::<Option<i64>>(EXPIRES_AT)?.map(Timestamp),
-        created_at: row.time(CREATED_AT)?,
-        hold: row.hold()?,
-        state: row.state(None)?,
-    })
+    columns::open_order(row)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::store::columns::COLUMNS;
 
     #[test]
     fn columns_stand_where_the_schema_has_them() {
@@ -346,18 +55,5 @@ mod tests {
         connection.execute_batch(schema).unwrap();
         let statement = connection.prepare("SELECT * FROM whole_orders").unwrap();
         assert!(statement.column_names().eq(COLUMNS));
-        let places = [
-            (SEQ, "seq"),
-            (PRIORITY, "priority"),
-            (EXPIRES_AT, "expires_at"),
-            (IMPORTED_AT, "imported_at"),
-            (STATUS, "status"),
-            (STARTED_AT, "started_at"),
-            (ENDED_AT, "ended_at"),
-            (HOLD, "hold"),
-            (PAYLOAD, "payload"),
-            (OUTPUTS, "outputs"),
-        ];
-        assert!(places.iter().all(|(place, name)| COLUMNS[*place] == *name));
     }
 }

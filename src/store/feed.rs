@@ -1,0 +1,69 @@
+//! Events as readers of the journal see them, made from its rows. Pure, and the same for every
+//! backend; how rows and ids are read is the backend's matter.
+
+use super::journal;
+use super::{EventPlace, EventView, JournalRow, StoreError};
+use crate::order::{Event, OrderId, Position, Seq};
+
+/// Most journal rows that one history goes through: more than attempts and steps can make.
+pub(super) const HISTORY_ROWS_MAX: usize = 1_000_000;
+
+/// An order names a journal row in which there is nothing of it.
+pub(super) fn bad_position(seq: &Seq, position: Position) -> StoreError {
+    let detail = format!("journal row {} has no event of this order", position.0);
+    StoreError::BadRow {
+        table: "orders",
+        column: "position",
+        key: seq.0.to_string(),
+        detail,
+    }
+}
+
+/// A journal row names an order that is not there.
+pub(super) fn no_order(row: &JournalRow, seq: Seq) -> StoreError {
+    let (key, detail) = (
+        row.position.0.to_string(),
+        format!("there is no order {}", seq.0),
+    );
+    StoreError::BadRow {
+        table: "journal",
+        column: "entries",
+        key,
+        detail,
+    }
+}
+
+/// The events of a row, with their places in it.
+pub(super) fn decode(row: &JournalRow) -> Result<Vec<(u32, Event)>, StoreError> {
+    let events = journal::decode(row).map_err(|error| {
+        let (key, detail) = (error.position.to_string(), error.detail);
+        StoreError::BadRow {
+            table: "journal",
+            column: "entries",
+            key,
+            detail,
+        }
+    })?;
+    Ok((0..).zip(events).collect())
+}
+
+/// One event of a row, with the id of its order.
+pub(super) fn view(row: &JournalRow, index: u32, event: Event, id: &OrderId) -> EventView {
+    EventView {
+        place: EventPlace {
+            position: row.position,
+            index,
+        },
+        order_id: id.clone(),
+        kind: event.kind,
+        status: event.status,
+        version: event.version,
+        at: event.at,
+        step: event.step,
+        attempt: event.attempt,
+        fence: (row.epoch, event.lease),
+        reason: event.reason,
+        by: event.by,
+        detail: event.detail,
+    }
+}
