@@ -16,7 +16,7 @@ use crate::order::{KeptAnswer, OrderId};
 
 /// Tells what was wrong: `<native code>; <JSON pointer or reason>`.
 pub const ORDERD_ERROR: HeaderName = HeaderName::from_static("orderd-error");
-/// Seconds after which a client may try again when the server has no room.
+/// Seconds after which a client may try again where nobody knows better.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// How a JSON value travels.
@@ -157,7 +157,8 @@ pub fn refused(mut response: Response, refusal: &Refusal) -> Response {
         headers.insert(ORDERD_ERROR, error);
     }
     if matches!(status.as_u16(), 429 | 503) {
-        headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        let seconds = refusal.retry_after_seconds.unwrap_or(RETRY_AFTER_SECONDS);
+        headers.insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
@@ -228,6 +229,12 @@ mod tests {
             "draining; the server is shutting down"
         );
         assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+        let full = Refusal {
+            retry_after_seconds: Some(7),
+            ..Refusal::new(Code::Overloaded, "too many open orders")
+        };
+        let answer = refused(empty(StatusCode::SERVICE_UNAVAILABLE), &full);
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "7");
     }
 
     #[test]

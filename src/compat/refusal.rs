@@ -119,6 +119,8 @@ pub struct Refusal {
     pub at: Cow<'static, str>,
     /// What the dialect says to it, where its rule has a text of its own.
     pub says: Option<(StatusCode, &'static str)>,
+    /// When there is likely to be room, in seconds, if that is known.
+    pub retry_after_seconds: Option<u32>,
 }
 
 /// How a dialect calls the fields of a draft: pairs of the draft's name and its own. What is not
@@ -132,6 +134,7 @@ impl Refusal {
             code,
             at: Cow::Borrowed(reason),
             says: None,
+            retry_after_seconds: None,
         }
     }
 
@@ -155,6 +158,7 @@ impl Refusal {
             code,
             at: Cow::Owned(pointer),
             says: None,
+            retry_after_seconds: None,
         }
     }
 
@@ -203,9 +207,10 @@ impl From<BodyError> for Refusal {
             BodyError::TooLarge { .. } => {
                 Self::new(Code::BodyTooLarge, "a body here may have 1 MiB")
             }
-            BodyError::NoRoom => {
-                Self::new(Code::Overloaded, "too many large bodies are being read")
-            }
+            BodyError::NoRoom { waited_seconds } => Self {
+                retry_after_seconds: Some(waited_seconds),
+                ..Self::new(Code::Overloaded, "too many large bodies are being read")
+            },
             BodyError::Broken => {
                 Self::new(Code::MalformedJson, "the body broke off before its end")
             }
@@ -221,7 +226,12 @@ impl From<SubmitError> for Refusal {
         match error {
             SubmitError::Exists { .. } => Self::new(Code::OrderExists, "another order has this id"),
             SubmitError::KeyTaken => Self::new(Code::IdempotencyKeyInUse, "the key is being used"),
-            SubmitError::Overloaded => Self::new(Code::Overloaded, "too many open orders"),
+            SubmitError::Overloaded {
+                retry_after_seconds,
+            } => Self {
+                retry_after_seconds: Some(retry_after_seconds),
+                ..Self::new(Code::Overloaded, "too many open orders")
+            },
             SubmitError::Draining => Self::new(Code::Draining, "the server is shutting down"),
             SubmitError::StoreUnavailable { .. } => {
                 Self::new(Code::StoreUnavailable, "the order is not stored")
@@ -301,7 +311,12 @@ mod tests {
     fn an_order_that_was_not_accepted_has_its_native_code_and_503() {
         let detail = || "disk I/O error".into();
         for (error, name) in [
-            (SubmitError::Overloaded, "overloaded"),
+            (
+                SubmitError::Overloaded {
+                    retry_after_seconds: 7,
+                },
+                "overloaded",
+            ),
             (SubmitError::Draining, "draining"),
             (
                 SubmitError::StoreUnavailable { detail: detail() },

@@ -17,6 +17,8 @@ use crate::shard::{Effect, Shard};
 
 /// Most commands that wait for their orders to be brought back after a start.
 const DEFERRED_MAX: usize = 4_096;
+/// When those beyond may come back, in seconds: a million orders are brought back in one.
+const RECOVERY_SECONDS: u32 = 1;
 /// What one change counts for in the bounds of the inbox and of a commit, in bytes: at most half of
 /// the changes of a commit are asked for, so that timers and turns have the other half.
 pub(super) const CHANGE_BYTES: usize = 2 << 10;
@@ -82,7 +84,10 @@ impl Changes {
                 self.deferred.push(Command::Change { changes, reply });
                 return;
             }
-            return refuse(&changes, reply, &SubmitError::Overloaded);
+            let error = SubmitError::Overloaded {
+                retry_after_seconds: RECOVERY_SECONDS,
+            };
+            return refuse(&changes, reply, &error);
         }
         let decide = |change| shard.change(change, now).map_err(ChangeError::Refused);
         let answers = changes.into_iter().map(decide).collect();

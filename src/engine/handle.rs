@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::Stats;
 use super::inbox::{Answer, Command, Inbox, Push};
+use super::pressure::Pressure;
 use crate::clock;
 use crate::faults::{self, Bug};
 use crate::order::{NewKey, NewOrder, Order, OrderId, OrderState, ProcessTally};
@@ -19,6 +20,7 @@ use crate::store::StoreError;
 #[derive(Clone)]
 pub struct Handle {
     inbox: Arc<Inbox>,
+    pressure: Arc<Pressure>,
 }
 
 /// Why an order was not accepted. Nothing of it is stored, except perhaps with `OutcomeUnknown`.
@@ -35,7 +37,10 @@ pub enum SubmitError {
     KeyTaken,
     /// No room for more open orders, or more commands than the engine keeps up with.
     #[error("too many open orders")]
-    Overloaded,
+    Overloaded {
+        /// When there is likely to be room, in seconds from now, 1 to 60.
+        retry_after_seconds: u32,
+    },
     /// The server is shutting down.
     #[error("the server is shutting down")]
     Draining,
@@ -83,8 +88,8 @@ pub struct Accepted {
 }
 
 impl Handle {
-    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
-        Self { inbox }
+    pub(super) fn new(inbox: Arc<Inbox>, pressure: Arc<Pressure>) -> Self {
+        Self { inbox, pressure }
     }
 
     /// Submits one order; with `is_watched` its end can be awaited too.
@@ -97,12 +102,16 @@ impl Handle {
     }
 
     /// The same under an idempotency key, if there is one: the answer is kept with the order.
+    ///
+    /// Without room this is refused at once, however long the engine's thread has to work.
     pub async fn submit_under(
         &self,
         key: Option<Box<NewKey>>,
         order: Box<NewOrder>,
         is_watched: bool,
     ) -> Result<Accepted, SubmitError> {
+        let entered = self.pressure.enter(&order);
+        entered.map_err(|refused| self.unless_closed(refused))?;
         let (watch, end) = if is_watched {
             let (sender, receiver) = oneshot::channel();
             (Some(sender), Some(receiver))
@@ -130,6 +139,10 @@ impl Handle {
         orders: Vec<NewOrder>,
         keys: Vec<(usize, NewKey)>,
     ) -> Result<Vec<Answer>, SubmitError> {
+        if let Err(refused) = self.pressure.enter_any(&orders) {
+            let refused = refused.into_iter().map(|one| self.unless_closed(one));
+            return Ok(refused.map(Err).collect());
+        }
         let (reply, answer) = oneshot::channel();
         let arrived_at = clock::monotonic();
         self.push(Command::SubmitBatch {
@@ -161,6 +174,15 @@ impl Handle {
         self.inbox.is_open()
     }
 
+    /// A refusal for now, or for good.
+    fn unless_closed(&self, refused: SubmitError) -> SubmitError {
+        if self.inbox.is_open() {
+            refused
+        } else {
+            SubmitError::Draining
+        }
+    }
+
     /// Lets the engine finish what is in its inbox, flush and end. Later commands are refused.
     pub fn drain(&self) {
         self.inbox.close();
@@ -169,7 +191,7 @@ impl Handle {
     pub(super) fn push(&self, command: Command) -> Result<(), SubmitError> {
         match self.inbox.push(command) {
             Push::Taken => Ok(()),
-            Push::Full => Err(SubmitError::Overloaded),
+            Push::Full => Err(self.pressure.refuse_at_inbox()),
             Push::Closed => Err(SubmitError::Draining),
         }
     }

@@ -14,7 +14,7 @@ use super::{Stats, SubmitError};
 use crate::order::{Change, NewKey, NewOrder, Order, OrderState, ProcessTally};
 
 /// Most orders that wait in the inbox: about a second's worth.
-const ORDERS_MAX: usize = 65_536;
+pub(super) const ORDERS_MAX: usize = 65_536;
 /// Payload that waits in the inbox before it counts as full, in bytes.
 const BYTES_MAX: usize = 64 << 20;
 
@@ -54,6 +54,11 @@ pub(super) enum Command {
 }
 
 impl Command {
+    /// Whether it only asks something. Questions are small and few: one for each connection.
+    fn is_question(&self) -> bool {
+        matches!(self, Self::Stats { .. } | Self::ProcessTally { .. })
+    }
+
     /// How much of the inbox it takes: its orders, and what is in them.
     pub(super) fn weight(&self) -> Weight {
         match self {
@@ -117,7 +122,8 @@ impl Inbox {
         if queue.is_closed {
             return Push::Closed;
         }
-        if queue.weight.orders >= ORDERS_MAX || queue.weight.bytes >= BYTES_MAX {
+        let is_full = queue.weight.orders >= ORDERS_MAX || queue.weight.bytes >= BYTES_MAX;
+        if is_full && !command.is_question() {
             return Push::Full;
         }
         let weight = command.weight();

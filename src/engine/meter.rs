@@ -6,8 +6,10 @@
 
 use hdrhistogram::Histogram;
 
-use super::{BUCKETS_US, Distribution};
+use super::run::Turns;
+use super::{BUCKETS_US, Distribution, Stats};
 use crate::clock::{MICROS_PER_SECOND, Timestamp};
+use crate::order::Tally;
 
 /// Longest window of a rate, in seconds.
 const SECONDS_MAX: usize = 300;
@@ -24,7 +26,6 @@ pub(super) struct Meters {
     pub(super) accept_time: Spread,
     pub(super) commit_time: Spread,
     pub(super) commit_orders: Spread,
-    pub(super) refused_overloaded: u64,
     pub(super) reopenings: u64,
 }
 
@@ -39,8 +40,51 @@ impl Meters {
             accept_time: Spread::new(),
             commit_time: Spread::new(),
             commit_orders: Spread::new(),
-            refused_overloaded: 0,
             reopenings: 0,
+        }
+    }
+}
+
+impl Turns {
+    /// Takes over what the shard has measured.
+    pub(super) fn measure(&mut self) {
+        let (meters, measured) = (&mut self.meters, self.parts.shard.measured());
+        for wait in measured.queue_waits_us.drain(..) {
+            meters.queue_wait.record(wait.max(0).unsigned_abs());
+        }
+        meters
+            .completed
+            .count(measured.processing_times_us.len() as u64, self.now.at);
+        for time in measured.processing_times_us.drain(..) {
+            meters.processing_time.record(time.max(0).unsigned_abs());
+        }
+    }
+
+    /// A picture of the engine now.
+    pub(super) fn stats(&mut self) -> Stats {
+        let (shard, meters, now) = (&mut self.parts.shard, &mut self.meters, self.now.at);
+        Stats {
+            at: now,
+            started_at: meters.started_at,
+            tally: Tally::of_all(shard.tallies()),
+            processes: shard.tallies().to_vec(),
+            accepted_per_second: meters.accepted.per_second(now),
+            completed_per_second: meters.completed.per_second(now),
+            processing_time: meters.processing_time.distribution(),
+            queue_wait: meters.queue_wait.distribution(),
+            accept_time: meters.accept_time.distribution(),
+            commit_time: meters.commit_time.distribution(),
+            commit_orders: meters.commit_orders.distribution(),
+            oldest_waiting_us: shard
+                .oldest_ready()
+                .map(|since| now.micros_since(since).max(0)),
+            shard: self.parts.shard_number,
+            epoch: shard.epoch(),
+            position: shard.position(),
+            is_recovering: self.is_recovering,
+            open_orders_max: self.parts.open_orders_max,
+            refused_overloaded: self.parts.pressure.refused(),
+            reopenings: meters.reopenings,
         }
     }
 }
@@ -125,19 +169,18 @@ impl Rate {
     /// Events per second over the last 1 s, 1 min and 5 min. Complete seconds only, and none before
     /// the start.
     pub(super) fn per_second(&mut self, now: Timestamp) -> [f64; 3] {
+        [1, 60, 300].map(|window| self.over(window, now).unwrap_or(0.0))
+    }
+
+    /// Events per second over this many seconds, as above; `None` before the first is complete.
+    pub(super) fn over(&mut self, window: i64, now: Timestamp) -> Option<f64> {
         self.forward(now);
         let age = self.second - self.started_at.0 / MICROS_PER_SECOND;
-        [1, 60, 300].map(|window: i64| {
-            let seconds = window.min(age).min(SECONDS_MAX as i64 - 1);
-            let sum: u64 = (1..=seconds)
-                .map(|ago| self.by_second[index(self.second - ago)])
-                .sum();
-            if seconds == 0 {
-                0.0
-            } else {
-                sum as f64 / seconds as f64
-            }
-        })
+        let seconds = window.min(age).min(SECONDS_MAX as i64 - 1);
+        let sum: u64 = (1..=seconds)
+            .map(|ago| self.by_second[index(self.second - ago)])
+            .sum();
+        (seconds > 0).then(|| sum as f64 / seconds as f64)
     }
 
     fn forward(&mut self, now: Timestamp) {
@@ -164,10 +207,12 @@ mod tests {
     fn a_rate_counts_whole_seconds_in_its_window() {
         let mut rate = Rate::new(at(1_000));
         assert_eq!(rate.per_second(at(1_000)), [0.0, 0.0, 0.0]);
+        assert_eq!(rate.over(10, at(1_000)), None);
         rate.count(30, at(1_000));
         rate.count(10, at(1_001));
         assert_eq!(rate.per_second(at(1_001)), [30.0, 30.0, 30.0]);
         assert_eq!(rate.per_second(at(1_002)), [10.0, 20.0, 20.0]);
+        assert_eq!(rate.over(10, at(1_002)), Some(20.0));
         assert_eq!(rate.per_second(at(1_062)), [0.0, 0.0, 40.0 / 62.0]);
         assert_eq!(rate.per_second(at(9_000)), [0.0, 0.0, 0.0]);
     }

@@ -9,6 +9,7 @@ mod handle;
 mod inbox;
 mod log;
 mod meter;
+mod pressure;
 mod recovery;
 mod reopen;
 mod replies;
@@ -29,6 +30,7 @@ pub use change::{ChangeAnswer, ChangeError};
 pub use handle::{Accepted, Handle, SubmitError};
 pub use inbox::Answer;
 use inbox::Inbox;
+use pressure::Pressure;
 use recovery::{Pages, Reader};
 pub use run::Turns;
 pub use stats::{BUCKETS_US, Distribution, Stats};
@@ -180,6 +182,7 @@ fn open(
     let shard = Shard::new(settings, &opening, Arc::clone(&processes), start.random);
     let inbox = Arc::new(Inbox::default());
     let reader = Reader::new(Arc::clone(&start.store), start.shard, opening.last_seq);
+    let pressure = Arc::new(Pressure::new(processes.all()));
     let parts = run::Parts {
         store: start.store,
         clock: start.clock,
@@ -187,11 +190,12 @@ fn open(
         shard_number: start.shard,
         open_orders_max: start.settings.open_orders_max,
         inbox: Arc::clone(&inbox),
+        pressure: Arc::clone(&pressure),
         pages: pages_of(reader).map_err(StartError::Thread)?,
         pages_of: Box::new(pages_of),
     };
     let turns = Turns::new(parts, opening.last_at);
-    let handle = Handle::new(inbox);
+    let handle = Handle::new(inbox, pressure);
     Ok(Opened {
         handle,
         processes,

@@ -8,16 +8,17 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::SubmitError;
 use super::change::{self, Changes};
 use super::inbox::{Command, Inbox};
 use super::log;
 use super::meter::Meters;
+use super::pressure::{self, Flows, Pressure};
 use super::recovery::{Pages, Reader, Taken};
 use super::replies::Replies;
-use super::{Stats, SubmitError};
 use crate::clock::{self, Clock, Now, Timestamp};
 use crate::faults;
-use crate::order::{NewKey, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind, Tally};
+use crate::order::{NewKey, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind};
 use crate::shard::{Overloaded, Shard};
 use crate::store::{Store, StoreError};
 
@@ -40,6 +41,7 @@ pub(super) struct Parts {
     pub(super) shard_number: ShardNumber,
     pub(super) open_orders_max: u64,
     pub(super) inbox: Arc<Inbox>,
+    pub(super) pressure: Arc<Pressure>,
     pub(super) pages: Pages,
     /// Makes the pages of a shard that was opened anew.
     pub(super) pages_of: Box<dyn Fn(Reader) -> std::io::Result<Pages> + Send>,
@@ -53,6 +55,7 @@ pub struct Turns {
     pub(super) replies: Replies,
     pub(super) changes: Changes,
     pub(super) meters: Meters,
+    flows: Flows,
     /// The moment of this turn.
     pub(super) now: Now,
     pub(super) is_recovering: bool,
@@ -70,6 +73,7 @@ impl Turns {
     pub(super) fn new(parts: Parts, last_at: Timestamp) -> Self {
         let now = Now::first(&*parts.clock, last_at);
         let meters = Meters::new(now.at);
+        let flows = Flows::new(&parts.pressure, now.at);
         let replies = Replies::default();
         Self {
             parts,
@@ -77,6 +81,7 @@ impl Turns {
             replies,
             changes: Changes::default(),
             meters,
+            flows,
             now,
             is_recovering: true,
             was_refused: false,
@@ -109,6 +114,7 @@ impl Turns {
             if is_open {
                 self.parts.shard.advance(self.now);
             }
+            self.tell_pressure();
             self.commit()
         });
         if let Err(error) = turned {
@@ -240,15 +246,25 @@ impl Turns {
     }
 
     fn submit(&mut self, order: NewOrder, key: Option<NewKey>) -> Result<(), SubmitError> {
+        let process = order.process;
         let submitted = self.parts.shard.submit(order, self.now);
         submitted.map_err(|Overloaded| {
-            self.meters.refused_overloaded += 1;
-            SubmitError::Overloaded
+            self.parts.pressure.tell_room(&self.parts.shard);
+            self.parts.pressure.refuse(process)
         })?;
         if let Some(key) = key {
             self.parts.shard.keep_answer(key);
         }
         Ok(())
+    }
+
+    /// Tells how full it is. Before the commit: who learns from the store that an order has ended
+    /// finds the room that it left.
+    fn tell_pressure(&mut self) {
+        let (parts, now) = (&self.parts, self.now.at);
+        let accepted = self.meters.accepted.over(pressure::WINDOW_SECONDS, now);
+        self.flows
+            .tell(&parts.pressure, &parts.shard, accepted, now);
     }
 
     /// Makes what was decided durable, then releases everybody who waits for it.
@@ -278,6 +294,7 @@ impl Turns {
             Err(error) => {
                 self.note_refusal(&error);
                 self.parts.shard.retract();
+                self.parts.pressure.tell_room(&self.parts.shard);
                 self.replies.fail(&SubmitError::from_store(&error));
                 self.changes.fail();
                 Ok(())
@@ -318,6 +335,7 @@ impl Turns {
         }
         log::events(commit);
         let created = self.parts.shard.committed(receipt, self.now);
+        self.parts.pressure.tell_room(&self.parts.shard);
         let accept_time = &mut self.meters.accept_time;
         faults::point("answers-held");
         let released_at = clock::monotonic();
@@ -330,46 +348,6 @@ impl Turns {
         self.turns += 1;
         if self.turns.is_multiple_of(1_024) {
             self.replies.forget_gone();
-        }
-    }
-
-    fn measure(&mut self) {
-        let (meters, measured) = (&mut self.meters, self.parts.shard.measured());
-        for wait in measured.queue_waits_us.drain(..) {
-            meters.queue_wait.record(wait.max(0).unsigned_abs());
-        }
-        meters
-            .completed
-            .count(measured.processing_times_us.len() as u64, self.now.at);
-        for time in measured.processing_times_us.drain(..) {
-            meters.processing_time.record(time.max(0).unsigned_abs());
-        }
-    }
-
-    fn stats(&mut self) -> Stats {
-        let (shard, meters, now) = (&mut self.parts.shard, &mut self.meters, self.now.at);
-        Stats {
-            at: now,
-            started_at: meters.started_at,
-            tally: Tally::of_all(shard.tallies()),
-            processes: shard.tallies().to_vec(),
-            accepted_per_second: meters.accepted.per_second(now),
-            completed_per_second: meters.completed.per_second(now),
-            processing_time: meters.processing_time.distribution(),
-            queue_wait: meters.queue_wait.distribution(),
-            accept_time: meters.accept_time.distribution(),
-            commit_time: meters.commit_time.distribution(),
-            commit_orders: meters.commit_orders.distribution(),
-            oldest_waiting_us: shard
-                .oldest_ready()
-                .map(|since| now.micros_since(since).max(0)),
-            shard: self.parts.shard_number,
-            epoch: shard.epoch(),
-            position: shard.position(),
-            is_recovering: self.is_recovering,
-            open_orders_max: self.parts.open_orders_max,
-            refused_overloaded: meters.refused_overloaded,
-            reopenings: meters.reopenings,
         }
     }
 

@@ -348,3 +348,52 @@ async fn work_follows_the_monotonic_clock_and_schedules_the_wall_clock() {
     let after = Now::first(&clock, store.open_shard(ShardNumber(0)).unwrap().last_at);
     assert_eq!(after.at, clock.now().plus(DAY));
 }
+
+#[tokio::test]
+async fn without_room_orders_are_refused_at_once_and_let_in_as_soon_as_there_is_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(Timestamp(1_800_000_000_000_000));
+    let mut process = checked();
+    process.open_orders_max = 2;
+    let (_store, handle, mut turns) = by_hand(folder.path(), &clock, process);
+    let submit = |count: usize| {
+        let (handle, orders) = (handle.clone(), (0..count).map(|_| order(None)).collect());
+        tokio::spawn(async move { handle.submit_batch(orders, Vec::new()).await.unwrap() })
+    };
+    let is_overload = |answer: &Answer| {
+        let told = answer.as_ref().err();
+        matches!(
+            told,
+            Some(SubmitError::Overloaded {
+                retry_after_seconds: 1..=60
+            })
+        )
+    };
+    let turn = |turns: &mut Turns| assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+    let first = submit(3);
+    tokio::task::yield_now().await;
+    turn(&mut turns);
+    let first = first.await.unwrap();
+    assert!(first[0].is_ok() && first[1].is_ok() && is_overload(&first[2]));
+    (0..3).for_each(|_| turn(&mut turns));
+
+    // Nobody takes a turn: the engine's thread could be flushing for as long.
+    let single = handle.submit(Box::new(order(None)), false);
+    let patience = Duration::from_secs(30);
+    let single = tokio::time::timeout(patience, single).await.unwrap();
+    assert!(is_overload(&single.map(|accepted| accepted.order)));
+    let batch = tokio::time::timeout(patience, submit(2)).await.unwrap();
+    assert!(batch.unwrap().iter().all(is_overload));
+
+    clock.advance(60_000_000);
+    turn(&mut turns);
+    let next = submit(2);
+    tokio::task::yield_now().await;
+    turn(&mut turns);
+    assert!(next.await.unwrap().iter().all(Result::is_ok));
+    let asked = handle.clone();
+    let stats = tokio::spawn(async move { asked.stats().await });
+    tokio::task::yield_now().await;
+    turn(&mut turns);
+    assert_eq!(stats.await.unwrap().unwrap().refused_overloaded, 4);
+}

@@ -20,7 +20,7 @@ use crate::store::StoreError;
 
 /// Most faults that one answer lists; the rest is counted.
 const FAULTS_MAX: usize = 100;
-/// Seconds after which a client may try again when the server has no room.
+/// Seconds after which a client may try again where nobody knows better.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// Stops a page from being taken for something else by a browser.
@@ -41,6 +41,7 @@ struct Problem {
     faults: Vec<Fault>,
     holder: Option<OrderId>,
     found: Option<Found>,
+    retry_after_seconds: Option<u32>,
 }
 
 /// How an order was found that a change was asked of.
@@ -50,16 +51,23 @@ struct Found {
     version: Option<u32>,
 }
 
-impl ApiError {
-    /// An error with a sentence about this very request.
-    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(Arc::new(Problem {
+impl Problem {
+    fn new(code: Code, detail: Cow<'static, str>) -> Self {
+        Self {
             code,
-            detail: detail.into(),
+            detail,
             faults: Vec::new(),
             holder: None,
             found: None,
-        }))
+            retry_after_seconds: None,
+        }
+    }
+}
+
+impl ApiError {
+    /// An error with a sentence about this very request.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Problem::new(code, detail.into())))
     }
 
     /// The order breaks rules; `faults` is not empty.
@@ -88,11 +96,8 @@ impl ApiError {
 
     fn found(code: Code, detail: String, found: Found) -> Self {
         Self(Arc::new(Problem {
-            code,
-            detail: detail.into(),
-            faults: Vec::new(),
-            holder: None,
             found: Some(found),
+            ..Problem::new(code, detail.into())
         }))
     }
 
@@ -107,11 +112,8 @@ impl ApiError {
             [] => String::new(),
         };
         Self(Arc::new(Problem {
-            code,
-            detail: detail.into(),
             faults,
-            holder: None,
-            found: None,
+            ..Problem::new(code, detail.into())
         }))
     }
 
@@ -128,6 +130,12 @@ impl ApiError {
     /// The status it is answered with.
     pub fn status(&self) -> u16 {
         self.0.code.entry().status
+    }
+
+    /// Seconds after which the same request may succeed, if the server is in its way.
+    fn retry_after_seconds(&self) -> Option<u32> {
+        let is_for_now = matches!(self.status(), 429 | 503);
+        is_for_now.then(|| self.0.retry_after_seconds.unwrap_or(RETRY_AFTER_SECONDS))
     }
 
     /// What is wrong, field by field; empty if it is not about fields.
@@ -160,6 +168,10 @@ impl ApiError {
             out.extend_from_slice(b",\"order_version\":");
             render::number(out, version);
         }
+        if let Some(seconds) = self.retry_after_seconds() {
+            out.extend_from_slice(b",\"retry_after\":");
+            render::number(out, seconds);
+        }
         if !self.0.faults.is_empty() {
             write_faults(out, &self.0.faults);
         }
@@ -174,8 +186,8 @@ impl ApiError {
         let json = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, json);
         headers.insert(NOSNIFF.0, NOSNIFF.1);
-        if matches!(self.status(), 429 | 503) {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if let Some(location) = self.0.holder.as_ref().and_then(render::location) {
             headers.insert(header::LOCATION, location);
@@ -228,11 +240,15 @@ impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> Self {
         let code = match error {
             BodyError::TooLarge { .. } => Code::BodyTooLarge,
-            BodyError::NoRoom => Code::Overloaded,
+            BodyError::NoRoom { .. } => Code::Overloaded,
             BodyError::Broken => Code::MalformedJson,
             BodyError::TooSlow { .. } => Code::RequestTimeout,
         };
-        Self::new(code, error.to_string())
+        let mut problem = Problem::new(code, error.to_string().into());
+        if let BodyError::NoRoom { waited_seconds } = error {
+            problem.retry_after_seconds = Some(waited_seconds);
+        }
+        Self(Arc::new(problem))
     }
 }
 
@@ -241,7 +257,7 @@ impl From<SubmitError> for ApiError {
         let code = match &error {
             SubmitError::Exists { .. } => Code::OrderExists,
             SubmitError::KeyTaken => Code::IdempotencyKeyInUse,
-            SubmitError::Overloaded => Code::Overloaded,
+            SubmitError::Overloaded { .. } => Code::Overloaded,
             SubmitError::Draining => Code::Draining,
             SubmitError::StoreUnavailable { .. } => Code::StoreUnavailable,
             SubmitError::StorageFull { .. } => Code::StorageFull,
@@ -254,18 +270,15 @@ impl From<SubmitError> for ApiError {
                 "the order is not stored; the server's log has the cause",
             );
         }
-        let detail = error.to_string().into();
-        let holder = match error {
-            SubmitError::Exists { id } => Some(id),
-            _ => None,
-        };
-        Self(Arc::new(Problem {
-            code,
-            detail,
-            faults: Vec::new(),
-            holder,
-            found: None,
-        }))
+        let mut problem = Problem::new(code, error.to_string().into());
+        match error {
+            SubmitError::Exists { id } => problem.holder = Some(id),
+            SubmitError::Overloaded {
+                retry_after_seconds,
+            } => problem.retry_after_seconds = Some(retry_after_seconds),
+            _ => {}
+        }
+        Self(Arc::new(problem))
     }
 }
 

@@ -153,7 +153,7 @@ fn engine(page: &mut Page, stats: &Stats) {
     page.number(name, "gauge", help, stats.open_orders_max);
     let (name, help) = (
         "orderd_refused_overloaded_total",
-        "Orders refused because there was no room.",
+        "Orders refused because there was no room, and requests that the inbox had no room for.",
     );
     page.number(name, "counter", help, stats.refused_overloaded);
     rates(

@@ -341,6 +341,8 @@ pub struct Problem {
     pub order_status: Option<Status>,
     /// With `order-ended` and `version-mismatch`: the version that the order has.
     pub order_version: Option<u32>,
+    /// With status 503: seconds after which to try again, as in `Retry-After`.
+    pub retry_after: Option<u32>,
     /// What is wrong, field by field; at most 100.
     pub errors: Option<Vec<FieldFault>>,
     /// How many more there are.

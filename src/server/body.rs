@@ -54,7 +54,10 @@ pub enum BodyError {
     },
     /// Too many large bodies are being read.
     #[error("too many large bodies are being read")]
-    NoRoom,
+    NoRoom {
+        /// How long it waited for room in vain; those who are still before it need longer.
+        waited_seconds: u32,
+    },
     /// The connection ended first.
     #[error("the body broke off before its end")]
     Broken,
@@ -95,7 +98,11 @@ impl BodyBudget {
             let room = self.room.clone().acquire_many_owned(units);
             let room = within(self.timeout, room).await;
             // The semaphore is never closed.
-            Some(room.and_then(Result::ok).ok_or(BodyError::NoRoom)?)
+            let waited_seconds = u32::try_from(self.timeout.as_secs()).unwrap_or(u32::MAX);
+            let no_room = BodyError::NoRoom {
+                waited_seconds: waited_seconds.max(1),
+            };
+            Some(room.and_then(Result::ok).ok_or(no_room)?)
         } else {
             None
         };
@@ -220,7 +227,7 @@ mod tests {
         let large = || Body::from(vec![b' '; BATCH_BYTES_MAX]);
         let first = bodies.read(large(), BATCH_BYTES_MAX).await.ok().unwrap();
         let second = bodies.read(large(), BATCH_BYTES_MAX).await;
-        assert_eq!(second.err(), Some(BodyError::NoRoom));
+        assert_eq!(second.err(), Some(BodyError::NoRoom { waited_seconds: 1 }));
         let small = bodies.read(Body::from("x"), 5).await;
         assert!(small.is_ok());
         drop(first);

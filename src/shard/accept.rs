@@ -23,7 +23,7 @@ impl Shard {
             return Ok(());
         }
         let process = order.process;
-        if !self.has_room(process) {
+        if self.room() == 0 || self.room_of(process) == 0 {
             return Err(Overloaded);
         }
         self.last_seq = self.last_seq.next();
@@ -78,15 +78,32 @@ impl Shard {
         Ok(())
     }
 
-    fn has_room(&self, process: ProcessIndex) -> bool {
-        let all = self.book.len() as u64 + self.absent.iter().sum::<u64>();
+    /// How many more orders may be open.
+    pub fn room(&self) -> u64 {
+        let open = self.book.len() as u64 + self.absent.iter().sum::<u64>();
+        self.settings.open_orders_max.saturating_sub(open)
+    }
+
+    /// The same as far as a process, in all its versions, has a bound of its own.
+    pub fn room_of(&self, process: ProcessIndex) -> u64 {
         let max = self.processes.at(process).open_orders_max;
-        if all >= self.settings.open_orders_max || max == 0 {
-            return all < self.settings.open_orders_max;
+        if max == 0 {
+            return u64::MAX;
         }
         let versions = self.processes.versions(process);
         let loaded: u64 = versions.map(|it| self.book.len_of(it)).sum();
-        loaded + self.absent[usize::from(self.processes.name_of(process).0)] < max
+        max.saturating_sub(loaded + self.absent[usize::from(self.processes.name_of(process).0)])
+    }
+
+    /// How many orders have made room since the shard was opened: ended, or not stored after all.
+    pub fn left(&self) -> u64 {
+        self.book.left()
+    }
+
+    /// The same of a process in all its versions.
+    pub fn left_of(&self, process: ProcessIndex) -> u64 {
+        let versions = self.processes.versions(process);
+        versions.map(|it| self.book.left_of(it)).sum()
     }
 
     pub(super) fn accepted(&mut self, order: NewOrder, seq: Seq, now: Timestamp) -> Box<Order> {

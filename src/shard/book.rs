@@ -151,12 +151,15 @@ pub(super) struct Book {
     index: HashTable<u32>,
     /// How many there are, by process.
     by_process: Vec<u64>,
+    /// How many were removed, by process.
+    left_by_process: Vec<u64>,
 }
 
 impl Book {
     pub(super) fn new(processes: usize) -> Self {
         Self {
             by_process: vec![0; processes],
+            left_by_process: vec![0; processes],
             ..Self::default()
         }
     }
@@ -168,6 +171,16 @@ impl Book {
     /// How many orders of a process there are.
     pub(super) fn len_of(&self, process: ProcessIndex) -> u64 {
         self.by_process[usize::from(process.0)]
+    }
+
+    /// How many orders were removed.
+    pub(super) fn left(&self) -> u64 {
+        self.left_by_process.iter().sum()
+    }
+
+    /// How many orders of a process were removed.
+    pub(super) fn left_of(&self, process: ProcessIndex) -> u64 {
+        self.left_by_process[usize::from(process.0)]
     }
 
     pub(super) fn insert(&mut self, record: Record) -> Slot {
@@ -208,6 +221,7 @@ impl Book {
         if let Ok(entry) = self.index.find_entry(hash(seq), |other| *other == slot.0) {
             entry.remove();
             self.by_process[usize::from(process.0)] -= 1;
+            self.left_by_process[usize::from(process.0)] += 1;
             self.records.at_mut(slot.0).seq = NOBODY;
             self.free.push(slot.0);
         }

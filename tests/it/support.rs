@@ -285,6 +285,11 @@ impl Reply {
         value.unwrap_or_else(|| panic!("no {name} in {self:?}"))
     }
 
+    /// In how many seconds to try again.
+    pub fn retry_after(&self) -> u32 {
+        self.header("retry-after").parse().unwrap()
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }
@@ -303,7 +308,9 @@ impl Reply {
             problem.request_id.as_deref(),
             Some(self.header("x-request-id"))
         );
-        assert_eq!(self.headers.contains_key("retry-after"), self.status == 503);
+        let retry_after = problem.retry_after.map(|seconds| seconds.to_string());
+        assert_eq!(self.headers.get("retry-after"), retry_after.as_ref());
+        assert_eq!(retry_after.is_some(), self.status == 503);
         assert!(http::CODES.iter().any(|entry| entry.name == problem.code));
         problem.code
     }

@@ -47,6 +47,8 @@ pub struct Told {
 pub struct Request {
     pub attempts: Vec<usize>,
     future: Pin<Box<dyn Future<Output = Vec<Told>>>>,
+    /// What was answered when the request was handed in.
+    at_once: Option<Vec<Told>>,
 }
 
 impl Request {
@@ -67,6 +69,7 @@ impl Request {
         Self {
             attempts: vec![attempt],
             future: Box::pin(future),
+            at_once: None,
         }
     }
 
@@ -97,11 +100,28 @@ impl Request {
         Self {
             attempts,
             future: Box::pin(future),
+            at_once: None,
         }
+    }
+
+    /// Gives the request to the engine. Only a refusal is there at once; whether it is one.
+    pub fn hand_in(&mut self) -> bool {
+        self.at_once = self.poll();
+        let told = self.at_once.iter().flatten();
+        let mut refusals = told.map(|told| &told.answer);
+        let is_refusal = |it| matches!(it, &Err(SubmitError::Overloaded { .. }));
+        assert!(
+            refusals.all(is_refusal),
+            "answered before anything was done"
+        );
+        self.at_once.is_some()
     }
 
     /// The answer, if it is there.
     pub fn poll(&mut self) -> Option<Vec<Told>> {
+        if self.at_once.is_some() {
+            return self.at_once.take();
+        }
         let mut context = Context::from_waker(Waker::noop());
         match self.future.as_mut().poll(&mut context) {
             Poll::Ready(told) => Some(told),

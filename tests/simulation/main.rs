@@ -26,7 +26,7 @@ const SEEDS: u64 = 2_000;
 pub type Happened = BTreeMap<&'static str, u64>;
 
 /// Everything that a run must have met at least once; otherwise it has proved nothing about it.
-const MUST_HAPPEN: [&str; 42] = [
+const MUST_HAPPEN: [&str; 43] = [
     "refused",
     "full",
     "unknown, stored",
@@ -44,6 +44,7 @@ const MUST_HAPPEN: [&str; 42] = [
     "slow",
     "collided",
     "overloaded",
+    "refused at once",
     "drained",
     "clock went back",
     "clock jumped",

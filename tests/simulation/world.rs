@@ -219,12 +219,10 @@ impl World {
                 Request::batch(handle, first, orders)
             }
         };
-        // The first poll hands the command in.
-        assert!(
-            request.poll().is_none(),
-            "answered before anything was done"
-        );
+        let is_refused = request.hand_in();
         engine.requests.push(request);
+        let refused = u64::from(is_refused);
+        self.disk.data().count("refused at once", refused);
     }
 
     fn fresh(&mut self, number: usize) -> client::Sent {
@@ -398,7 +396,7 @@ impl World {
                         return Err(format!("(3) {key} is said to be taken by {order:?}"));
                     }
                 }
-                let is_overload = error == SubmitError::Overloaded;
+                let is_overload = matches!(error, SubmitError::Overloaded { .. });
                 data.count("overloaded", u64::from(is_overload));
                 Fate::Refused(error)
             }

@@ -1,0 +1,376 @@
+//! How full the engine is, told without its thread: who is refused at once, and when to come back.
+//!
+//! The engine's thread writes, everybody reads. It refuses only what the shard would refuse; that
+//! there is room is always for the shard to say.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use super::SubmitError;
+use super::inbox;
+use super::meter::Rate;
+use crate::clock::{MICROS_PER_SECOND, Timestamp};
+use crate::order::{NewOrder, Process, ProcessIndex};
+use crate::shard::Shard;
+
+/// Longest time after which a refused client is told to come back, in seconds.
+const SECONDS_MAX: f64 = 60.0;
+/// What a client is told before there is anything to measure, in seconds.
+const SECONDS_UNKNOWN: f64 = 5.0;
+/// By which part a time is lengthened at most, so that clients do not come back in one wave.
+const JITTER: f64 = 0.25;
+/// Complete seconds over which speeds are measured.
+pub(super) const WINDOW_SECONDS: i64 = 10;
+/// Time without a refusal after which nobody counts as waiting outside any more, in microseconds.
+const CALM_US: i64 = MICROS_PER_SECOND;
+
+/// Whole seconds, 1 to 60, after which somebody refused finds room if all who were refused before
+/// come back as they are told.
+///
+/// `waiting` orders were refused and have not been made up for; `per_second` leave, `None` as long
+/// as that is not known. `chance` is anything from 0 to below 1: it lengthens the time by up to a
+/// quarter.
+fn retry_after(waiting: u64, per_second: Option<f64>, chance: f64) -> u32 {
+    let longest = SECONDS_MAX / (1.0 + JITTER);
+    let wait = match per_second {
+        None => SECONDS_UNKNOWN,
+        Some(speed) if speed > 0.0 => waiting as f64 / speed,
+        Some(_) => longest,
+    };
+    (wait.min(longest) * (1.0 + JITTER * chance))
+        .ceil()
+        .max(1.0) as u32
+}
+
+/// A chance for each number: consecutive ones lie far apart and fill the range evenly (Weyl's
+/// sequence with the golden ratio; Knuth, TAOCP 3, 6.4).
+fn chance_of(number: u64) -> f64 {
+    (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// A speed that one thread writes, per second; at first it is not known.
+struct Speed(AtomicU64);
+
+impl Speed {
+    fn unknown() -> Self {
+        Self(AtomicU64::new(f64::NAN.to_bits()))
+    }
+
+    fn set(&self, per_second: Option<f64>) {
+        let bits = per_second.unwrap_or(f64::NAN).to_bits();
+        self.0.store(bits, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<f64> {
+        let speed = f64::from_bits(self.0.load(Ordering::Relaxed));
+        (!speed.is_nan()).then_some(speed)
+    }
+}
+
+/// How full one bound is: that of the server, or that of a process.
+struct Gauge {
+    /// Orders that may still come in. Below 0: more came in at once than had room.
+    room: AtomicI64,
+    /// Orders refused since the start.
+    refused: AtomicU64,
+    /// How many of those would have found room since.
+    made_up: AtomicU64,
+    /// Orders that leave.
+    speed: Speed,
+}
+
+impl Gauge {
+    /// Open until the engine says otherwise.
+    fn new() -> Self {
+        Self {
+            room: AtomicI64::new(i64::MAX),
+            refused: AtomicU64::new(0),
+            made_up: AtomicU64::new(0),
+            speed: Speed::unknown(),
+        }
+    }
+
+    // SeqCst: whoever has seen what made room must see the room, too.
+    fn has_room(&self) -> bool {
+        self.room.load(Ordering::SeqCst) > 0
+    }
+
+    fn take(&self) {
+        self.room.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn set_room(&self, room: u64) {
+        let room = i64::try_from(room).unwrap_or(i64::MAX);
+        self.room.store(room, Ordering::SeqCst);
+    }
+
+    fn refuse(&self, chance: f64) -> u32 {
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        let waiting = refused.saturating_sub(self.made_up.load(Ordering::Relaxed));
+        retry_after(waiting, self.speed.get(), chance)
+    }
+}
+
+/// What everybody can see of an engine.
+pub(super) struct Pressure {
+    all: Gauge,
+    /// By process: those that have a bound of their own.
+    own: Box<[Option<Gauge>]>,
+    refused: AtomicU64,
+    accepted: Speed,
+}
+
+impl Pressure {
+    /// `processes` in the order of their indexes.
+    pub(super) fn new(processes: &[Process]) -> Self {
+        let gauge = |process: &Process| (process.open_orders_max > 0).then(Gauge::new);
+        Self {
+            all: Gauge::new(),
+            own: processes.iter().map(gauge).collect(),
+            refused: AtomicU64::new(0),
+            accepted: Speed::unknown(),
+        }
+    }
+
+    fn gauges(&self, process: ProcessIndex) -> impl Iterator<Item = &Gauge> {
+        let own = self.own.get(usize::from(process.0));
+        std::iter::once(&self.all).chain(own.and_then(Option::as_ref))
+    }
+
+    /// Lets an order go on to the shard, unless that would refuse it.
+    pub(super) fn enter(&self, order: &NewOrder) -> Result<(), SubmitError> {
+        // One that ended elsewhere needs no room.
+        if order.past.is_some() {
+            return Ok(());
+        }
+        if !self.gauges(order.process).all(Gauge::has_room) {
+            return Err(self.refuse(order.process));
+        }
+        self.gauges(order.process).for_each(Gauge::take);
+        Ok(())
+    }
+
+    /// The same for many: they go on together if any of them may have room.
+    pub(super) fn enter_any(&self, orders: &[NewOrder]) -> Result<(), Vec<SubmitError>> {
+        let may_enter = |order: &NewOrder| {
+            order.past.is_some() || self.gauges(order.process).all(Gauge::has_room)
+        };
+        if orders.is_empty() || orders.iter().any(may_enter) {
+            return Ok(());
+        }
+        let refuse = |order: &NewOrder| self.refuse(order.process);
+        Err(orders.iter().map(refuse).collect())
+    }
+
+    /// Refuses an order of this process, for which there is no room.
+    pub(super) fn refuse(&self, process: ProcessIndex) -> SubmitError {
+        let chance = self.count_refusal();
+        let full = self.gauges(process).filter(|gauge| !gauge.has_room());
+        let seconds = full.map(|gauge| gauge.refuse(chance)).max();
+        SubmitError::Overloaded {
+            retry_after_seconds: seconds.unwrap_or(1),
+        }
+    }
+
+    /// Refuses a command for which the inbox has no room: the engine must work that off first.
+    pub(super) fn refuse_at_inbox(&self) -> SubmitError {
+        let chance = self.count_refusal();
+        let waiting = inbox::ORDERS_MAX as u64;
+        SubmitError::Overloaded {
+            retry_after_seconds: retry_after(waiting, self.accepted.get(), chance),
+        }
+    }
+
+    fn count_refusal(&self) -> f64 {
+        chance_of(self.refused.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Orders and commands refused since the start.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Tells how much room there is, as the shard has decided so far.
+    pub(super) fn tell_room(&self, shard: &Shard) {
+        self.all.set_room(shard.room());
+        for (index, gauge) in self.own() {
+            gauge.set_room(shard.room_of(index));
+        }
+    }
+
+    fn own(&self) -> impl Iterator<Item = (ProcessIndex, &Gauge)> {
+        let gauges = self.own.iter().enumerate();
+        // A process index has 16 bits.
+        gauges.filter_map(|(at, gauge)| Some((ProcessIndex(at as u16), gauge.as_ref()?)))
+    }
+}
+
+/// What the engine's thread keeps to know how fast orders leave.
+pub(super) struct Flows {
+    all: Flow,
+    own: Vec<Flow>,
+}
+
+impl Flows {
+    pub(super) fn new(pressure: &Pressure, now: Timestamp) -> Self {
+        Self {
+            all: Flow::new(now),
+            own: pressure.own().map(|_| Flow::new(now)).collect(),
+        }
+    }
+
+    /// Looks at what has happened since the last time, and tells it.
+    pub(super) fn tell(
+        &mut self,
+        pressure: &Pressure,
+        shard: &Shard,
+        accepted_per_second: Option<f64>,
+        now: Timestamp,
+    ) {
+        pressure.tell_room(shard);
+        self.all.tell(&pressure.all, shard.left(), now);
+        for (flow, (index, gauge)) in self.own.iter_mut().zip(pressure.own()) {
+            flow.tell(gauge, shard.left_of(index), now);
+        }
+        pressure.accepted.set(accepted_per_second);
+    }
+}
+
+/// How one bound is moved away from.
+struct Flow {
+    left: u64,
+    rate: Rate,
+    refused: u64,
+    refused_at: Timestamp,
+}
+
+impl Flow {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            left: 0,
+            rate: Rate::new(now),
+            refused: 0,
+            refused_at: now,
+        }
+    }
+
+    /// `left` counts the orders that have left since the shard was opened.
+    fn tell(&mut self, gauge: &Gauge, left: u64, now: Timestamp) {
+        // A shard that was opened anew counts from 0.
+        let newly = left.checked_sub(self.left).unwrap_or(left);
+        self.left = left;
+        self.rate.count(newly, now);
+        let speed = self.rate.over(WINDOW_SECONDS, now);
+        gauge.speed.set(speed);
+
+        let refused = gauge.refused.load(Ordering::Relaxed);
+        if refused != self.refused {
+            (self.refused, self.refused_at) = (refused, now);
+        }
+        // Longer than the longest time nobody is told to wait.
+        let waiting_max = (speed.unwrap_or(0.0) * SECONDS_MAX) as u64;
+        let made_up = gauge.made_up.load(Ordering::Relaxed) + newly;
+        let made_up = made_up.max(refused.saturating_sub(waiting_max));
+        let is_calm = now.micros_since(self.refused_at) > CALM_US;
+        let made_up = if is_calm {
+            refused
+        } else {
+            made_up.min(refused)
+        };
+        gauge.made_up.store(made_up, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp(1_000_000_000 + micros)
+    }
+
+    #[test]
+    fn a_refused_order_comes_back_when_those_before_it_have_found_room() {
+        for (waiting, per_second, chance, seconds) in [
+            (1, Some(1_000.0), 0.0, 1),
+            (1, Some(1_000.0), 0.999, 1),
+            (5_000, Some(1_000.0), 0.0, 5),
+            (5_001, Some(1_000.0), 0.0, 6),
+            (8_000, Some(1_000.0), 0.999, 10),
+            (9, Some(0.5), 0.0, 18),
+            (1_000_000, Some(1_000.0), 0.0, 48),
+            (1_000_000, Some(1_000.0), 0.999, 60),
+            (1, Some(0.0), 0.0, 48),
+            (0, Some(0.0), 0.999, 60),
+            (700, None, 0.0, 5),
+            (700, None, 0.999, 7),
+        ] {
+            let told = retry_after(waiting, per_second, chance);
+            assert_eq!(told, seconds, "{waiting} {per_second:?} {chance}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_is_within_its_bounds_and_grows_with_those_who_wait(
+            waiting in 0..u64::MAX / 2,
+            more in 0..1_000_000_u64,
+            per_second in proptest::option::of(0.0..1e9),
+            number: u64,
+        ) {
+            let chance = chance_of(number);
+            prop_assert!((0.0..1.0).contains(&chance));
+            let told = retry_after(waiting, per_second, chance);
+            prop_assert!((1..=60).contains(&told));
+            prop_assert!(retry_after(waiting + more, per_second, chance) >= told);
+        }
+    }
+
+    #[test]
+    fn chances_of_neighbours_fill_the_range() {
+        let mut tenths = [0; 10];
+        for number in 0..1_000 {
+            tenths[(chance_of(number) * 10.0) as usize] += 1;
+        }
+        assert!(
+            tenths.iter().all(|count| (98..=102).contains(count)),
+            "{tenths:?}"
+        );
+    }
+
+    /// Those refused in a burst are told to come back at the speed at which orders leave.
+    #[test]
+    fn a_burst_is_told_to_come_back_one_after_the_other() {
+        let (gauge, mut flow) = (Gauge::new(), Flow::new(at(0)));
+        for (left, micros) in [(200, 500_000), (400, 1_500_000), (400, 2_000_000)] {
+            flow.tell(&gauge, left, at(micros));
+        }
+        assert_eq!(gauge.speed.get(), Some(200.0));
+        let told: Vec<u32> = (0..2_000).map(|_| gauge.refuse(0.0)).collect();
+        for second in 1..=10 {
+            let count = told.iter().filter(|told| **told == second).count();
+            assert_eq!(count, 200, "{second}");
+        }
+        // Half of them have found room since.
+        flow.tell(&gauge, 1_400, at(2_100_000));
+        assert_eq!(gauge.refuse(0.0), 6);
+    }
+
+    #[test]
+    fn who_was_refused_long_ago_is_not_waited_for() {
+        let (gauge, mut flow) = (Gauge::new(), Flow::new(at(0)));
+        flow.tell(&gauge, 10, at(0));
+        flow.tell(&gauge, 20, at(1_000_000));
+        (0..100_000).for_each(|_| _ = gauge.refuse(0.0));
+        flow.tell(&gauge, 20, at(1_000_001));
+        // Never more than the longest time: 60 s at 10 a second.
+        assert_eq!(gauge.refused.load(Ordering::Relaxed), 100_000);
+        assert_eq!(gauge.made_up.load(Ordering::Relaxed), 99_400);
+        flow.tell(&gauge, 20, at(2_000_002));
+        assert_eq!(gauge.refuse(0.0), 1);
+        // A shard that was opened anew has made no room below zero.
+        flow.tell(&gauge, 5, at(2_000_003));
+        assert_eq!(flow.left, 5);
+    }
+}
