@@ -35,10 +35,10 @@ const REFUSALS_MAX: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\n\
-content-length: 164\r\n\r\n\
+content-type: application/problem+json\r\nretry-after: 5\r\nconnection: close\r\n\
+content-length: 180\r\n\r\n\
 {\"type\":\"/errors/overloaded\",\"title\":\"There is no room for more work\",\"status\":503,\
-\"detail\":\"the server has as many connections as it may have\",\"code\":\"overloaded\"}";
+\"detail\":\"the server has as many connections as it may have\",\"code\":\"overloaded\",\"retry_after\":5}";
 
 /// What connections may take.
 #[derive(Clone, Debug)]
@@ -49,6 +49,8 @@ pub struct ServerSettings {
     pub head_timeout: Duration,
     /// How long a connection may wait between two requests.
     pub idle_timeout: Duration,
+    /// The same while there is no room for another connection: an idle one gives way.
+    pub crowded_idle_timeout: Duration,
     /// How long a client may leave an answer unread without any progress.
     pub write_timeout: Duration,
     /// How long a closed connection is kept so that the client can read its last answer.
@@ -63,6 +65,8 @@ impl Default for ServerSettings {
             connections_max: 10_000,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            // Who is refused is told to come back after this time.
+            crowded_idle_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(30),
             linger: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(30),
@@ -105,7 +109,6 @@ pub struct Door<A = Front> {
 
 /// What all doors share.
 struct Hall {
-    room: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     linger: Duration,
     connections: Arc<connection::Shared>,
@@ -119,12 +122,12 @@ pub async fn serve<A: Api>(
     shutdown: impl Future<Output = ()>,
 ) {
     let hall = Arc::new(Hall {
-        room: Arc::new(Semaphore::new(settings.connections_max)),
         refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
         linger: settings.linger,
         connections: Arc::new(connection::Shared {
             http: protocol(),
             drain: Drain::default(),
+            room: Arc::new(Semaphore::new(settings.connections_max)),
             settings: settings.clone(),
         }),
     });
@@ -137,9 +140,10 @@ pub async fn serve<A: Api>(
     accepting.shutdown().await;
     let all = u32::try_from(settings.connections_max).unwrap_or(u32::MAX);
     hall.connections.drain.begin();
-    let drained = tokio::time::timeout(settings.drain_timeout, hall.room.acquire_many(all)).await;
+    let room = &hall.connections.room;
+    let drained = tokio::time::timeout(settings.drain_timeout, room.acquire_many(all)).await;
     if drained.is_err() {
-        let open = settings.connections_max - hall.room.available_permits();
+        let open = settings.connections_max - room.available_permits();
         tracing::warn!(
             connections = open,
             "closing connections that did not end in time"
@@ -151,7 +155,7 @@ pub async fn serve<A: Api>(
 async fn hold_open<A: Api>(door: Door<A>, hall: Arc<Hall>) {
     loop {
         let accepted = accept(&door.listener).await;
-        if let Ok(permit) = Arc::clone(&hall.room).try_acquire_owned() {
+        if let Ok(permit) = Arc::clone(&hall.connections.room).try_acquire_owned() {
             let (api, shared) = (door.api.clone(), Arc::clone(&hall.connections));
             tokio::spawn(async move {
                 connection::run(accepted, api, &shared).await;
@@ -226,5 +230,8 @@ mod tests {
         );
         let problem: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(problem["code"], "overloaded");
+        let seconds = ServerSettings::default().crowded_idle_timeout.as_secs();
+        assert_eq!(problem["retry_after"], seconds);
+        assert!(head.contains(&format!("retry-after: {seconds}\r\n")));
     }
 }

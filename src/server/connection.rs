@@ -18,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Api, ServerSettings};
@@ -31,6 +31,8 @@ const LINGER_BYTES_MAX: usize = 64 << 20;
 pub(super) struct Shared {
     pub(super) http: http1::Builder,
     pub(super) drain: Drain,
+    /// A place for each connection that may be there.
+    pub(super) room: Arc<Semaphore>,
     pub(super) settings: ServerSettings,
 }
 
@@ -93,7 +95,7 @@ async fn drive<A: Api>(
     pulse: &Pulse,
     shared: &Shared,
 ) -> bool {
-    let mut watch = Watch::new(&shared.settings);
+    let mut watch = Watch::new(shared);
     let mut tick = pin!(sleep_until(watch.next()));
     let mut changed = pin!(shared.drain.changed.notified());
     let (mut is_armed, mut seen_stage) = (false, 0);
@@ -203,15 +205,15 @@ impl Pulse {
 }
 
 struct Watch<'a> {
-    settings: &'a ServerSettings,
+    shared: &'a Shared,
     phase: Phase,
     since: Instant,
 }
 
 impl<'a> Watch<'a> {
-    fn new(settings: &'a ServerSettings) -> Self {
+    fn new(shared: &'a Shared) -> Self {
         Self {
-            settings,
+            shared,
             phase: Phase::Head { requests: 0 },
             since: now(),
         }
@@ -219,7 +221,7 @@ impl<'a> Watch<'a> {
 
     /// When to look again.
     fn next(&self) -> Instant {
-        let limits = self.settings;
+        let limits = &self.shared.settings;
         let shortest = limits.head_timeout.min(limits.idle_timeout);
         now() + shortest.min(limits.write_timeout) / 4
     }
@@ -232,11 +234,16 @@ impl<'a> Watch<'a> {
             self.since = now;
             return false;
         }
+        let limits = &self.shared.settings;
         let limit = match phase {
-            Phase::Idle { .. } => self.settings.idle_timeout,
-            Phase::Head { .. } => self.settings.head_timeout,
+            // Each looks for itself, one after the other: no more give way than need to.
+            Phase::Idle { .. } if self.shared.room.available_permits() == 0 => {
+                limits.crowded_idle_timeout.min(limits.idle_timeout)
+            }
+            Phase::Idle { .. } => limits.idle_timeout,
+            Phase::Head { .. } => limits.head_timeout,
             Phase::Answering => Duration::MAX,
-            Phase::Blocked { .. } => self.settings.write_timeout,
+            Phase::Blocked { .. } => limits.write_timeout,
         };
         now.duration_since(self.since) >= limit
     }

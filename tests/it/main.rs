@@ -40,5 +40,6 @@ mod http_pages;
 mod http_reads;
 mod http_refusals;
 mod http_rules;
+mod http_slow;
 mod openapi;
 mod support;
