@@ -38,7 +38,8 @@ const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 content-type: application/problem+json\r\nretry-after: 5\r\nconnection: close\r\n\
 content-length: 180\r\n\r\n\
 {\"type\":\"/errors/overloaded\",\"title\":\"There is no room for more work\",\"status\":503,\
-\"detail\":\"the server has as many connections as it may have\",\"code\":\"overloaded\",\"retry_after\":5}";
+\"detail\":\"the server has as many connections as it may have\",\
+\"code\":\"overloaded\",\"retry_after\":5}";
 
 /// What connections may take.
 #[derive(Clone, Debug)]
