@@ -140,7 +140,11 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let started = clock::monotonic();
-    let store = store::open(&config.store.effective_url(), config.store.readers);
+    let options = store::Options {
+        readers: config.store.readers,
+        free_space_min: config.store.free_space_min,
+    };
+    let store = store::open_with(&config.store.effective_url(), &options);
     let store = store.map_err(|error| failed_start(&error))?;
     let mut random = StdRng::try_from_rng(&mut SysRng).context("the system gives no randomness")?;
     let request_id_prefix = random.next_u32();

@@ -11,6 +11,7 @@ mod process;
 mod queue;
 mod server;
 pub mod setting;
+pub mod size;
 mod source;
 mod step;
 mod store;

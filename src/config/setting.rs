@@ -97,6 +97,10 @@ pub const SETTINGS: &[Setting] = &[
         Form::Text("the URL of a store such as \"sqlite:/var/lib/orderd/orders.db\""),
     ),
     setting("store.readers", Form::Count(1, 64)),
+    setting(
+        "store.free_space_min",
+        Form::Text("\"auto\", a size with its unit such as \"512MiB\", or \"0\""),
+    ),
     setting("queue.max_open_orders", Form::Count(1, 100_000_000)),
     setting("queue.allowance_medium", Form::Time(0, 365 * DAY)),
     setting("queue.allowance_low", Form::Time(0, 365 * DAY)),

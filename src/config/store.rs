@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Breach;
 use super::source::Layer;
+use super::{Breach, size};
 
 /// File name of the database in the data folder.
 const DATABASE: &str = "orders.db";
@@ -22,6 +22,10 @@ pub struct StoreSettings {
     pub url: Option<String>,
     /// Connections for looking up single orders, 1 to 64. Default 4.
     pub readers: usize,
+    /// Bytes that must be free on the disk for new orders to be taken; 0: nobody looks. `None`, the
+    /// default: an eighth of the disk, at most 256 MiB.
+    #[serde(with = "size")]
+    pub free_space_min: Option<u64>,
 }
 
 impl Default for StoreSettings {
@@ -30,6 +34,7 @@ impl Default for StoreSettings {
             data: "./orderd-data".into(),
             url: None,
             readers: 4,
+            free_space_min: None,
         }
     }
 }

@@ -26,6 +26,7 @@ pub(super) struct Meters {
     pub(super) accept_time: Spread,
     pub(super) commit_time: Spread,
     pub(super) commit_orders: Spread,
+    pub(super) refused_full: u64,
     pub(super) reopenings: u64,
 }
 
@@ -40,6 +41,7 @@ impl Meters {
             accept_time: Spread::new(),
             commit_time: Spread::new(),
             commit_orders: Spread::new(),
+            refused_full: 0,
             reopenings: 0,
         }
     }
@@ -84,6 +86,8 @@ impl Turns {
             is_recovering: self.is_recovering,
             open_orders_max: self.parts.open_orders_max,
             refused_overloaded: self.parts.pressure.refused(),
+            refused_full: meters.refused_full,
+            room: self.room,
             reopenings: meters.reopenings,
         }
     }

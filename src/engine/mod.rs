@@ -11,6 +11,7 @@ mod log;
 mod meter;
 mod pressure;
 mod recovery;
+mod refusal;
 mod reopen;
 mod replies;
 mod run;

@@ -20,7 +20,7 @@ use crate::clock::{self, Clock, Now, Timestamp};
 use crate::faults;
 use crate::order::{NewKey, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind};
 use crate::shard::{Overloaded, Shard};
-use crate::store::{Store, StoreError};
+use crate::store::{Room, Store, StoreError};
 
 /// Most new orders in a commit, unless one batch alone has more.
 const CREATED_MAX: usize = 4_096;
@@ -30,8 +30,8 @@ const COMMIT_BYTES: usize = 4 << 20;
 const PATIENCE_MAX: Duration = Duration::from_secs(5);
 /// Longest sleep while open orders are being loaded.
 const RECOVERY_PATIENCE: Duration = Duration::from_millis(1);
-/// Pause after a refused commit before what is left of it is tried again without new orders.
-const REFUSED_PATIENCE: Duration = Duration::from_millis(100);
+/// Longest sleep while the store has little room.
+const LOW_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the loop is made of.
 pub(super) struct Parts {
@@ -59,10 +59,13 @@ pub struct Turns {
     /// The moment of this turn.
     pub(super) now: Now,
     pub(super) is_recovering: bool,
-    /// The last commit was refused; what is left of it waits.
-    was_refused: bool,
+    /// The last commit was refused, with this; what is left of it is tried again at this time, on
+    /// the monotonic clock.
+    pub(super) refused: Option<(SubmitError, i64)>,
     /// Commits refused in a row.
-    refusals: u64,
+    pub(super) refusals: u64,
+    /// The room of the store in this turn.
+    pub(super) room: Room,
     /// When the store was opened anew last, on the monotonic clock.
     pub(super) reopened_at: Option<i64>,
     turns: u64,
@@ -84,8 +87,9 @@ impl Turns {
             flows,
             now,
             is_recovering: true,
-            was_refused: false,
+            refused: None,
             refusals: 0,
+            room: Room::default(),
             reopened_at: None,
             turns: 0,
         }
@@ -109,6 +113,7 @@ impl Turns {
             is_open = self.parts.inbox.take(&mut self.backlog, patience);
         }
         self.tell_time();
+        self.room = self.parts.store.room();
         let turned = self.recover().and_then(|()| {
             self.decide();
             if is_open {
@@ -131,7 +136,10 @@ impl Turns {
 
     /// When the next turn is due if nothing arrives; `None`: not before something does.
     pub fn deadline(&self) -> Option<Timestamp> {
-        if self.is_recovering || self.was_refused || !self.backlog.is_empty() {
+        if let Some((_, again_at)) = self.refused {
+            return Some(self.now.wall.plus(again_at - self.now.ticks));
+        }
+        if self.is_recovering || !self.backlog.is_empty() {
             return Some(self.now.wall);
         }
         self.parts.shard.next_deadline(self.now)
@@ -147,19 +155,20 @@ impl Turns {
         if !self.backlog.is_empty() {
             return Duration::ZERO;
         }
-        if self.was_refused {
-            return REFUSED_PATIENCE;
-        }
         let now = self.now.next(&*self.parts.clock);
+        if let Some((_, again_at)) = self.refused {
+            let micros = (again_at - now.ticks).max(0);
+            return Duration::from_micros(micros.unsigned_abs());
+        }
         let deadline = self.parts.shard.next_deadline(now);
         let due = deadline.map_or(PATIENCE_MAX, |due| {
             let micros = due.micros_since(now.wall).max(0);
             Duration::from_micros(micros.unsigned_abs())
         });
-        due.min(if self.is_recovering {
-            RECOVERY_PATIENCE
-        } else {
-            PATIENCE_MAX
+        due.min(match (self.is_recovering, self.room.is_low) {
+            (true, _) => RECOVERY_PATIENCE,
+            (false, true) => LOW_PATIENCE,
+            (false, false) => PATIENCE_MAX,
         })
     }
 
@@ -246,6 +255,14 @@ impl Turns {
     }
 
     fn submit(&mut self, order: NewOrder, key: Option<NewKey>) -> Result<(), SubmitError> {
+        if let Some((error, _)) = &self.refused {
+            return Err(error.clone());
+        }
+        if self.room.is_low {
+            self.meters.refused_full += 1;
+            let detail = "too little is free on the disk".into();
+            return Err(SubmitError::StorageFull { detail });
+        }
         let process = order.process;
         let submitted = self.parts.shard.submit(order, self.now);
         submitted.map_err(|Overloaded| {
@@ -273,7 +290,11 @@ impl Turns {
             // Batches of refused items wait for nothing.
             self.replies.release(Vec::new(), |_| {});
             self.changes.release();
-            self.was_refused = false;
+            self.refused = None;
+            return Ok(());
+        }
+        if self.is_pausing() {
+            self.replies.release(Vec::new(), |_| {});
             return Ok(());
         }
         faults::point("commit-decided");
@@ -292,31 +313,14 @@ impl Turns {
             Err(error @ StoreError::Unknown { .. }) => self.reopen(error),
             Err(error @ StoreError::Fenced) => self.stop(error),
             Err(error) => {
-                self.note_refusal(&error);
                 self.parts.shard.retract();
                 self.parts.pressure.tell_room(&self.parts.shard);
-                self.replies.fail(&SubmitError::from_store(&error));
+                let told = self.note_refusal(&error);
+                self.replies.fail(&told);
                 self.changes.fail();
                 Ok(())
             }
         }
-    }
-
-    /// A store that refuses once refuses often: the log says when it begins and when it is over.
-    fn note_refusal(&mut self, error: &StoreError) {
-        if self.refusals == 0 {
-            tracing::error!(%error, "a commit was refused; nothing of it is stored");
-        }
-        self.was_refused = true;
-        self.refusals += 1;
-    }
-
-    pub(super) fn note_success(&mut self) {
-        if self.refusals > 0 {
-            tracing::warn!(refusals = self.refusals, "commits go through again");
-        }
-        self.was_refused = false;
-        self.refusals = 0;
     }
 
     pub(super) fn release(&mut self, receipt: &Receipt) {

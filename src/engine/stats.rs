@@ -4,6 +4,7 @@
 
 use crate::clock::Timestamp;
 use crate::order::{Position, ProcessTally, ShardNumber, Tally};
+use crate::store::Room;
 
 /// A picture of the engine between two turns.
 #[derive(Clone, Debug)]
@@ -45,6 +46,10 @@ pub struct Stats {
     pub open_orders_max: u64,
     /// Orders refused because there was no room, since the start.
     pub refused_overloaded: u64,
+    /// Orders refused because too little was free on the disk, since the start.
+    pub refused_full: u64,
+    /// The room on the disk.
+    pub room: Room,
     /// How often the store was opened anew after a commit of unknown fate, since the start.
     pub reopenings: u64,
 }

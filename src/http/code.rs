@@ -297,7 +297,8 @@ pub const CODES: &[Entry] = &[
         "storage-full",
         503,
         "There is no room on disk",
-        "Nothing is stored. Whoever runs the server must make room.",
+        "Nothing is stored; try again after `Retry-After` seconds. Accepted orders go on. Whoever \
+         runs the server must make room; orders are taken again by themselves then.",
     ),
     entry(
         Code::OutcomeUnknown,

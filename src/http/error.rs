@@ -263,7 +263,11 @@ impl From<SubmitError> for ApiError {
             SubmitError::StorageFull { .. } => Code::StorageFull,
             SubmitError::OutcomeUnknown => Code::OutcomeUnknown,
         };
-        if matches!(code, Code::StoreUnavailable | Code::StorageFull) {
+        if code == Code::StorageFull {
+            let detail = "too little is free on the server's disk; the order is not stored";
+            return Self::new(code, detail);
+        }
+        if code == Code::StoreUnavailable {
             // The engine logs the cause; what a store says may name files of the machine.
             return Self::new(
                 code,

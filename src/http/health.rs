@@ -1,6 +1,6 @@
 //! For whoever watches the server: is it alive, does it take orders, which version is it.
 //!
-//! Never touches the store: a slow disk must not get a living server killed.
+//! Never waits for the store: a slow disk must not get a living server killed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +53,10 @@ pub struct Checks {
     /// The engine answers.
     #[schema(example = "ok")]
     pub engine: String,
+    /// There is room on the disk for new orders. Otherwise `full`: they are refused, accepted ones
+    /// go on and can be read and changed.
+    #[schema(example = "ok")]
+    pub storage: String,
 }
 
 /// Which orderd this is.
@@ -82,7 +86,8 @@ async fn livez() -> Json<Liveness> {
 
 /// Are orders taken?
 ///
-/// 503 while the server shuts down, or when its engine has ended.
+/// 503 while the server shuts down, when its engine has ended, or when the disk is nearly full: the
+/// body says which. Reads and changes of accepted orders go on in the last case.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -135,14 +140,20 @@ fn ok() -> String {
 
 async fn readiness(app: &App) -> (StatusCode, Json<Readiness>) {
     let is_accepting = app.is_accepting();
+    let mut storage = ok();
     let engine = match tokio::time::timeout(ENGINE_PATIENCE, app.engine.stats()).await {
-        Ok(Some(_)) => ok(),
+        Ok(Some(stats)) => {
+            if stats.room.is_low {
+                storage = "full".to_owned();
+            }
+            ok()
+        }
         // A draining engine answers no questions any more, and that is no fault.
         Ok(None) if !is_accepting => "draining".to_owned(),
         Ok(None) => "ended".to_owned(),
         Err(_) => "does not answer".to_owned(),
     };
-    let is_ready = is_accepting && engine == "ok";
+    let is_ready = is_accepting && engine == "ok" && storage == "ok";
     let accepting = if is_accepting { "ok" } else { "draining" }.to_owned();
     let (code, status) = if is_ready {
         (StatusCode::OK, "ok")
@@ -151,7 +162,11 @@ async fn readiness(app: &App) -> (StatusCode, Json<Readiness>) {
     };
     let body = Readiness {
         status: status.to_owned(),
-        checks: Checks { accepting, engine },
+        checks: Checks {
+            accepting,
+            engine,
+            storage,
+        },
     };
     (code, Json(body))
 }

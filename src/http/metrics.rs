@@ -156,6 +156,7 @@ fn engine(page: &mut Page, stats: &Stats) {
         "Orders refused because there was no room, and requests that the inbox had no room for.",
     );
     page.number(name, "counter", help, stats.refused_overloaded);
+    storage(page, stats);
     rates(
         page,
         "orderd_accepted_per_second",
@@ -176,6 +177,36 @@ fn engine(page: &mut Page, stats: &Stats) {
     );
     page.number(name, "gauge", help, oldest);
     shard(page, stats);
+}
+
+fn storage(page: &mut Page, stats: &Stats) {
+    let room = &stats.room;
+    let (name, help) = (
+        "orderd_refused_storage_full_total",
+        "Orders refused because too little was free on the disk.",
+    );
+    page.number(name, "counter", help, stats.refused_full);
+    let (name, help) = (
+        "orderd_storage_full",
+        "1 while new orders are refused because too little is free on the disk.",
+    );
+    page.number(name, "gauge", help, u8::from(room.is_low));
+    let (name, help) = ("orderd_storage_free_bytes", "Free on the disk.");
+    page.one(name, "gauge", help, |page| {
+        if let Some(free) = room.free {
+            page.sample(name, &[], free);
+        }
+    });
+    let (name, help) = (
+        "orderd_storage_free_bytes_min",
+        "Below so many free bytes new orders are refused.",
+    );
+    page.number(name, "gauge", help, room.free_min);
+    let (name, help) = (
+        "orderd_storage_reserve_bytes",
+        "Set apart on the disk for accepted orders.",
+    );
+    page.number(name, "gauge", help, room.reserve);
 }
 
 fn shard(page: &mut Page, stats: &Stats) {

@@ -49,6 +49,8 @@ pub struct StatsView {
     pub shard: ShardView,
     /// How safe an answered order is.
     pub durability: DurabilityView,
+    /// The room on the disk.
+    pub storage: StorageView,
 }
 
 /// How many orders there are.
@@ -131,6 +133,23 @@ pub struct ShardView {
     pub recovering: bool,
 }
 
+/// The room on the disk.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StorageView {
+    /// `ok`, or `full`: new orders are refused with `storage-full`, accepted ones go on.
+    #[schema(example = "ok")]
+    pub status: String,
+    /// Bytes that are free; null if nobody looks.
+    #[schema(required)]
+    pub free_bytes: Option<u64>,
+    /// Below so many free bytes new orders are refused; 0: never.
+    pub free_bytes_min: u64,
+    /// Bytes that are set apart, so that accepted orders go on when the disk is full.
+    pub reserve_bytes: u64,
+    /// Orders refused for want of room since the server started.
+    pub refused: u64,
+}
+
 /// How safe an answered order is.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DurabilityView {
@@ -183,6 +202,18 @@ fn view(app: &App, stats: &Stats) -> StatsView {
             level: durability.level.to_owned(),
             detail: durability.detail,
         },
+        storage: storage(stats),
+    }
+}
+
+fn storage(stats: &Stats) -> StorageView {
+    let room = &stats.room;
+    StorageView {
+        status: if room.is_low { "full" } else { "ok" }.to_owned(),
+        free_bytes: room.free,
+        free_bytes_min: room.free_min,
+        reserve_bytes: room.reserve,
+        refused: stats.refused_full,
     }
 }
 

@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use error::StoreError;
-pub use query::{Durability, EventPlace, EventView, JournalRow, ListQuery, Page, ShardHead};
+pub use query::{Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Room, ShardHead};
 
 use crate::order::{
     Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
@@ -52,6 +52,12 @@ pub trait Store: Send + Sync {
     /// Does housekeeping that would hold up a commit. Called between commits, after the answers are
     /// out.
     fn tidy_up(&self);
+
+    /// The room on disk, from a reading that is at most 100 ms old. Cheap; called in every turn of
+    /// the engine, and by its thread alone.
+    fn room(&self) -> Room {
+        Room::default()
+    }
 
     /// How safe a commit is once it has returned, as read from the engine's real settings.
     fn durability(&self) -> Durability;
@@ -94,13 +100,45 @@ pub struct Reopened {
     pub fate: Option<Receipt>,
 }
 
+/// How a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Connections for looking up single orders.
+    pub readers: usize,
+    /// Bytes that must be free on the disk for new orders to be stored; 0: nobody looks. `None`: it
+    /// follows from the size of the disk.
+    pub free_space_min: Option<u64>,
+}
+
+impl Options {
+    /// So many readers; nobody looks at the disk.
+    pub fn readers(readers: usize) -> Self {
+        Self {
+            readers,
+            free_space_min: Some(0),
+        }
+    }
+}
+
+/// Opens the store that a URL names, with so many readers, and looks at no disk.
+///
+/// # Errors
+///
+/// As [`open_with`].
+pub fn open(url: &str, readers: usize) -> Result<Arc<dyn Store>, StoreError> {
+    open_with(url, &Options::readers(readers))
+}
+
 /// Opens the store that a URL names: `sqlite:PATH`.
 ///
-/// Creates and migrates it if need be. Fails if it is locked by another server, is newer than this
-/// binary, or cannot be written.
-pub fn open(url: &str, readers: usize) -> Result<Arc<dyn Store>, StoreError> {
+/// Creates and migrates it if need be.
+///
+/// # Errors
+///
+/// It is locked by another server, is newer than this binary, or cannot be written.
+pub fn open_with(url: &str, options: &Options) -> Result<Arc<dyn Store>, StoreError> {
     match url.split_once(':') {
-        Some(("sqlite", path)) => Ok(Arc::new(sqlite::Sqlite::open(path.as_ref(), readers)?)),
+        Some(("sqlite", path)) => Ok(Arc::new(sqlite::Sqlite::open_with(path.as_ref(), options)?)),
         _ => Err(StoreError::UnknownUrl {
             url: url.split("://").next().unwrap_or("").into(),
         }),

@@ -118,3 +118,17 @@ pub struct Durability {
     /// The engine and the settings that this follows from.
     pub detail: String,
 }
+
+/// The room on the disk of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Too little is free: no new orders are to be stored.
+    pub is_low: bool,
+    /// Bytes that are free. `None`: nobody looks, or nobody knows.
+    pub free: Option<u64>,
+    /// Bytes below which no new orders are to be stored. It rises with what is not copied from the
+    /// log into the database yet.
+    pub free_min: u64,
+    /// Bytes that are set apart for orders that are open, for a disk that is full.
+    pub reserve: u64,
+}

@@ -10,6 +10,8 @@
 )]
 
 mod campaign;
+#[cfg(target_os = "linux")]
+mod full;
 mod http;
 mod ledger;
 mod load;

@@ -34,6 +34,7 @@ mod http_changes;
 mod http_connections;
 mod http_create;
 mod http_dead;
+mod http_full;
 mod http_idempotency;
 mod http_import;
 mod http_pages;

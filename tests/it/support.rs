@@ -12,7 +12,8 @@ use orderd::engine::{self, Engine};
 use orderd::http;
 use orderd::order::{Process, RetryPolicy, ShardNumber, Simulate, Step, StepKind};
 use orderd::server::{self, BodyBudget, Door, Front, Requests, ServerSettings};
-use orderd::store::{self, Store};
+use orderd::store::sqlite::{Gauge, Sqlite};
+use orderd::store::{Options, Store};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -31,6 +32,8 @@ pub struct Setup {
     pub server: ServerSettings,
     pub bodies: BodyBudget,
     pub processes: Vec<Process>,
+    /// Says how much is free on the disk. `None`: nobody looks.
+    pub gauge: Option<Gauge>,
 }
 
 impl Default for Setup {
@@ -45,6 +48,7 @@ impl Default for Setup {
                 process("slow", 3_600_000_000, 0),
                 process("failing", 0, 1_000_000),
             ],
+            gauge: None,
         }
     }
 }
@@ -91,8 +95,19 @@ impl TestServer {
 
     pub async fn with(setup: Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("orders.db").display());
-        let store: Arc<dyn Store> = store::open(&url, 2).unwrap();
+        let path = folder.path().join("orders.db");
+        let store = match setup.gauge {
+            None => Sqlite::open(&path, 2),
+            Some(gauge) => {
+                let free_space_min = None;
+                let options = Options {
+                    free_space_min,
+                    ..Options::readers(2)
+                };
+                Sqlite::open_on(&path, &options, gauge)
+            }
+        };
+        let store: Arc<dyn Store> = Arc::new(store.unwrap());
         let engine = Engine::start(engine::Start {
             store: Arc::clone(&store),
             shard: ShardNumber::default(),

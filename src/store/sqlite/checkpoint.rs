@@ -6,17 +6,23 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use crate::clock;
 use crate::faults;
 use crate::store::StoreError;
 
-/// Pages (4 KiB) in the log from which the thread begins to copy: 32 MiB; in a test build 1 MiB, so
-/// that it happens often.
-const PAGES_MIN: u64 = if cfg!(feature = "faults") { 256 } else { 8_192 };
+/// Bytes in a page.
+pub(super) const PAGE: u64 = 4_096;
+/// Pages in the log from which the thread begins to copy, unless room is short: 32 MiB; in a test
+/// build 1 MiB, so that it happens often.
+pub(super) const PAGES_MIN: u64 = if cfg!(feature = "faults") { 256 } else { 8_192 };
+/// How long after a copy that failed the next one begins.
+const FAILED_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The thread and what it shares with the writer.
 pub(super) struct Checkpointer {
@@ -25,14 +31,55 @@ pub(super) struct Checkpointer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-#[derive(Default)]
 struct Shared {
     /// Pages in the log after the last commit.
     pages: AtomicU64,
+    /// Pages that were written to it altogether.
+    written: AtomicU64,
+    /// Pages in the log from which the thread begins to copy.
+    copies_from: AtomicU64,
+    /// When a copy may begin, after one that failed.
+    not_before: Mutex<Option<Instant>>,
     /// The thread is copying.
     is_copying: AtomicBool,
     /// The thread has copied what there was when it began: the writer may copy the rest.
     is_nearly_done: AtomicBool,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            pages: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            copies_from: AtomicU64::new(PAGES_MIN),
+            not_before: Mutex::new(None),
+            is_copying: AtomicBool::new(false),
+            is_nearly_done: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Shared {
+    /// Notes how a copy went: after one that failed there is a pause, and the log says so once.
+    fn copied(&self, copied: rusqlite::Result<()>) -> bool {
+        let mut not_before = self.not_before();
+        match (&copied, *not_before) {
+            (Ok(()), Some(_)) => tracing::warn!("checkpoints go through again"),
+            (Err(error), None) => {
+                tracing::warn!(%error, "checkpoint failed; the log grows until one goes through");
+            }
+            _ => {}
+        }
+        let is_done = copied.is_ok();
+        *not_before = (!is_done).then(|| clock::monotonic() + FAILED_PATIENCE);
+        is_done
+    }
+
+    fn not_before(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.not_before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The writer's side: tells how long the log is.
@@ -42,7 +89,30 @@ pub(super) struct Watch(Arc<Shared>);
 impl Watch {
     /// Says that the log has `pages` pages now.
     pub(super) fn log_has(&self, pages: u64) {
-        self.0.pages.store(pages, Ordering::Relaxed);
+        let before = self.0.pages.swap(pages, Ordering::Relaxed);
+        // A log that was copied begins again at its start.
+        let more = pages.checked_sub(before).unwrap_or(pages);
+        self.0.written.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Pages in the log that may not have been copied.
+    pub(super) fn pages(&self) -> u64 {
+        self.0.pages.load(Ordering::Relaxed)
+    }
+
+    /// Pages that were written to the log altogether.
+    pub(super) fn written(&self) -> u64 {
+        self.0.written.load(Ordering::Relaxed)
+    }
+
+    /// Notes how a copy by the writer went. `true`: it is done.
+    pub(super) fn copied(&self, copied: rusqlite::Result<()>) -> bool {
+        self.0.copied(copied)
+    }
+
+    /// From how many pages on the log is to be copied.
+    pub(super) fn copy_from(&self, pages: u64) {
+        self.0.copies_from.store(pages, Ordering::Relaxed);
     }
 }
 
@@ -56,7 +126,7 @@ impl Checkpointer {
             .name("checkpoint".into())
             .spawn(move || {
                 while woken.recv().is_ok() {
-                    let copied = copy(&connection);
+                    let copied = its.copied(copy(&connection));
                     its.is_nearly_done.store(copied, Ordering::Release);
                     its.is_copying.store(false, Ordering::Release);
                 }
@@ -85,8 +155,15 @@ impl Checkpointer {
             finish();
             return;
         }
-        let is_long = shared.pages.load(Ordering::Relaxed) >= PAGES_MIN;
-        if is_long && !shared.is_copying.swap(true, Ordering::AcqRel) {
+        let pages = shared.pages.load(Ordering::Relaxed);
+        if pages < shared.copies_from.load(Ordering::Relaxed) {
+            return;
+        }
+        let not_before = *shared.not_before();
+        if not_before.is_some_and(|time| clock::monotonic() < time) {
+            return;
+        }
+        if !shared.is_copying.swap(true, Ordering::AcqRel) {
             let wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(wake) = wake.as_ref() {
                 // Full means that the thread has been woken already.
@@ -114,9 +191,9 @@ impl Drop for Checkpointer {
     }
 }
 
-/// Copies what can be copied without waiting for anybody. `false` if it failed: then the log just
-/// grows until the next try.
-pub(super) fn copy(connection: &Connection) -> bool {
+/// Copies what can be copied without waiting for anybody. If it fails, the log just grows until the
+/// next try.
+pub(super) fn copy(connection: &Connection) -> rusqlite::Result<()> {
     faults::point("checkpoint-begins");
     let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         Ok((
@@ -125,15 +202,8 @@ pub(super) fn copy(connection: &Connection) -> bool {
             row.get::<_, i64>(2)?,
         ))
     });
-    match copied {
-        Ok((busy, pages, copied)) => {
-            faults::point("checkpoint-copied");
-            tracing::debug!(busy, pages, copied, "checkpoint");
-            true
-        }
-        Err(error) => {
-            tracing::warn!(%error, "checkpoint failed; the log grows until the next one");
-            false
-        }
-    }
+    let (busy, pages, copied) = copied?;
+    faults::point("checkpoint-copied");
+    tracing::debug!(busy, pages, copied, "checkpoint");
+    Ok(())
 }

@@ -12,7 +12,9 @@ mod open;
 mod read;
 mod read_events;
 mod reopen;
+mod reserve;
 mod row;
+mod space;
 mod write;
 
 use std::fs::File;
@@ -23,10 +25,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use self::checkpoint::Checkpointer;
+use self::space::Space;
+pub use self::space::{FileSystem, Gauge};
 use self::write::Writer;
 use super::{
-    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, ShardHead,
-    Store, StoreError,
+    Durability, EventPlace, EventView, JournalRow, ListQuery, Options, Page, Reading, Reopened,
+    Room, ShardHead, Store, StoreError,
 };
 use crate::faults::{self, Bug};
 use crate::order::{
@@ -38,6 +42,8 @@ pub struct Sqlite {
     path: PathBuf,
     /// `None` once it failed and no other could be had.
     pen: Mutex<Option<Pen>>,
+    /// `None`: nobody looks at the room on the disk.
+    space: Option<Mutex<Space>>,
     /// For single rows, used right where the question is asked: such a read takes some ten
     /// microseconds, and a hop to another thread costs more than that.
     points: Arc<Pool>,
@@ -105,13 +111,37 @@ impl Pool {
 
 impl Sqlite {
     /// Opens, creates or migrates the database at `path`, with `readers` connections for single
-    /// rows.
+    /// rows. Nobody looks at the room on the disk.
     pub fn open(path: &Path, readers: usize) -> Result<Self, StoreError> {
+        Self::open_with(path, &Options::readers(readers))
+    }
+
+    /// The same, with all that can be chosen.
+    pub fn open_with(path: &Path, options: &Options) -> Result<Self, StoreError> {
+        Self::open_on(path, options, space::gauge(path))
+    }
+
+    /// The same on a disk whose room `gauge` tells.
+    pub fn open_on(path: &Path, options: &Options, gauge: Gauge) -> Result<Self, StoreError> {
+        let Options {
+            readers,
+            free_space_min,
+        } = *options;
         let lock = open::lock_folder(path)?;
-        let (pen, durability) = Pen::open(path)?;
+        let mut space = Space::watch(path, free_space_min, gauge);
+        let opened = Pen::open(path).or_else(|error| {
+            let is_worth_it = space.as_mut().is_some_and(Space::start_failed);
+            if is_worth_it {
+                Pen::open(path)
+            } else {
+                Err(error)
+            }
+        });
+        let (pen, durability) = opened?;
         Ok(Self {
             path: path.into(),
             pen: Mutex::new(Some(pen)),
+            space: space.map(Mutex::new),
             points: Pool::open(path, readers)?,
             scans: Pool::open(path, 2)?,
             durability,
@@ -132,6 +162,21 @@ impl Sqlite {
         let mut pen = self.pen();
         let pen = pen.as_mut().ok_or_else(given_up)?;
         work(&mut pen.writer)
+    }
+
+    fn space(&self) -> Option<MutexGuard<'_, Space>> {
+        let space = self.space.as_ref()?;
+        Some(space.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// There was no room for a commit. `true`: now there is some, and it is worth another try.
+    fn make_room(&self) -> bool {
+        let is_given_up = self.space().is_some_and(|mut it| it.is_used_up());
+        if is_given_up && let Some(pen) = &*self.pen() {
+            // A log that is copied begins again at its start.
+            pen.writer.checkpoint();
+        }
+        is_given_up
     }
 
     async fn scan<T: Send + 'static>(
@@ -211,11 +256,20 @@ impl Snapshot {
 
 impl Store for Sqlite {
     fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError> {
-        self.write(|writer| writer.open_shard(shard))
+        let open = || self.write(|writer| writer.open_shard(shard));
+        open().or_else(|error| {
+            let is_full = matches!(error, StoreError::Full { .. });
+            let is_worth_it = is_full && self.space().is_some_and(|mut it| it.start_failed());
+            if is_worth_it { open() } else { Err(error) }
+        })
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
-        self.write(|writer| writer.commit(commit))
+        let write = || self.write(|writer| writer.commit(commit));
+        match write() {
+            Err(StoreError::Full { .. }) if self.make_room() => write(),
+            committed => committed,
+        }
     }
 
     fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
@@ -223,6 +277,9 @@ impl Store for Sqlite {
         let failed = pen.take().ok_or_else(given_up)?;
         let known = failed.writer.give_up();
         drop(failed.checkpointer);
+        if let Some(mut space) = self.space() {
+            space.needs_room();
+        }
         let (mut fresh, _) = Pen::open(&self.path)?;
         let fate = fresh.writer.find_out(commit, known)?;
         let opening = fresh.writer.open_shard(commit.shard)?;
@@ -234,6 +291,12 @@ impl Store for Sqlite {
         if let Some(pen) = &*self.pen() {
             pen.checkpointer.tidy_up(|| pen.writer.checkpoint());
         }
+    }
+
+    fn room(&self) -> Room {
+        let log = self.pen().as_ref().map(|pen| pen.checkpointer.watch());
+        let room = self.space().zip(log).map(|(mut it, log)| it.room(&log));
+        room.unwrap_or_default()
     }
 
     fn durability(&self) -> Durability {

@@ -26,13 +26,18 @@ const WRITER_CACHE_KIB: i64 = 16_384;
 /// Page cache of each reader, in KiB.
 const READER_CACHE_KIB: i64 = 8_192;
 
+/// The folder that holds a file.
+pub(super) fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Takes the lock beside the database, making the folder if need be. Held until the file is
 /// dropped.
 pub(super) fn lock_folder(path: &Path) -> Result<File, StoreError> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder(path);
     let not_writable = |error: std::io::Error| StoreError::NotWritable {
         path: folder.into(),
         detail: error.to_string(),

@@ -42,7 +42,7 @@ impl Writer {
 
     /// Copies the rest of the log into the database.
     pub(super) fn checkpoint(&self) {
-        if checkpoint::copy(&self.connection) {
+        if self.watch.copied(checkpoint::copy(&self.connection)) {
             faults::point("checkpoint-finished");
             self.watch.log_has(0);
         }
