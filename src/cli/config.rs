@@ -129,7 +129,7 @@ fn as_json(config: &Config) -> Value {
 }
 
 /// A file that means the same, with the origin of each value behind it.
-fn as_toml(config: &Config) -> String {
+pub fn as_toml(config: &Config) -> String {
     let mut text = String::new();
     let mut section = "";
     for (key, value) in values(config) {

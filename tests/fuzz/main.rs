@@ -79,14 +79,21 @@ macro_rules! replays {
 }
 
 replays! {
+    answer: 5_000,
     batch: 2_000,
     events: 5_000,
+    file: 1_000,
+    headers: 2_000,
     import: 2_000,
     journal: 5_000,
     json: 5_000,
     mean: 5_000,
     number: 5_000,
     order: 2_000,
+    query: 500,
+    requests: 1_000,
+    rows: 200,
+    settings: 1_000,
     texts: 5_000,
 }
 

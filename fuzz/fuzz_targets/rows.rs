@@ -1,0 +1,6 @@
+//! Looks for inputs that break `rows` of the table in `tests/fuzz/targets`.
+//! Decides nothing itself.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| orderd_fuzz::run("rows", bytes));
