@@ -18,8 +18,9 @@ use crate::order::{Fault, OrderId, Refusal, StatusKind};
 use crate::server::BodyError;
 use crate::store::StoreError;
 
-/// Most faults that one answer lists; the rest is counted.
-const FAULTS_MAX: usize = 100;
+/// Most faults that are kept of one order and listed; the rest is counted. A batch can have 10,000
+/// orders, and a thousand faults in each.
+const FAULTS_MAX: usize = 20;
 /// Seconds after which a client may try again where nobody knows better.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
@@ -39,6 +40,7 @@ struct Problem {
     code: Code,
     detail: Cow<'static, str>,
     faults: Vec<Fault>,
+    faults_left_out: usize,
     holder: Option<OrderId>,
     found: Option<Found>,
     retry_after_seconds: Option<u32>,
@@ -57,6 +59,7 @@ impl Problem {
             code,
             detail,
             faults: Vec::new(),
+            faults_left_out: 0,
             holder: None,
             found: None,
             retry_after_seconds: None,
@@ -101,7 +104,7 @@ impl ApiError {
         }))
     }
 
-    fn invalid(code: Code, faults: Vec<Fault>) -> Self {
+    fn invalid(code: Code, mut faults: Vec<Fault>) -> Self {
         let detail = match faults.as_slice() {
             [fault] if fault.pointer.is_empty() => fault.detail.clone(),
             [fault] => format!("{}: {}", fault.pointer, fault.detail),
@@ -111,8 +114,12 @@ impl ApiError {
             }
             [] => String::new(),
         };
+        let faults_left_out = faults.len().saturating_sub(FAULTS_MAX);
+        faults.truncate(FAULTS_MAX);
+        faults.shrink_to_fit();
         Self(Arc::new(Problem {
             faults,
+            faults_left_out,
             ..Problem::new(code, detail.into())
         }))
     }
@@ -138,7 +145,7 @@ impl ApiError {
         is_for_now.then(|| self.0.retry_after_seconds.unwrap_or(RETRY_AFTER_SECONDS))
     }
 
-    /// What is wrong, field by field; empty if it is not about fields.
+    /// What is wrong, field by field, as far as it is listed; empty if it is not about fields.
     pub fn faults(&self) -> &[Fault] {
         &self.0.faults
     }
@@ -173,7 +180,7 @@ impl ApiError {
             render::number(out, seconds);
         }
         if !self.0.faults.is_empty() {
-            write_faults(out, &self.0.faults);
+            write_faults(out, &self.0.faults, self.0.faults_left_out);
         }
         if let Some(id) = request_id {
             out.extend_from_slice(b",\"request_id\":");
@@ -206,9 +213,9 @@ impl ApiError {
     }
 }
 
-fn write_faults(out: &mut Vec<u8>, faults: &[Fault]) {
+fn write_faults(out: &mut Vec<u8>, faults: &[Fault], left_out: usize) {
     out.extend_from_slice(b",\"errors\":[");
-    for (at, fault) in faults.iter().take(FAULTS_MAX).enumerate() {
+    for (at, fault) in faults.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
@@ -221,9 +228,9 @@ fn write_faults(out: &mut Vec<u8>, faults: &[Fault]) {
         out.push(b'}');
     }
     out.push(b']');
-    if faults.len() > FAULTS_MAX {
+    if left_out > 0 {
         out.extend_from_slice(b",\"errors_left_out\":");
-        render::number(out, faults.len() - FAULTS_MAX);
+        render::number(out, left_out);
     }
 }
 

@@ -220,6 +220,26 @@ fn a_bad_order_of_a_batch_does_not_touch_its_neighbours() {
 }
 
 #[test]
+fn a_batch_full_of_faults_is_answered_in_proportion() {
+    let mut bad = good();
+    (bad["customer_id"], bad["items"]) = ("".into(), json!(vec![""; 1_000]));
+    let body = format!("{bad}\n").repeat(50);
+    let results = batch::lines(body.as_bytes(), &processes()).unwrap();
+    let kept = |read: &batch::Read| read.as_ref().unwrap_err().faults().len();
+    assert!(results.iter().all(|read| kept(read) == 20));
+    let refused = |read: batch::Read| batch::ItemResult::Refused(read.unwrap_err());
+    let answer = batch::results(&results.into_iter().map(refused).collect::<Vec<_>>());
+    assert!(
+        answer.len() < body.len(),
+        "{} for {}",
+        answer.len(),
+        body.len()
+    );
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer["results"][0]["problem"]["errors_left_out"], 981);
+}
+
+#[test]
 fn a_batch_that_cannot_be_taken_apart_is_refused_as_a_whole() {
     let code = |body: &str| {
         batch::array(body.as_bytes(), &processes())
