@@ -10,8 +10,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{
-    ContentBuilder, HeaderBuilder, InfoBuilder, Object, OpenApi, OpenApiBuilder, Ref, RefOr,
-    ResponseBuilder, Type,
+    ContentBuilder, HeaderBuilder, InfoBuilder, Object, ObjectBuilder, OpenApi, OpenApiBuilder,
+    Ref, RefOr, ResponseBuilder, Type,
 };
 use utoipa::openapi::{response::Responses, tag::TagBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -144,6 +144,7 @@ pub(super) fn of(routes: OpenApi) -> OpenApi {
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
             describe_errors(operation);
+            describe_headers(operation);
             describe_request_id(&mut operation.responses);
         }
     }
@@ -203,6 +204,26 @@ fn description() -> String {
         text.push_str(&format!("| `{name}` | {help} |\n"));
     }
     text
+}
+
+/// Says which form the headers of a request have: `null` is not one of them.
+fn describe_headers(operation: &mut Operation) {
+    const TAGS: &str = r#"^(\*|(W/)?"[^"]*"( *, *(W/)?"[^"]*")*)$"#;
+    let forms = [
+        ("Prefer", None),
+        ("Idempotency-Key", Some("^[!-~]{1,255}$")),
+        ("If-Match", Some(TAGS)),
+        ("If-None-Match", None),
+    ];
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else {
+            continue;
+        };
+        if let Some((_, pattern)) = forms.iter().find(|(name, _)| *name == parameter.name) {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            parameter.schema = Some(text.pattern(*pattern).into());
+        }
+    }
 }
 
 /// Adds an answer for each status that the operation's codes have.

@@ -40,7 +40,12 @@ pub struct NewOrder {
     )]
     pub order_id: Option<String>,
     /// Who ordered.
-    #[schema(min_length = 1, max_length = 255, example = "c-1042")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "c-1042"
+    )]
     pub customer_id: String,
     /// What was ordered.
     #[schema(min_items = 1, max_items = 1000)]
@@ -94,7 +99,12 @@ pub enum Item {
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// The article.
-    #[schema(min_length = 1, max_length = 255, example = "MUG-BLUE")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "MUG-BLUE"
+    )]
     pub sku: String,
     /// How many.
     #[schema(minimum = 1, example = 2)]
@@ -259,10 +269,10 @@ pub struct ListParameters {
     /// Only orders that are held back (`true`), or only others (`false`).
     pub held: Option<bool>,
     /// Only orders accepted at this time or later (RFC 3339).
-    #[param(example = "2026-11-21T00:00:00Z")]
+    #[param(format = DateTime, example = "2026-11-21T00:00:00Z")]
     pub created_after: Option<String>,
     /// Only orders accepted before this time (RFC 3339).
-    #[param(example = "2026-11-22T00:00:00Z")]
+    #[param(format = DateTime, example = "2026-11-22T00:00:00Z")]
     pub created_before: Option<String>,
     /// Most orders on the page.
     #[param(minimum = 1, maximum = 1000, default = 100)]

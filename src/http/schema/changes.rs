@@ -12,11 +12,21 @@ use super::NewOrder;
 #[serde(deny_unknown_fields)]
 pub struct NewHold {
     /// Why, for people.
-    #[schema(min_length = 1, max_length = 1024, example = "address to be confirmed")]
+    #[schema(
+        min_length = 1,
+        max_length = 1024,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "address to be confirmed"
+    )]
     pub reason: String,
     /// Who asks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 255, example = "ada")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "ada"
+    )]
     pub by: Option<String>,
     /// When the order is to be released without anybody's doing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,11 +40,21 @@ pub struct NewHold {
 pub struct Signature {
     /// Why, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 1024, example = "ordered twice")]
+    #[schema(
+        min_length = 1,
+        max_length = 1024,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "ordered twice"
+    )]
     pub reason: Option<String>,
     /// Who asks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 255, example = "ada")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "ada"
+    )]
     pub by: Option<String>,
 }
 
@@ -47,11 +67,21 @@ pub struct NewPriority {
     pub priority: u8,
     /// Why, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 1024, example = "the customer called")]
+    #[schema(
+        min_length = 1,
+        max_length = 1024,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "the customer called"
+    )]
     pub reason: Option<String>,
     /// Who asks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 255, example = "ada")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "ada"
+    )]
     pub by: Option<String>,
 }
 
@@ -85,7 +115,11 @@ pub struct FinishedOrder {
     pub ended_at: String,
     /// Why it ended like this, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 1024)]
+    #[schema(
+        min_length = 1,
+        max_length = 1024,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     pub reason: Option<String>,
 }
 

@@ -75,12 +75,18 @@ pub struct ReplayRequest {
     #[schema(
         min_length = 1,
         max_length = 1024,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
         example = "the payment service is back"
     )]
     pub reason: Option<String>,
     /// Who asks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 255, example = "ada")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "ada"
+    )]
     pub by: Option<String>,
 }
 
