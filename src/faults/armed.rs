@@ -2,6 +2,7 @@
 //!
 //! Read from the environment once, when it is looked for first.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -35,13 +36,20 @@ impl Wish {
 
     /// Whether this is the place, and the time.
     fn is_due(&self, name: &str) -> bool {
-        self.name == name && self.left.fetch_sub(1, Ordering::Relaxed) == 1
+        self.name == name && is_gate_open() && self.left.fetch_sub(1, Ordering::Relaxed) == 1
     }
 }
 
 static FAULT: OnceLock<Option<Wish>> = OnceLock::new();
 static FAIL: OnceLock<Option<Wish>> = OnceLock::new();
 static BUG: OnceLock<Option<Bug>> = OnceLock::new();
+/// Until the file exists that `ORDERD_FAULT_GATE` names, no place counts.
+static GATE: OnceLock<Option<PathBuf>> = OnceLock::new();
+
+fn is_gate_open() -> bool {
+    let gate = GATE.get_or_init(|| std::env::var_os("ORDERD_FAULT_GATE").map(PathBuf::from));
+    gate.as_ref().is_none_or(|file| file.exists())
+}
 
 /// Dies if this is the point that was asked for, now or in a moment.
 pub(super) fn point(name: &str) {

@@ -16,7 +16,8 @@ pub use points::{FAILURES, POINTS};
 ///
 /// `ORDERD_FAULT=name` dies the first time that the point is reached, `ORDERD_FAULT=name:n` the
 /// n-th time, `ORDERD_FAULT=name:n:us` so many microseconds after that, wherever the process is
-/// then. Without the feature `faults` this does nothing.
+/// then. With `ORDERD_FAULT_GATE=file` nothing counts before that file exists. Without the feature
+/// `faults` this does nothing.
 #[inline(always)]
 pub fn point(_name: &'static str) {
     #[cfg(feature = "faults")]

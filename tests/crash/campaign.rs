@@ -1,203 +1,303 @@
-//! Cycles of start, load, kill; then everything that was told is compared with what is there.
-//! It decides when to kill, and nothing else.
+//! Cycles of start, check, load, end; and after some of them everything that was told is compared
+//! with everything that is there, and the next cycle begins on an empty store.
+//!
+//! Decides what happens when, and nothing else.
 
-use std::fmt;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use orderd::clock::monotonic;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use serde_json::Value;
+use rand::{Rng, SeedableRng};
+use tempfile::TempDir;
 
+use super::feed::Feed;
+use super::figures::Figures;
 use super::http::Client;
-use super::ledger::{Ledger, Reckoning, body, id, is_same};
-use super::load::{Load, Tally};
-use super::server::{self, Server};
+use super::journal::Journal;
+use super::load::Load;
+use super::plan::{End, Fault, Plan, Planner};
+use super::reckoning::{self, Reckoning};
+use super::rest;
+use super::second;
+use super::server::{self, Server, Wishes, pause};
 
-/// Longest time in which all orders must have ended after the last kill.
-const REST_MAX: Duration = Duration::from_secs(120);
+/// Longest time in which a server takes the orders of a cycle.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time in which a point is reached.
+const POINT_PATIENCE: Duration = Duration::from_secs(10);
+/// Cycles between two runs of `orderd verify`.
+const VERIFY_EVERY: u32 = 10;
 
-/// What a campaign has shown.
-#[derive(Debug, Default)]
-pub struct Figures {
+/// What a campaign is told.
+pub struct Settings {
     pub cycles: u32,
-    pub orders: u64,
-    pub acknowledged: u64,
-    /// Kills that hit a server while somebody waited for an answer.
-    pub busy_kills: u32,
-    /// Kills during a start.
-    pub stumbles: u32,
-    /// Orders that nobody was told about, sent again: accepted then, or found.
-    pub sent_again: [u64; 2],
-    /// Times that `orderd verify` had nothing to say.
-    pub verified: u32,
-    pub slowest_recovery: Duration,
-    pub reckoning: Reckoning,
+    /// Cycles on one store.
+    pub epoch: u32,
+    pub seed: u64,
+    /// Orders that are acknowledged before the end of a cycle comes.
+    pub enough: std::ops::Range<u64>,
 }
 
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [accepted, found] = self.sent_again;
-        writeln!(f, "cycles            {:>8}", self.cycles)?;
-        writeln!(f, "busy kills        {:>8}", self.busy_kills)?;
-        writeln!(f, "kills in a start  {:>8}", self.stumbles)?;
-        writeln!(f, "orders            {:>8}", self.orders)?;
-        writeln!(f, "acknowledged      {:>8}", self.acknowledged)?;
-        writeln!(f, "sent again        {accepted:>8} accepted, {found} found")?;
-        writeln!(f, "lost              {:>8}", self.reckoning.lost)?;
-        writeln!(f, "doubled           {:>8}", self.reckoning.doubled)?;
-        writeln!(f, "ended twice       {:>8}", self.reckoning.ended_twice)?;
-        writeln!(f, "verified          {:>8}", self.verified)?;
-        write!(
-            f,
-            "slowest recovery  {:>8} ms",
-            self.slowest_recovery.as_millis()
-        )
-    }
+/// One store, and all that was asked of it and told about it.
+struct Epoch {
+    folder: TempDir,
+    load: Load,
+    feed: Feed,
+    /// Starts so far that took orders.
+    run: u32,
 }
 
-struct Campaign<'a> {
-    folder: &'a Path,
-    ledger: Ledger,
-    next: AtomicU64,
-    random: StdRng,
+pub struct Campaign {
+    settings: Settings,
+    planner: Planner,
     figures: Figures,
+    started: Instant,
 }
 
-/// Runs so many cycles on fresh data.
-pub fn run(cycles: u32, seed: u64) -> Figures {
-    let folder = tempfile::tempdir().unwrap();
+/// Runs the cycles; stops early if something is wrong, and keeps the data then.
+pub fn run(settings: Settings) -> Figures {
+    let random = StdRng::seed_from_u64(settings.seed);
     let mut campaign = Campaign {
-        folder: folder.path(),
-        ledger: Ledger::new(&folder.path().join("ledger")),
-        next: AtomicU64::new(1),
-        random: StdRng::seed_from_u64(seed),
-        figures: Figures::default(),
+        planner: Planner::new(random, settings.enough.clone()),
+        figures: Figures {
+            seed: settings.seed,
+            ..Figures::default()
+        },
+        started: monotonic(),
+        settings,
     };
-    let mut before = Tally::default();
-    for _ in 0..cycles {
-        before = campaign.cycle(&before);
+    while campaign.figures.cycles < campaign.settings.cycles {
+        let epoch = campaign.epoch();
+        if !campaign.figures.reckoning.is_clean() {
+            println!("the data is kept in {}", epoch.folder.keep().display());
+            break;
+        }
     }
-    campaign.end(&before);
+    campaign.figures.seconds = campaign.started.elapsed().as_secs();
     campaign.figures
 }
 
-impl Campaign<'_> {
-    /// Starts the server, looks after what was told before the last kill, and kills it under load.
-    fn cycle(&mut self, before: &Tally) -> Tally {
-        if self.random.random_ratio(1, 3) {
-            let moment = Duration::from_micros(self.random.random_range(0..40_000));
-            Server::stumble(self.folder, moment);
-            self.figures.stumbles += 1;
+impl Campaign {
+    fn epoch(&mut self) -> Epoch {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::new(&folder.path().join("journal"));
+        let mut epoch = Epoch {
+            folder,
+            load: Load::new(journal),
+            feed: Feed::default(),
+            run: 0,
+        };
+        let left = self.settings.cycles - self.figures.cycles;
+        for cycle in 0..self.settings.epoch.min(left) {
+            self.cycle(&mut epoch, cycle == 0);
+            self.collect(&mut epoch);
+            if !self.figures.reckoning.is_clean() {
+                return epoch;
+            }
         }
-        let server = self.start();
-        self.look_after(&mut server.client(), before);
-        let enough = self.random.random_range(50..1_500);
-        let moment = Duration::from_micros(self.random.random_range(0..30_000));
-        let load = Load::new(&self.ledger, &self.next);
-        let tally = load.run(server.address, enough, moment, || server.kill());
-        self.figures.cycles += 1;
-        self.figures.acknowledged += tally.acknowledged.len() as u64;
-        self.figures.busy_kills += u32::from(!tally.unknown.is_empty());
-        if self.figures.cycles.is_multiple_of(5) {
-            self.verify();
-        }
-        tally
+        self.end(&mut epoch);
+        self.collect(&mut epoch);
+        self.progress();
+        epoch
     }
 
-    fn start(&mut self) -> Server {
-        let server = Server::start(self.folder);
-        let took = server.recover();
-        self.figures.slowest_recovery = self.figures.slowest_recovery.max(took);
+    /// Starts the server, looks after what was told before, and ends it under load.
+    fn cycle(&mut self, epoch: &mut Epoch, is_fresh: bool) {
+        let plan = self.planner.next(is_fresh);
+        for stumble in &plan.stumbles {
+            let has_died = Server::stumble(epoch.folder.path(), stumble);
+            match stumble {
+                Ok(fault) => self.count(fault, has_died),
+                Err(_) => *self.figures.ends.entry("kill -9 in a start").or_default() += 1,
+            }
+        }
+        let server = self.start(epoch, &wishes(&plan.end));
+        self.look_after(epoch, &mut server.client());
+        let before = epoch.load.journal.acknowledged();
+        let unheard = epoch.load.shared().counts.unheard;
+        let (address, seed) = (server.address, self.planner.random.next_u64());
+        let load = &epoch.load;
+        load.run(address, seed, || self.finish(load, server, &plan));
+        self.figures.cycles += 1;
+        self.figures.empty_cycles += u32::from(load.journal.acknowledged() == before);
+        self.figures.busy_ends += u32::from(load.shared().counts.unheard > unheard);
+        if self.figures.cycles.is_multiple_of(VERIFY_EVERY) {
+            self.verify(epoch.folder.path());
+            self.progress();
+        }
+    }
+
+    fn start(&mut self, epoch: &mut Epoch, wishes: &Wishes) -> Server {
+        let server = Server::start(epoch.folder.path(), wishes);
+        self.figures.ready.add(server.ready());
+        self.figures.recovered.add(server.recover());
+        epoch.load.journal.starts();
+        epoch.run += 1;
         server
     }
 
-    fn verify(&mut self) {
-        match server::verify(self.folder) {
+    /// Lets the load go on until enough is acknowledged, then ends the server as planned.
+    fn finish(&mut self, load: &Load, server: Server, plan: &Plan) {
+        let goal = load.journal.acknowledged() + plan.enough;
+        load.journal.wait_for(goal, PATIENCE);
+        let lives_on = |load: &Load| {
+            if load.is_broken.load(Ordering::Relaxed) || load.journal.acknowledged() < goal {
+                load.complain("a connection broke, or nothing was answered, before the end".into());
+            }
+        };
+        lives_on(load);
+        let name = match &plan.end {
+            End::Moment(moment) => {
+                pause(*moment);
+                lives_on(load);
+                server.kill();
+                "kill -9 at a random moment"
+            }
+            End::Point(fault) | End::Reopening(_, fault) => {
+                server.arm();
+                let has_died = server.dies(POINT_PATIENCE, false);
+                self.count(fault, has_died);
+                "death at a point"
+            }
+            End::Failure(_, moment) => {
+                server.arm();
+                load.journal.wait_for(goal + plan.enough, PATIENCE);
+                pause(*moment);
+                lives_on(load);
+                let stats = server.client().get("/metrics").unwrap();
+                let metrics = String::from_utf8_lossy(&stats.body).into_owned();
+                if !metrics.contains("orderd_store_reopened_total 1\n") {
+                    load.complain(format!("the store was not opened anew: {metrics}"));
+                }
+                server.kill();
+                "kill -9 after a failed commit"
+            }
+            End::Drain => {
+                server.terminate();
+                server.ends();
+                "SIGTERM, in order"
+            }
+            End::Draining(fault) => {
+                server.terminate();
+                let has_died = server.dies(PATIENCE, !fault.delay.is_zero());
+                self.count(fault, has_died);
+                "death at a point of a drain"
+            }
+        };
+        *self.figures.ends.entry(name).or_default() += 1;
+    }
+
+    fn count(&mut self, fault: &Fault, has_died: bool) {
+        let figures = &mut self.figures;
+        let counts = if has_died {
+            &mut figures.points
+        } else {
+            &mut figures.missed
+        };
+        *counts.entry(fault.point).or_default() += 1;
+    }
+
+    /// What was acknowledged in the run before is there, as it was sent, and what was changed is
+    /// changed; the feed goes on where it stood.
+    fn look_after(&mut self, epoch: &mut Epoch, client: &mut Client) {
+        epoch.feed.follow(client, epoch.run, u64::MAX);
+        let shared = &mut *epoch.load.shared();
+        let found = &mut self.figures.reckoning;
+        for (number, id, request) in shared.acknowledged.drain(..) {
+            let reply = client.get(&format!("/v1/orders/{id}")).unwrap();
+            if reply.status != 200 || !request.is_same(&reply.json(), number) {
+                found.lost += 1;
+                found.complain(format!("{number} was told {id}; there is {}", reply.text()));
+            }
+        }
+        for (name, events) in shared.changed.drain(..) {
+            let made = epoch.feed.by.get(&name).copied().unwrap_or_default();
+            found.change(&name, Some(events), made);
+        }
+    }
+
+    /// Takes over what the clients and the feed complain about.
+    fn collect(&mut self, epoch: &mut Epoch) {
+        let found = &mut self.figures.reckoning;
+        for complaint in epoch.load.shared().complaints.drain(..) {
+            found.complain(complaint);
+        }
+        for complaint in epoch.feed.complaints.drain(..) {
+            found.complain(complaint);
+        }
+    }
+
+    fn verify(&mut self, folder: &Path) {
+        match server::verify(folder) {
             Ok(()) => self.figures.verified += 1,
-            Err(wrong) => self.figures.reckoning.complaints.push(wrong),
+            Err(wrong) => self.figures.reckoning.complain(wrong),
         }
-    }
-
-    /// What was acknowledged is there; what was not answered is sent again if it has an id.
-    fn look_after(&mut self, client: &mut Client, before: &Tally) {
-        for (number, id) in &before.acknowledged {
-            let (status, order) = client.get(&format!("/v1/orders/{id}")).unwrap();
-            if status != 200 || !is_same(&order, *number) {
-                let complaint = format!("{number} was acknowledged as {id}: {status} {order}");
-                self.figures.reckoning.lost += 1;
-                self.figures.reckoning.complaints.push(complaint);
-            }
-        }
-        for number in &before.unknown {
-            if let Some(id) = id(*number) {
-                self.send_again(client, *number, &id);
-            }
-        }
-    }
-
-    fn send_again(&mut self, client: &mut Client, number: u64, id: &str) {
-        let (status, answer) = client.post("/v1/orders", &body(number)).unwrap();
-        let sent_again = &mut self.figures.sent_again;
-        match status {
-            201 => sent_again[0] += 1,
-            409 => sent_again[1] += 1,
-            _ => panic!("{number} was sent again: {status} {answer}"),
-        }
-        assert_eq!(answer["order_id"], *id, "{answer}");
-        self.ledger.was_acknowledged(number, id);
-        let (status, order) = client.get(&format!("/v1/orders/{id}")).unwrap();
-        assert!(status == 200 && is_same(&order, number), "{status} {order}");
     }
 
     /// Lets everything end, reads everything back, and reckons.
-    fn end(&mut self, before: &Tally) {
-        let server = self.start();
+    fn end(&mut self, epoch: &mut Epoch) {
+        let server = self.start(epoch, &Wishes::default());
         let mut client = server.client();
-        self.look_after(&mut client, before);
-        let started = monotonic();
-        while open(&mut client) > 0 {
-            assert!(
-                started.elapsed() < REST_MAX,
-                "{} did not end",
-                open(&mut client)
-            );
+        self.look_after(epoch, &mut client);
+        rest::bring(&epoch.load, &mut client);
+        let orders = rest::pages(&mut client, "/v1/orders?limit=1000");
+        epoch.feed.follow(&mut client, epoch.run, u64::MAX);
+        let stats = client.get("/v1/stats").unwrap().json();
+        let book = epoch.load.journal.read();
+        let mut found = Reckoning::of(&book, &orders, &epoch.feed);
+        if let Some(wrong) = reckoning::counters(&stats, &orders) {
+            found.complain(wrong);
         }
-        let orders = pages(&mut client, "/v1/orders?limit=1000");
-        let events = pages(&mut client, "/v1/events?limit=1000");
-        self.figures.orders = orders.len() as u64;
-        let reckoning = Reckoning::of(&self.ledger.read(), &orders, &events);
-        let sum = &mut self.figures.reckoning;
-        sum.lost += reckoning.lost;
-        sum.doubled += reckoning.doubled;
-        sum.ended_twice += reckoning.ended_twice;
-        sum.complaints.extend(reckoning.complaints);
-        server.stop();
-        self.verify();
+        if !epoch.feed.is_unchanged(&mut client) {
+            found.complain("the feed is not what it was".into());
+        }
+        server.terminate();
+        server.ends();
+        self.verify(epoch.folder.path());
+        let file = epoch.folder.path().join("orderd-data/orders.db");
+        found.add(second::opinion(&file, &book));
+        let figures = &mut self.figures;
+        figures.second_opinions += 1;
+        figures.orders += orders.len() as u64;
+        figures.events += epoch.feed.events;
+        figures.acknowledged += epoch.load.journal.acknowledged();
+        figures.requests.add(&epoch.load.shared().counts);
+        figures.reckoning.add(found);
+    }
+
+    fn progress(&self) {
+        let figures = &self.figures;
+        let wrong = &figures.reckoning;
+        println!(
+            "cycle {} of {}, {} s: {} acknowledged in finished stores, {} lost, {} doubled, {} \
+             ended twice, {} complaints, {} points died at",
+            figures.cycles,
+            self.settings.cycles,
+            self.started.elapsed().as_secs(),
+            figures.acknowledged,
+            wrong.lost,
+            wrong.doubled,
+            wrong.ended_twice,
+            wrong.complaints.len(),
+            figures.points.len(),
+        );
     }
 }
 
-fn open(client: &mut Client) -> u64 {
-    let (_, stats) = client.get("/v1/stats").unwrap();
-    let open = stats["orders"]["open"].as_u64();
-    open.unwrap_or_else(|| panic!("no count of open orders: {stats}"))
-}
-
-/// Everything that a list has, page by page.
-fn pages(client: &mut Client, path: &str) -> Vec<Value> {
-    let mut all = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let (status, mut page) = client.get(&format!("{path}{cursor}")).unwrap();
-        assert_eq!(status, 200, "{page}");
-        if let Value::Array(data) = page["data"].take() {
-            all.extend(data);
-        }
-        match page["next_cursor"].as_str() {
-            Some(next) if page["has_more"] == true => cursor = format!("&after={next}"),
-            _ => return all,
-        }
+/// What the server is told so that it ends like this.
+fn wishes(end: &End) -> Wishes {
+    let (failure, fault, is_armed_later) = match end {
+        End::Moment(_) | End::Drain => (None, None, false),
+        End::Point(fault) => (None, Some(fault), true),
+        End::Draining(fault) => (None, Some(fault), false),
+        End::Reopening(failure, fault) => (Some(*failure), Some(fault), true),
+        End::Failure(failure, _) => (Some(*failure), None, true),
+    };
+    Wishes {
+        fault: fault.cloned(),
+        failure,
+        is_armed_later,
     }
 }

@@ -14,8 +14,39 @@ pub struct Client {
     stream: BufReader<TcpStream>,
 }
 
-/// A status code and what came with it.
-pub type Answer = (u16, Value);
+/// What was answered, to the byte.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    pub location: String,
+    pub etag: String,
+    pub is_replayed: bool,
+    /// The server closes the connection after this answer.
+    pub is_last: bool,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Its status and its body.
+    pub fn pair(&self) -> (u16, Value) {
+        (self.status, self.json())
+    }
+
+    /// The code of a problem.
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn text(&self) -> String {
+        let body = String::from_utf8_lossy(&self.body);
+        let short: String = body.chars().take(300).collect();
+        format!("{} {short}", self.status)
+    }
+}
 
 impl Client {
     pub fn connect(address: SocketAddr) -> std::io::Result<Self> {
@@ -27,36 +58,54 @@ impl Client {
         })
     }
 
-    pub fn get(&mut self, path: &str) -> std::io::Result<Answer> {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: orderd\r\n\r\n"))
+    pub fn get(&mut self, path: &str) -> std::io::Result<Reply> {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: orderd\r\n\r\n"))?;
+        self.hear()
     }
 
-    pub fn post(&mut self, path: &str, body: &Value) -> std::io::Result<Answer> {
-        let body = body.to_string();
+    /// `headers` are whole lines with their ends.
+    pub fn post(&mut self, path: &str, headers: &str, body: &str) -> std::io::Result<Reply> {
+        self.send(&Self::request(path, headers, body))?;
+        self.hear()
+    }
+
+    pub fn request(path: &str, headers: &str, body: &str) -> String {
         let length = body.len();
-        self.ask(&format!(
-            "POST {path} HTTP/1.1\r\nhost: orderd\r\ncontent-type: application/json\r\n\
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: orderd\r\ncontent-type: application/json\r\n{headers}\
              content-length: {length}\r\n\r\n{body}"
-        ))
+        )
     }
 
-    fn ask(&mut self, request: &str) -> std::io::Result<Answer> {
-        self.stream.get_mut().write_all(request.as_bytes())?;
+    pub fn send(&mut self, request: &str) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(request.as_bytes())
+    }
+
+    pub fn hear(&mut self) -> std::io::Result<Reply> {
         let status = self.line()?;
         let status = status.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let mut reply = Reply {
+            status: status.ok_or_else(|| broken("no status"))?,
+            ..Reply::default()
+        };
         let mut length = 0;
         loop {
-            let line = self.line()?.to_ascii_lowercase();
-            match line.strip_prefix("content-length:") {
-                Some(text) => length = text.trim().parse().map_err(broken)?,
-                None if line.is_empty() => break,
-                None => {}
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(": ") else {
+                break;
+            };
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.parse().map_err(broken)?,
+                "location" => reply.location = value.to_owned(),
+                "etag" => reply.etag = value.to_owned(),
+                "idempotency-replayed" => reply.is_replayed = value == "true",
+                "connection" => reply.is_last = value.eq_ignore_ascii_case("close"),
+                _ => {}
             }
         }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
-        let body = serde_json::from_slice(&body).map_err(broken)?;
-        Ok((status.ok_or_else(|| broken("no status"))?, body))
+        reply.body = vec![0; length];
+        self.stream.read_exact(&mut reply.body)?;
+        Ok(reply)
     }
 
     fn line(&mut self) -> std::io::Result<String> {

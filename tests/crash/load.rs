@@ -1,147 +1,388 @@
-//! Clients that send as fast as they are answered, until the server is gone.
+//! Clients that ask for everything a server can do, as fast as they are answered, until it is gone:
+//! creates alone and in batches, the same again, imports, changes, dead letters, reads.
+//!
 //! They wait for answers, never for time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
-use std::time::Duration;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
-use super::http::Client;
-use super::ledger::{self, Ledger};
+use super::changes;
+use super::http::{Client, Reply};
+use super::journal::Journal;
+use super::request::{Guard, Request, Route};
 
-/// Clients at a time. One of them sends batches.
-const CLIENTS: usize = 8;
-/// Orders in a batch.
-const BATCH: u64 = 6;
-/// Longest time in which a server takes the orders of a cycle.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Clients at a time.
+const CLIENTS: u64 = 8;
+/// Most answers that are kept to be asked for again.
+const KEPT_MAX: usize = 200;
+/// Most orders that wait to be changed.
+const IDLE_MAX: usize = 1_000;
 
-/// What the clients of a cycle have in common.
-pub struct Load<'a> {
-    pub ledger: &'a Ledger,
-    /// The number of the next order.
-    pub next: &'a AtomicU64,
-    tally: Mutex<Tally>,
-    counted: Condvar,
+/// What the clients have in common, over all runs of a server on one store.
+pub struct Load {
+    pub journal: Journal,
+    next: AtomicU64,
+    next_change: AtomicU64,
+    pub shared: Mutex<Shared>,
+    /// A connection broke, or was closed.
+    pub is_broken: AtomicBool,
 }
 
-/// How far a cycle has come.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    pub acknowledged: Vec<(u64, String)>,
-    /// Asked for, and never answered.
-    pub unknown: Vec<u64>,
-    is_over: bool,
+#[derive(Default)]
+pub struct Shared {
+    /// Not answered, or refused: to be sent again.
+    again: VecDeque<Request>,
+    /// Being sent by somebody at this moment: to be sent by somebody else, too.
+    twins: VecDeque<Request>,
+    /// Acknowledged under a key: the answer must never change.
+    kept: Vec<(Request, Reply)>,
+    /// Acknowledged in this run.
+    pub acknowledged: Vec<(u64, String, Request)>,
+    /// Every order that was ever acknowledged, with its id.
+    told: HashMap<u64, String>,
+    /// Acknowledged orders that nobody changes at the moment.
+    pub idle: Vec<Idle>,
+    /// Changes of this run that were answered, and how many events must bear their name.
+    pub changed: Vec<(String, u64)>,
+    /// What must not be.
+    pub complaints: Vec<String>,
+    pub counts: Counts,
 }
 
-impl<'a> Load<'a> {
-    pub fn new(ledger: &'a Ledger, next: &'a AtomicU64) -> Self {
+/// An order that may be changed by whoever takes it out.
+pub struct Idle {
+    pub number: u64,
+    pub id: String,
+    pub priority: u64,
+}
+
+/// How often what was done: a load in which something never happens proves little.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+pub struct Counts {
+    pub requests: u64,
+    pub duplicates: u64,
+    pub retries: u64,
+    pub changes: u64,
+    pub dead_letters_replayed: u64,
+    pub imported: u64,
+    pub reads: u64,
+    pub refused: u64,
+    pub unheard: u64,
+}
+
+impl Counts {
+    pub fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.duplicates += other.duplicates;
+        self.retries += other.retries;
+        self.changes += other.changes;
+        self.dead_letters_replayed += other.dead_letters_replayed;
+        self.imported += other.imported;
+        self.reads += other.reads;
+        self.refused += other.refused;
+        self.unheard += other.unheard;
+    }
+}
+
+/// Whether a client goes on.
+pub type Went = std::io::Result<()>;
+
+impl Load {
+    pub fn new(journal: Journal) -> Self {
         Self {
-            ledger,
-            next,
-            tally: Mutex::new(Tally::default()),
-            counted: Condvar::new(),
+            journal,
+            next: AtomicU64::new(1),
+            next_change: AtomicU64::new(1),
+            shared: Mutex::default(),
+            is_broken: AtomicBool::new(false),
         }
     }
 
-    /// Sends until `enough` orders are acknowledged and `moment` has passed since; then `kill`.
-    pub fn run(
-        self,
-        address: std::net::SocketAddr,
-        enough: usize,
-        moment: Duration,
-        kill: impl FnOnce(),
-    ) -> Tally {
+    /// Sends until the server is gone, while `watch` looks on; answers with what that says.
+    pub fn run<T>(&self, address: SocketAddr, seed: u64, watch: impl FnOnce() -> T) -> T {
+        self.is_broken.store(false, Ordering::Relaxed);
+        self.journal.calm();
         std::thread::scope(|scope| {
-            for client in 0..CLIENTS {
-                let load = &self;
-                scope.spawn(move || load.client(address, client == 0));
-            }
-            let tally = self.tally.lock().unwrap();
-            let waits = |tally: &mut Tally| tally.acknowledged.len() < enough;
-            let waited = self.counted.wait_timeout_while(tally, PATIENCE, waits);
-            let (tally, timeout) = waited.unwrap();
-            assert!(
-                !timeout.timed_out(),
-                "only {} were taken",
-                tally.acknowledged.len()
-            );
-            // Nobody ends it: this waits for the moment, and wakes early if all is over.
-            let moment = self
-                .counted
-                .wait_timeout_while(tally, moment, |it| !it.is_over);
-            drop(moment.unwrap());
-            kill();
-        });
-        self.tally.into_inner().unwrap()
+            scope.spawn(|| self.journal.keep_flushing());
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|client| {
+                    let random = StdRng::seed_from_u64(seed.wrapping_mul(CLIENTS) + client);
+                    scope.spawn(move || self.client(address, random))
+                })
+                .collect();
+            let watched = watch();
+            let ends: Vec<_> = clients.into_iter().map(|client| client.join()).collect();
+            self.journal.close();
+            assert!(ends.iter().all(Result::is_ok), "a client failed");
+            watched
+        })
     }
 
-    fn client(&self, address: std::net::SocketAddr, sends_batches: bool) {
-        let Ok(mut client) = Client::connect(address) else {
+    fn client(&self, address: SocketAddr, mut random: StdRng) {
+        if let Ok(mut client) = Client::connect(address) {
+            while self.act(&mut client, &mut random).is_ok() {}
+        }
+        self.is_broken.store(true, Ordering::Relaxed);
+        self.journal.alarm();
+    }
+
+    fn act(&self, client: &mut Client, random: &mut StdRng) -> Went {
+        if let Some(request) = self.waiting() {
+            return self.ask(client, request, random);
+        }
+        match random.random_range(0..100) {
+            0..55 => {
+                let mut request = Request::draw(random);
+                request.first = self.next.fetch_add(request.count, Ordering::Relaxed);
+                self.ask(client, request, random)
+            }
+            55..63 => self.ask_for_a_kept_answer(client, random),
+            63..80 => changes::change_some_order(self, client, random),
+            80..86 => changes::replay_dead_letters(self, client, random),
+            _ => self.read(client, random),
+        }
+    }
+
+    pub fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap()
+    }
+
+    pub fn complain(&self, complaint: String) {
+        let complaints = &mut self.shared().complaints;
+        if complaints.len() < 20 {
+            complaints.push(complaint);
+        }
+    }
+
+    /// A name for the next change, which only that bears.
+    pub fn change_name(&self) -> String {
+        format!("c-{}", self.next_change.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A request that was not answered, or is just being sent by somebody else.
+    fn waiting(&self) -> Option<Request> {
+        let shared = &mut *self.shared();
+        if let Some(request) = shared.again.pop_front() {
+            shared.counts.retries += 1;
+            return Some(request);
+        }
+        let twin = shared.twins.pop_front();
+        shared.counts.duplicates += u64::from(twin.is_some());
+        twin
+    }
+
+    /// Sends a request; one in twenty is sent by somebody else at the same time, another one in
+    /// twenty is sent again afterwards.
+    fn ask(&self, client: &mut Client, request: Request, random: &mut StdRng) -> Went {
+        let is_guarded = request.guard != Guard::Bare;
+        if is_guarded && random.random_ratio(1, 20) {
+            self.shared().twins.push_back(request);
+        }
+        self.ask_once(client, request)?;
+        if is_guarded && random.random_ratio(1, 20) {
+            self.shared().counts.duplicates += 1;
+            self.ask_once(client, request)?;
+        }
+        Ok(())
+    }
+
+    fn ask_once(&self, client: &mut Client, request: Request) -> Went {
+        self.journal.asks(&request);
+        let answered = client.post(request.path(), &request.headers(), &request.body());
+        self.shared().counts.requests += 1;
+        match answered {
+            Ok(reply) => self.hear(request, reply),
+            Err(error) => {
+                self.is_unheard(request);
+                Err(error)
+            }
+        }
+    }
+
+    /// Nobody knows what became of it.
+    fn is_unheard(&self, request: Request) {
+        self.journal.hears_nothing(&request);
+        let shared = &mut *self.shared();
+        shared.counts.unheard += 1;
+        shared.send_again(request);
+    }
+
+    fn hear(&self, request: Request, reply: Reply) -> Went {
+        let items = items(&request, &reply);
+        let mut accepted = 0;
+        for (number, (status, body)) in request.numbers().zip(items) {
+            let code = body["code"].as_str().unwrap_or_default();
+            match (status, code) {
+                (201, _) | (409, "order-exists") => {
+                    accepted += u64::from(status == 201);
+                    self.accepted(&request, number, &body);
+                }
+                (503, "outcome-unknown") => self.is_unheard(request),
+                (503, _) | (409, "idempotency-key-in-use") => {
+                    self.journal.is_refused(number);
+                    let shared = &mut *self.shared();
+                    shared.counts.refused += 1;
+                    shared.send_again(request);
+                }
+                _ => self.complain(format!("{number} was answered {status} {body}")),
+            }
+        }
+        let is_last = reply.is_last;
+        if accepted == request.count && matches!(request.guard, Guard::Key | Guard::ItemKeys) {
+            self.keep(request, reply);
+        }
+        if is_last {
+            return Err(std::io::Error::other("the server closes"));
+        }
+        Ok(())
+    }
+
+    fn accepted(&self, request: &Request, number: u64, body: &Value) {
+        let Some(id) = body["order_id"].as_str() else {
+            return self.complain(format!("{number} has no id: {body}"));
+        };
+        let mut shared = self.shared();
+        let known = shared.told.insert(number, id.to_owned());
+        self.journal.is_told(number, id, u64::from(known.is_none()));
+        if known.as_ref().is_some_and(|known| known != id) {
+            drop(shared);
+            return self.complain(format!("{number} is {known:?} and {id}"));
+        }
+        if known.is_some() {
             return;
-        };
-        while self.ask(&mut client, sends_batches) {}
-    }
-
-    /// One request. `false`: the server is gone.
-    fn ask(&self, client: &mut Client, is_batch: bool) -> bool {
-        let count = if is_batch { BATCH } else { 1 };
-        let first = self.next.fetch_add(count, Ordering::Relaxed);
-        let numbers: Vec<_> = (first..first + count).collect();
-        numbers
-            .iter()
-            .for_each(|number| self.ledger.intends(*number));
-        let answers = if is_batch {
-            let bodies = numbers.iter().map(|number| ledger::body(*number)).collect();
-            let answer = client.post("/v1/orders/batch", &Value::Array(bodies));
-            answer.map(|(status, body)| items(status, &body, numbers.len()))
-        } else {
-            client
-                .post("/v1/orders", &ledger::body(first))
-                .map(|answer| vec![answer])
-        };
-        let Ok(answers) = answers else {
-            self.tally.lock().unwrap().unknown.extend(numbers);
-            return false;
-        };
-        for (number, (status, body)) in numbers.into_iter().zip(answers) {
-            self.hear(number, status, &body);
         }
-        true
+        shared.acknowledged.push((number, id.to_owned(), *request));
+        shared.counts.imported += u64::from(request.route == Route::Import);
+        if request.route != Route::Import && shared.idle.len() < IDLE_MAX {
+            let (id, priority) = (id.to_owned(), Request::priority(number));
+            shared.idle.push(Idle {
+                number,
+                id,
+                priority,
+            });
+        }
     }
 
-    fn hear(&self, number: u64, status: u16, body: &Value) {
-        match (status, body["code"].as_str()) {
-            (201, _) => {
-                let id = body["order_id"].as_str().expect("an order has an id");
-                self.ledger.was_acknowledged(number, id);
-                let mut tally = self.tally.lock().unwrap();
-                tally.acknowledged.push((number, id.into()));
-                self.counted.notify_all();
+    /// The first answer is kept; every further one must be the same.
+    fn keep(&self, request: Request, reply: Reply) {
+        let shared = &mut *self.shared();
+        if let Some(first) = shared.kept.iter().find(|(kept, _)| *kept == request) {
+            let (first, second) = (first.1.text(), reply.text());
+            if !shared.is_kept(&request, &reply) {
+                shared
+                    .complaints
+                    .push(format!("{request}: first {first}, then {second}"));
             }
-            (503, Some("outcome-unknown")) => self.tally.lock().unwrap().unknown.push(number),
-            (503, _) => self.ledger.was_refused(number),
-            _ => panic!("order {number} was answered with {status} {body}"),
+        } else if shared.kept.len() < KEPT_MAX {
+            shared.kept.push((request, reply));
+        } else {
+            let place = request.first as usize % KEPT_MAX;
+            shared.kept[place] = (request, reply);
         }
+    }
+
+    /// Sends a request that was answered long ago, perhaps by another run of the server.
+    fn ask_for_a_kept_answer(&self, client: &mut Client, random: &mut StdRng) -> Went {
+        let request = {
+            let shared = &mut *self.shared();
+            if shared.kept.is_empty() {
+                return Ok(());
+            }
+            shared.counts.duplicates += 1;
+            let place = random.random_range(0..shared.kept.len());
+            shared.kept[place].0
+        };
+        self.ask_once(client, request)
+    }
+
+    /// Sends what was not answered until it is.
+    pub fn send_everything_again(&self, client: &mut Client) -> Went {
+        while let Some(request) = self.waiting() {
+            self.ask_once(client, request)?;
+        }
+        Ok(())
+    }
+
+    /// Sends every kept request once more.
+    pub fn ask_for_all_kept_answers(&self, client: &mut Client) -> Went {
+        let kept: Vec<Request> = self
+            .shared()
+            .kept
+            .iter()
+            .map(|(request, _)| *request)
+            .collect();
+        kept.into_iter()
+            .try_for_each(|request| self.ask_once(client, request))
+    }
+
+    fn read(&self, client: &mut Client, random: &mut StdRng) -> Went {
+        let known = {
+            let shared = &mut *self.shared();
+            shared.counts.reads += 1;
+            let count = shared.acknowledged.len();
+            (count > 0).then(|| shared.acknowledged[random.random_range(0..count)].clone())
+        };
+        let paths = [
+            "/v1/stats",
+            "/v1/orders?limit=20",
+            "/v1/events?limit=20",
+            "/metrics",
+            "/readyz",
+        ];
+        match (random.random_range(0..10), known) {
+            (0..5, Some((number, id, request))) => {
+                let reply = client.get(&format!("/v1/orders/{id}"))?;
+                if reply.status != 200 || !request.is_same(&reply.json(), number) {
+                    self.complain(format!("{number} was just accepted: {}", reply.text()));
+                }
+            }
+            (place, _) => {
+                let reply = client.get(paths[place % paths.len()])?;
+                if reply.status >= 500 && !matches!(&*reply.code(), "draining" | "") {
+                    self.complain(format!("a read was answered {}", reply.text()));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-/// The answers for the items of a batch.
-fn items(status: u16, body: &Value, count: usize) -> Vec<(u16, Value)> {
-    if status != 200 {
-        return vec![(status, body.clone()); count];
+impl Shared {
+    /// Sees to it that a request is sent again, if that is safe.
+    fn send_again(&mut self, request: Request) {
+        if request.guard != Guard::Bare && !self.again.contains(&request) {
+            self.again.push_back(request);
+        }
     }
-    let results = body["results"].as_array().expect("a batch has results");
-    assert_eq!(results.len(), count, "{body}");
-    let item = |result: &Value| {
-        let status = result["status"].as_u64().expect("a result has a status");
-        let body = if status == 201 {
-            &result["order"]
-        } else {
-            &result["problem"]
-        };
-        (status as u16, body.clone())
+
+    /// Whether a further answer is the first one again, to the byte.
+    fn is_kept(&self, request: &Request, reply: &Reply) -> bool {
+        let first = self.kept.iter().find(|(kept, _)| kept == request);
+        first.is_none_or(|(_, first)| {
+            (first.status, &first.location, &first.etag, &first.body)
+                == (reply.status, &reply.location, &reply.etag, &reply.body)
+        })
+    }
+}
+
+/// The answers for the orders of a request.
+fn items(request: &Request, reply: &Reply) -> Vec<(u16, Value)> {
+    let body = reply.json();
+    if request.route == Route::Single || reply.status != 200 {
+        return vec![(reply.status, body); request.count as usize];
+    }
+    let results = body["results"].as_array().cloned().unwrap_or_default();
+    assert_eq!(results.len() as u64, request.count, "{body}");
+    let item = |result: Value| {
+        let status = result["status"].as_u64().unwrap_or_default();
+        let part = if status == 201 { "order" } else { "problem" };
+        (status as u16, result[part].clone())
     };
-    results.iter().map(item).collect()
+    results.into_iter().map(item).collect()
 }

@@ -1,42 +1,100 @@
-//! The real server under load, killed with `kill -9` at random moments and started again, watched
-//! by a checker outside that writes down what it asked for and what it was told.
+//! The real server under load, killed with `kill -9` at random moments and at named points, and
+//! started again, watched by a checker outside that writes down what it asked for and was told.
 //!
 //! `ORDERD_CRASH_CYCLES=n` makes n cycles; `scripts/crash` runs a campaign in release mode.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failure is how a test tells"
-)]
+#![expect(clippy::unwrap_used, reason = "a failure is how a test tells")]
 
 mod campaign;
+mod changes;
+mod feed;
+mod figures;
 #[cfg(target_os = "linux")]
 mod full;
 mod http;
-mod ledger;
+mod journal;
 mod load;
+mod plan;
 mod points;
+mod reckoning;
+mod request;
+mod rest;
+mod second;
 mod server;
 
-/// Cycles of an ordinary run.
-const CYCLES: u32 = 5;
+use std::time::Duration;
+
+use campaign::Settings;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// A short campaign, unless `ORDERD_CRASH_CYCLES` asks for a long one.
+fn settings(seed: u64) -> Settings {
+    match number("ORDERD_CRASH_CYCLES") {
+        Some(cycles) => Settings {
+            cycles: cycles as u32,
+            epoch: 50,
+            seed,
+            enough: 400..800,
+        },
+        None => Settings {
+            cycles: 20,
+            epoch: 10,
+            seed,
+            enough: 50..300,
+        },
+    }
+}
+
 #[test]
 fn nothing_that_was_answered_for_is_lost_or_doubled() {
-    let cycles = number("ORDERD_CRASH_CYCLES").map_or(CYCLES, |cycles| cycles as u32);
     let clock = orderd::clock::SystemClock::default();
     let time = orderd::clock::Clock::now(&clock).0.unsigned_abs();
     let seed = number("ORDERD_SEED").unwrap_or(time);
-    println!("seed {seed}: chooses when to kill; the system decides the rest");
-    let figures = campaign::run(cycles, seed);
+    println!("seed {seed}: chooses how runs end; the system decides the rest");
+    let settings = settings(seed);
+    let cycles = settings.cycles;
+    let figures = campaign::run(settings);
     println!("{figures}");
-    let reckoning = &figures.reckoning;
-    assert!(reckoning.is_clean(), "{:#?}", reckoning.complaints);
+    if let Ok(path) = std::env::var("ORDERD_CRASH_REPORT") {
+        std::fs::write(path, serde_json::to_string_pretty(&figures).unwrap()).unwrap();
+    }
+    let again = format!("again: scripts/crash --cycles {cycles} --seed {seed}");
+    let wrong = &figures.reckoning;
+    assert!(wrong.is_clean(), "{:#?}\n{again}", wrong.complaints);
     assert!(figures.acknowledged > 0, "nothing was acknowledged");
-    assert!(figures.busy_kills > 0, "no kill hit a busy server");
-    assert!(figures.verified > 0, "nothing was verified");
+    assert_eq!(
+        figures.empty_cycles, 0,
+        "a cycle in which nothing was acknowledged; {again}"
+    );
+    assert!(figures.busy_ends > 0, "no end hit a busy server");
+    assert!(figures.verified > 0 && figures.second_opinions > 0);
+    if cycles >= 250 {
+        assert!(figures.ready.percentile(99) <= Duration::from_secs(2).as_millis() as u64);
+        all_took_effect(&figures);
+    }
+}
+
+/// A long campaign in which something never happened has not shown much.
+fn all_took_effect(figures: &figures::Figures) {
+    let it = &figures.requests;
+    for (what, count) in [
+        ("duplicates", it.duplicates),
+        ("retries", it.retries),
+        ("changes", it.changes),
+        ("replays", it.dead_letters_replayed),
+        ("imports", it.imported),
+        ("reads", it.reads),
+        ("refusals", it.refused),
+        ("lost answers", it.unheard),
+    ] {
+        assert!(count > 0, "no {what}");
+    }
+    if cfg!(feature = "faults") {
+        for point in orderd::faults::POINTS {
+            assert!(figures.points.contains_key(point), "nobody died at {point}");
+        }
+    }
 }

@@ -3,17 +3,20 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use orderd::clock::monotonic;
 use serde_json::Value;
 
 use super::http::Client;
+use super::plan::Fault;
 
 /// Two steps, some failures, and everything fast: at any moment some orders wait, some run, some
-/// end.
+/// end. And a process whose orders often use up their attempts.
 const SETTINGS: &str = r#"
 [process.default]
 version = 1
@@ -31,7 +34,29 @@ retry_cap = "20ms"
 name = "pack"
 kind = "simulate"
 duration = "0ms..10ms"
+
+[process.fragile]
+version = 1
+
+[[process.fragile.step]]
+name = "carry"
+kind = "simulate"
+duration = "0ms..10ms"
+failure_rate = 0.6
+attempts = 2
+retry_base = "1ms"
+retry_cap = "5ms"
 "#;
+
+/// What a test build is to do at some point.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    pub fault: Option<Fault>,
+    /// A failure that it is to pretend.
+    pub failure: Option<&'static str>,
+    /// Whether both wait until `arm` is called.
+    pub is_armed_later: bool,
+}
 
 pub struct Server {
     child: Child,
@@ -39,6 +64,7 @@ pub struct Server {
     spawned_at: Instant,
     /// Reads what the server says, so that it never waits for somebody to listen.
     listener: Option<std::thread::JoinHandle<String>>,
+    gate: PathBuf,
 }
 
 fn command(folder: &Path) -> Command {
@@ -47,12 +73,34 @@ fn command(folder: &Path) -> Command {
     command
 }
 
+/// Waits a moment: nobody ends it early.
+pub fn pause(moment: Duration) {
+    let nobody = Condvar::new();
+    let never = Mutex::new(());
+    let waited = nobody.wait_timeout_while(never.lock().unwrap(), moment, |()| true);
+    drop(waited.unwrap());
+}
+
+/// Waits until a process has ended; `None` if it does not in time.
+fn end_of(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let started = monotonic();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        if started.elapsed() >= patience {
+            return None;
+        }
+        pause(Duration::from_micros(500));
+    }
+}
+
 impl Server {
     /// Starts a server on the data in `folder`, and waits until it says that it is ready.
-    pub fn start(folder: &Path) -> Self {
-        std::fs::write(folder.join("orderd.toml"), SETTINGS).unwrap();
+    pub fn start(folder: &Path, wishes: &Wishes) -> Self {
         let spawned_at = monotonic();
-        let mut child = Self::spawn(folder);
+        let gate = folder.join("armed");
+        let mut child = Self::spawn(folder, wishes, "127.0.0.1:0");
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         let mut address = None;
@@ -83,59 +131,106 @@ impl Server {
             address,
             spawned_at,
             listener: Some(listener),
+            gate,
         }
     }
 
-    fn spawn(folder: &Path) -> Child {
-        command(folder)
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+    fn spawn(folder: &Path, wishes: &Wishes, listen: &str) -> Child {
+        std::fs::write(folder.join("orderd.toml"), SETTINGS).unwrap();
+        let gate = folder.join("armed");
+        let _ = std::fs::remove_file(&gate);
+        let mut command = command(folder);
+        command
+            .args(["serve", "--listen", listen, "--log", "warn"])
+            .stderr(Stdio::piped());
+        if let Some(fault) = &wishes.fault {
+            command.env("ORDERD_FAULT", fault.wish());
+        }
+        if let Some(failure) = wishes.failure {
+            command.env("ORDERD_FAIL", failure);
+        }
+        if wishes.is_armed_later {
+            command.env("ORDERD_FAULT_GATE", gate);
+        }
+        command.spawn().unwrap()
     }
 
-    /// Starts a server and kills it after a moment, wherever its start has come to.
-    pub fn stumble(folder: &Path, moment: Duration) {
-        let mut child = Self::spawn(folder);
-        let started = monotonic();
-        while started.elapsed() < moment {
-            std::thread::yield_now();
+    /// Starts a server that is to die on the way; answers whether it did.
+    pub fn stumble(folder: &Path, stumble: &Result<Fault, Duration>) -> bool {
+        let wishes = Wishes {
+            fault: stumble.as_ref().ok().cloned(),
+            ..Wishes::default()
+        };
+        let mut child = Self::spawn(folder, &wishes, "127.0.0.1:0");
+        if let Err(moment) = stumble {
+            pause(*moment);
+            child.kill().unwrap();
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let status = end_of(&mut child, Duration::from_secs(10));
+        let _ = child.kill();
+        let _ = child.wait();
+        status.is_some_and(|status| status.signal() == Some(9))
     }
 
     pub fn client(&self) -> Client {
         Client::connect(self.address).unwrap()
     }
 
-    /// Waits until all open orders from before are back; answers how long that took from the start
-    /// of the process.
+    /// How long it took from the start of the process until it took orders.
+    pub fn ready(&self) -> Duration {
+        let mut client = self.client();
+        while client.get("/readyz").unwrap().status != 200 {}
+        self.spawned_at.elapsed()
+    }
+
+    /// Waits until all open orders from before are back.
     pub fn recover(&self) -> Duration {
         let mut client = self.client();
         loop {
-            let (status, stats) = client.get("/v1/stats").unwrap();
-            assert_eq!(status, 200, "{stats}");
-            if stats["shard"]["recovering"] == false {
+            let reply = client.get("/v1/stats").unwrap();
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            if reply.json()["shard"]["recovering"] == false {
                 return self.spawned_at.elapsed();
             }
         }
     }
 
-    /// `kill -9`.
+    /// From now on faults and failures count.
+    pub fn arm(&self) {
+        std::fs::write(&self.gate, "").unwrap();
+    }
+
+    /// `kill -9`. It must not have ended before.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
         assert_eq!(status.code(), None, "ended by itself: {}", self.said());
     }
 
-    /// SIGTERM; everything that was answered for is flushed.
-    pub fn stop(mut self) {
+    /// Waits until it has died at a point; `false` if it did not, and had to be killed, or if
+    /// it `may_end` in order and was faster.
+    pub fn dies(mut self, patience: Duration, may_end: bool) -> bool {
+        let status = end_of(&mut self.child, patience);
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let has_died = status.is_some_and(|status| status.signal() == Some(9));
+        let has_ended = status.is_some_and(|status| status.code() == Some(0));
+        let is_fine = has_died || status.is_none() || (may_end && has_ended);
+        assert!(is_fine, "{status:?}: {}", self.said());
+        has_died
+    }
+
+    pub fn terminate(&self) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status();
         assert!(sent.unwrap().success());
-        let status = self.child.wait().unwrap();
-        assert_eq!(status.code(), Some(0), "{}", self.said());
+    }
+
+    /// Waits for its end after `terminate`; everything that was answered for is flushed.
+    pub fn ends(mut self) {
+        let status = end_of(&mut self.child, Duration::from_secs(60));
+        let code = status.and_then(|status| status.code());
+        assert_eq!(code, Some(0), "{}", self.said());
     }
 
     fn said(&mut self) -> String {

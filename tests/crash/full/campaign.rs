@@ -8,9 +8,9 @@ use orderd::clock::monotonic;
 use serde_json::{Value, json};
 
 use super::disk::SmallDisk;
+use super::ledger::{Ledger, Reckoning, body, is_same};
 use super::server::{Place, Server};
 use crate::http::Client;
-use crate::ledger::{Ledger, Reckoning, body, is_same};
 
 /// Orders that are open when the disk is filled.
 const ORDERS: u64 = 1_500;
@@ -115,7 +115,7 @@ impl Campaign<'_> {
         let began_at = monotonic();
         while completed(&mut client) < done + OUTCOMES {
             self.read(&mut client, &told);
-            let (_, stats) = client.get("/v1/stats").unwrap();
+            let (_, stats) = client.get("/v1/stats").unwrap().pair();
             assert!(began_at.elapsed() < PATIENCE, "cycle {cycle}: {stats:#}");
         }
         self.is_refused(&mut client);
@@ -149,8 +149,9 @@ impl Campaign<'_> {
                 .clone()
                 .for_each(|number| self.ledger.intends(number));
             let bodies = numbers.clone().map(body).collect();
-            let answer = client.post("/v1/orders/batch", &Value::Array(bodies));
-            let (status, answer) = answer.unwrap();
+            let bodies = Value::Array(bodies).to_string();
+            let answer = client.post("/v1/orders/batch", "", &bodies);
+            let (status, answer) = answer.unwrap().pair();
             assert_eq!(status, 200, "{answer}");
             let results = answer["results"].as_array().unwrap();
             for (number, result) in numbers.zip(results) {
@@ -169,7 +170,10 @@ impl Campaign<'_> {
         let number = self.next;
         self.next += 1;
         self.ledger.intends(number);
-        let (status, answer) = client.post("/v1/orders", &body(number)).unwrap();
+        let (status, answer) = client
+            .post("/v1/orders", "", &body(number).to_string())
+            .unwrap()
+            .pair();
         if status == 201 {
             let id = answer["order_id"].as_str().unwrap();
             self.ledger.was_acknowledged(number, id);
@@ -192,21 +196,21 @@ impl Campaign<'_> {
         assert!(!self.send(client), "an order was taken in between");
         let took = sent_at.elapsed();
         self.figures.slowest_refusal = self.figures.slowest_refusal.max(took);
-        let (status, ready) = client.get("/readyz").unwrap();
+        let (status, ready) = client.get("/readyz").unwrap().pair();
         assert_eq!((status, &ready["checks"]["storage"]), (503, &json!("full")));
-        assert_eq!(client.get("/livez").unwrap().0, 200);
+        assert_eq!(client.get("/livez").unwrap().status, 200);
     }
 
     fn read(&mut self, client: &mut Client, told: &[(u64, String)]) {
         for (number, id) in told.iter().step_by(50) {
-            let (status, order) = client.get(&format!("/v1/orders/{id}")).unwrap();
+            let (status, order) = client.get(&format!("/v1/orders/{id}")).unwrap().pair();
             assert!(
                 status == 200 && is_same(&order, *number),
                 "{status} {order}"
             );
             self.figures.reads += 1;
         }
-        let (status, page) = client.get("/v1/orders?limit=10").unwrap();
+        let (status, page) = client.get("/v1/orders?limit=10").unwrap().pair();
         assert_eq!(status, 200, "{page}");
     }
 
@@ -214,7 +218,7 @@ impl Campaign<'_> {
     fn change(&mut self, client: &mut Client, told: &[(u64, String)]) {
         for (_, id) in told.iter().rev().take(20) {
             let path = format!("/v1/orders/{id}/cancel");
-            let (status, answer) = client.post(&path, &json!({})).unwrap();
+            let (status, answer) = client.post(&path, "", "{}").unwrap().pair();
             assert!(matches!(status, 200 | 409), "{status} {answer}");
             self.figures.changes += u64::from(status == 200);
         }
@@ -250,7 +254,7 @@ impl Campaign<'_> {
 }
 
 fn stat(client: &mut Client, pointer: &str) -> u64 {
-    let (_, stats) = client.get("/v1/stats").unwrap();
+    let (_, stats) = client.get("/v1/stats").unwrap().pair();
     let number = stats.pointer(pointer).and_then(Value::as_u64);
     number.unwrap_or_else(|| panic!("no {pointer}: {stats:#}"))
 }
@@ -264,7 +268,7 @@ fn pages(client: &mut Client, path: &str) -> Vec<Value> {
     let mut all = Vec::new();
     let mut cursor = String::new();
     loop {
-        let (status, mut page) = client.get(&format!("{path}{cursor}")).unwrap();
+        let (status, mut page) = client.get(&format!("{path}{cursor}")).unwrap().pair();
         assert_eq!(status, 200, "{page}");
         if let Value::Array(data) = page["data"].take() {
             all.extend(data);

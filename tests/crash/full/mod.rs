@@ -6,6 +6,7 @@
 
 mod campaign;
 mod disk;
+mod ledger;
 mod server;
 
 use std::io::Write;
