@@ -129,8 +129,9 @@ CREATE TABLE journal (
 ) STRICT;
 
 -- What was answered to requests that came with an idempotency key, so that the same request sent again
--- gets the same answer and makes nothing twice. Written in the transaction of the order, and removed
--- some days later. Scopes are routes: a key counts for one of them.
+-- gets the same answer and makes nothing twice. Written in the transaction of the order or the change,
+-- and removed some days later. Scopes are routes, with the order's id if it is in the path: a key counts
+-- for one of them.
 CREATE TABLE idempotency_keys (
   -- Rises with kept_at: the oldest are found without an index.
   number       INTEGER PRIMARY KEY,
@@ -139,8 +140,8 @@ CREATE TABLE idempotency_keys (
   key          TEXT    NOT NULL CHECK (length(key) BETWEEN 1 AND 300),
   -- SHA-256 of what was sent.
   fingerprint  BLOB    NOT NULL CHECK (length(fingerprint) = 32),
-  -- The order that was made.
-  seq          INTEGER NOT NULL,
+  -- The order that was made or changed; none if it was not exactly one.
+  seq          INTEGER,
   kept_at      INTEGER NOT NULL,
   -- The answer as it left.
   status       INTEGER NOT NULL,

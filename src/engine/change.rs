@@ -1,19 +1,20 @@
 //! Changes of accepted orders on their way through the engine: asked, decided by the shard, and
 //! answered when the commit that they are part of, or rest on, is durable.
 //!
-//! Nothing here decides what becomes of an order.
+//! Nothing here decides what becomes of an order. Changes under an idempotency key that is taken
+//! are not decided at all.
 
 use std::collections::VecDeque;
 
-use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::inbox::Command;
 use super::{Handle, SubmitError};
 use crate::clock::Now;
-use crate::faults;
-use crate::order::{Change, Refusal};
+use crate::faults::{self, Bug};
+use crate::order::{Change, ChangeKey, Commit, KeptAnswer, Refusal, RequestKey};
 use crate::shard::{Effect, Shard};
+use crate::store::{Store, StoreError};
 
 /// Most commands that wait for their orders to be brought back after a start.
 const DEFERRED_MAX: usize = 4_096;
@@ -21,45 +22,109 @@ const DEFERRED_MAX: usize = 4_096;
 const RECOVERY_SECONDS: u32 = 1;
 /// What one change counts for in the bounds of the inbox and of a commit, in bytes: at most half of
 /// the changes of a commit are asked for, so that timers and turns have the other half.
-pub(super) const CHANGE_BYTES: usize = 2 << 10;
+const CHANGE_BYTES: usize = 2 << 10;
 
-/// What is sent back for one change.
-pub type ChangeAnswer = Result<Effect, ChangeError>;
+/// What was decided about one change.
+pub type ChangeAnswer = Result<Effect, Refusal>;
 
-/// Why a change was not made.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ChangeError {
-    /// The order does not allow it; it is as it was.
-    #[error("the order does not allow it")]
-    Refused(Refusal),
-    /// It was not decided, or with `OutcomeUnknown` it was and may not be durable yet.
-    #[error(transparent)]
-    Failed(SubmitError),
+/// The idempotency key that changes are asked for under.
+pub struct KeyOfChanges {
+    /// The key.
+    pub key: RequestKey,
+    /// What to answer.
+    pub answer: Answering,
+    /// About how large the answer will be, in bytes.
+    pub answer_bytes: usize,
+}
+
+/// Writes the answer to changes, of what became of each and of the commit that they are in. `None`
+/// is a refusal: nothing is kept then, so nothing may have been made. Called at most once, before
+/// anything is durable; pure.
+pub type Answering = Box<dyn FnOnce(&[ChangeAnswer], &Commit) -> Option<KeptAnswer> + Send>;
+
+/// What became of changes.
+#[derive(Debug, Default)]
+pub struct Decided {
+    /// Of each, in order.
+    pub answers: Vec<ChangeAnswer>,
+    /// What is kept under their key, if they had one and it is no refusal.
+    pub kept: Option<KeptAnswer>,
+}
+
+/// Changes that somebody asks for.
+pub(super) struct Request {
+    changes: Vec<Change>,
+    key: Option<KeyOfChanges>,
+    reply: Reply,
+}
+
+type Reply = oneshot::Sender<Result<Decided, SubmitError>>;
+
+impl Request {
+    pub(super) fn changes(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// What it takes of the inbox and of a commit, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let answer = self.key.as_ref().map_or(0, |key| key.answer_bytes);
+        self.changes.len() * CHANGE_BYTES + answer
+    }
+
+    /// Tells that none of its changes was decided.
+    pub(super) fn refuse(self, error: SubmitError) {
+        let _ = self.reply.send(Err(error));
+    }
 }
 
 impl Handle {
-    /// Asks for changes of accepted orders in one flush; answers for each, in order.
+    /// Asks for changes of accepted orders in one flush; answers for each, in order. With an error
+    /// none was decided, or with `OutcomeUnknown` they were and may not be durable yet.
     ///
     /// While open orders from before the start are being brought back, changes of those wait.
     pub async fn change(&self, changes: Vec<Change>) -> Result<Vec<ChangeAnswer>, SubmitError> {
+        let decided = self.ask(None, changes).await?;
+        Ok(decided.answers)
+    }
+
+    /// The same under an idempotency key: the answer is kept with the changes. With
+    /// [`SubmitError::KeyTaken`] nothing was decided, and what was answered under the key is in the
+    /// store. There may be no changes at all, only an answer to keep.
+    pub async fn change_under(
+        &self,
+        key: KeyOfChanges,
+        changes: Vec<Change>,
+    ) -> Result<Decided, SubmitError> {
+        self.ask(Some(key), changes).await
+    }
+
+    async fn ask(
+        &self,
+        key: Option<KeyOfChanges>,
+        changes: Vec<Change>,
+    ) -> Result<Decided, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        self.push(Command::Change { changes, reply })?;
-        answer.await.map_err(|_| SubmitError::OutcomeUnknown)
+        self.push(Command::Change(Box::new(Request {
+            changes,
+            key,
+            reply,
+        })))?;
+        answer.await.unwrap_or(Err(SubmitError::OutcomeUnknown))
     }
 }
 
 /// Somebody who waits for the fate of the commit.
 struct Asked {
-    answers: Vec<ChangeAnswer>,
-    reply: oneshot::Sender<Vec<ChangeAnswer>>,
+    answer: Result<Decided, SubmitError>,
+    reply: Reply,
 }
 
 /// Everybody who waits for a change.
 #[derive(Default)]
 pub(super) struct Changes {
     asked: Vec<Asked>,
-    /// Commands about orders that may not be brought back yet.
-    deferred: Vec<Command>,
+    /// Requests about orders that may not be brought back yet.
+    deferred: Vec<Request>,
     /// All open orders from before the start are there.
     is_recovered: bool,
     /// The last commit was refused; what is left of it waits.
@@ -70,36 +135,47 @@ impl Changes {
     /// Lets the shard decide about changes. Their answer waits for the commit.
     pub(super) fn take(
         &mut self,
-        changes: Vec<Change>,
-        reply: oneshot::Sender<Vec<ChangeAnswer>>,
+        request: Request,
         shard: &mut Shard,
+        store: &dyn Store,
         now: Now,
     ) {
+        let key = request.key.as_ref().map(|under| &under.key);
         if self.was_refused {
             let detail = "it refused the last commit".into();
-            return refuse(&changes, reply, &SubmitError::StoreUnavailable { detail });
+            let is_waiting = key.is_some_and(|key| shard.has_change_key(key));
+            return request.refuse(match is_waiting {
+                true => SubmitError::OutcomeUnknown,
+                false => SubmitError::StoreUnavailable { detail },
+            });
         }
-        if !self.is_recovered && changes.iter().any(|change| !shard.has(change.seq)) {
+        let is_known = |change: &Change| shard.has(change.seq);
+        if !self.is_recovered && !request.changes.iter().all(is_known) {
             if self.deferred.len() < DEFERRED_MAX {
-                self.deferred.push(Command::Change { changes, reply });
+                self.deferred.push(request);
                 return;
             }
-            let error = SubmitError::Overloaded {
+            return request.refuse(SubmitError::Overloaded {
                 retry_after_seconds: RECOVERY_SECONDS,
-            };
-            return refuse(&changes, reply, &error);
+            });
         }
-        let decide = |change| shard.change(change, now).map_err(ChangeError::Refused);
-        let answers = changes.into_iter().map(decide).collect();
+        let key = request.key.as_ref().map(|under| &under.key);
+        let answer = match key.map_or(Ok(false), |key| is_taken(key, shard, store, now)) {
+            Err(error) => return request.refuse(SubmitError::from_store(&error)),
+            // Its twin may be in this commit, so the answer waits, too.
+            Ok(true) => Err(SubmitError::KeyTaken),
+            Ok(false) => Ok(decide(request.changes, request.key, shard, now)),
+        };
         faults::point("change-decided");
-        self.asked.push(Asked { answers, reply });
+        let reply = request.reply;
+        self.asked.push(Asked { answer, reply });
     }
 
-    /// All open orders are back: the commands that waited for them come first in the backlog.
+    /// All open orders are back: the requests that waited for them come first in the backlog.
     pub(super) fn recovered(&mut self, backlog: &mut VecDeque<Command>) {
         self.is_recovered = true;
-        for command in self.deferred.drain(..).rev() {
-            backlog.push_front(command);
+        for request in self.deferred.drain(..).rev() {
+            backlog.push_front(Command::Change(Box::new(request)));
         }
     }
 
@@ -111,9 +187,9 @@ impl Changes {
     /// Everything that the answers rest on is durable.
     pub(super) fn release(&mut self) {
         self.was_refused = false;
-        for Asked { answers, reply } in self.asked.drain(..) {
+        for Asked { answer, reply } in self.asked.drain(..) {
             // Whoever has gone away can still read the order.
-            let _ = reply.send(answers);
+            let _ = reply.send(answer);
             faults::point("answers-changes-begun");
         }
     }
@@ -121,19 +197,50 @@ impl Changes {
     /// The commit is not stored. Its changes stay in it and may be stored later, or nobody knows.
     pub(super) fn fail(&mut self) {
         self.was_refused = true;
-        for Asked { answers, reply } in self.asked.drain(..) {
-            let unknown = |_| Err(ChangeError::Failed(SubmitError::OutcomeUnknown));
-            let _ = reply.send(answers.into_iter().map(unknown).collect());
+        self.tell(&SubmitError::OutcomeUnknown);
+    }
+
+    /// The commit is not stored and never will be.
+    pub(super) fn lose(&mut self) {
+        let detail = "the commit failed".into();
+        self.tell(&SubmitError::StoreUnavailable { detail });
+    }
+
+    fn tell(&mut self, error: &SubmitError) {
+        for Asked { reply, .. } in self.asked.drain(..) {
+            let _ = reply.send(Err(error.clone()));
         }
     }
 }
 
-/// Tells that none of these changes was decided.
-pub(super) fn refuse(
-    changes: &[Change],
-    reply: oneshot::Sender<Vec<ChangeAnswer>>,
-    error: &SubmitError,
-) {
-    let refused = |_| Err(ChangeError::Failed(error.clone()));
-    let _ = reply.send(changes.iter().map(refused).collect());
+/// Whether something was answered under a key, or will be with the commit that is being built.
+fn is_taken(
+    key: &RequestKey,
+    shard: &Shard,
+    store: &dyn Store,
+    now: Now,
+) -> Result<bool, StoreError> {
+    if faults::is_planted(Bug::ChangeMadeAgain) {
+        return Ok(false);
+    }
+    if shard.has_change_key(key) {
+        return Ok(true);
+    }
+    store.is_key_taken(key, shard.keys_expired_before(now.at))
+}
+
+fn decide(changes: Vec<Change>, key: Option<KeyOfChanges>, shard: &mut Shard, now: Now) -> Decided {
+    let seq = match &*changes {
+        [change] => Some(change.seq),
+        _ => None,
+    };
+    let decide = |change| shard.change(change, now);
+    let answers: Vec<_> = changes.into_iter().map(decide).collect();
+    let kept = key.and_then(|KeyOfChanges { key, answer, .. }| {
+        let answer = answer(&answers, shard.commit())?;
+        let kept = answer.clone();
+        shard.keep_change_answer(ChangeKey { seq, key, answer }, now);
+        Some(kept)
+    });
+    Decided { answers, kept }
 }

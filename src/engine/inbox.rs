@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::change::{CHANGE_BYTES, ChangeAnswer};
-use super::{Stats, SubmitError};
-use crate::order::{Change, NewKey, NewOrder, Order, OrderState, ProcessTally};
+use super::{Stats, SubmitError, change};
+use crate::order::{NewKey, NewOrder, Order, OrderState, ProcessTally};
 
 /// Most orders that wait in the inbox: about a second's worth.
 pub(super) const ORDERS_MAX: usize = 65_536;
@@ -40,10 +39,7 @@ pub(super) enum Command {
         arrived_at: Instant,
     },
     /// Change accepted orders.
-    Change {
-        changes: Vec<Change>,
-        reply: oneshot::Sender<Vec<ChangeAnswer>>,
-    },
+    Change(Box<change::Request>),
     /// Tell about yourself.
     Stats { reply: oneshot::Sender<Stats> },
     /// Tell the counters of one process.
@@ -70,9 +66,9 @@ impl Command {
                 orders: orders.len().max(1),
                 bytes: orders.iter().map(|order| order.payload.len()).sum(),
             },
-            Self::Change { changes, .. } => Weight {
-                orders: changes.len().max(1),
-                bytes: changes.len() * CHANGE_BYTES,
+            Self::Change(request) => Weight {
+                orders: request.changes().max(1),
+                bytes: request.bytes(),
             },
             Self::Stats { .. } | Self::ProcessTally { .. } => Weight {
                 orders: 1,

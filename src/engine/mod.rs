@@ -27,7 +27,7 @@ use rand::rngs::StdRng;
 use thiserror::Error;
 use tokio::sync::watch;
 
-pub use change::{ChangeAnswer, ChangeError};
+pub use change::{Answering, ChangeAnswer, Decided, KeyOfChanges};
 pub use handle::{Accepted, Handle, SubmitError};
 pub use inbox::Answer;
 use inbox::Inbox;

@@ -47,7 +47,7 @@ impl Turns {
                 if faults::is_planted(Bug::ChangeLostAtReopening) {
                     self.changes.release();
                 }
-                self.changes.fail();
+                self.changes.lose();
             }
         }
         faults::point("reopening-answered");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SubmitError;
-use super::change::{self, Changes};
+use super::change::Changes;
 use super::inbox::{Command, Inbox};
 use super::log;
 use super::meter::Meters;
@@ -220,9 +220,9 @@ impl Turns {
                 Some(Command::ProcessTally { process, reply }) => {
                     drop(reply.send(self.parts.shard.tally_of(&process)));
                 }
-                Some(Command::Change { changes, reply }) => {
-                    let shard = &mut self.parts.shard;
-                    self.changes.take(changes, reply, shard, self.now);
+                Some(Command::Change(request)) => {
+                    let Parts { shard, store, .. } = &mut self.parts;
+                    self.changes.take(*request, shard, &**store, self.now);
                 }
                 Some(Command::Submit {
                     order,
@@ -368,9 +368,7 @@ impl Turns {
                     let refused = orders.iter().map(|_| Err(SubmitError::Draining)).collect();
                     drop(reply.send(refused));
                 }
-                Command::Change { changes, reply } => {
-                    change::refuse(&changes, reply, &SubmitError::Draining);
-                }
+                Command::Change(request) => request.refuse(SubmitError::Draining),
                 Command::Stats { .. } | Command::ProcessTally { .. } => {}
             }
         }

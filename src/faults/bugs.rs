@@ -15,6 +15,8 @@ pub enum Bug {
     RefusedTriedAgain,
     /// Whoever asked for a change is told that it was made, although the reopened store lost it.
     ChangeLostAtReopening,
+    /// A change under an idempotency key is decided although the key is taken.
+    ChangeMadeAgain,
     /// After a restart only the first page of open orders is brought back.
     OrdersForgottenAtRestart,
     /// After a restart orders are brought back that are there already.
@@ -63,11 +65,12 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the name by which `ORDERD_BUG` asks for it.
-    pub const ALL: [(Self, &'static str); 25] = [
+    pub const ALL: [(Self, &'static str); 26] = [
         (Self::AnswerBeforeFlush, "answer-before-flush"),
         (Self::UnknownCalledRefused, "unknown-called-refused"),
         (Self::RefusedTriedAgain, "refused-tried-again"),
         (Self::ChangeLostAtReopening, "change-lost-at-reopening"),
+        (Self::ChangeMadeAgain, "change-made-again"),
         (
             Self::OrdersForgottenAtRestart,
             "orders-forgotten-at-restart",

@@ -74,6 +74,7 @@ pub enum ItemResult {
     path = "/v1/orders/batch",
     tag = "orders",
     operation_id = "createBatch",
+    params(schema::KeyHeader),
     request_body(
         description = "The orders.",
         content(

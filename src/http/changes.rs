@@ -1,7 +1,6 @@
 //! Changes of an accepted order: cancel, hold, release, try again, prioritize.
 //!
-//! The order is read to know its number, the engine decides, and the order is read again once that
-//! is on disk. Who comes too late is told how the order ended.
+//! Reads what is asked for; `changing` asks for it. Who comes too late is told how the order ended.
 
 use std::sync::Arc;
 
@@ -12,14 +11,14 @@ use serde::de::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::changing::{self, Asked};
 use super::code::Code;
 use super::error::ApiError;
 use super::media_type::{MediaType, media_type};
 use super::parameters::Parameters;
 use super::wire::{Count, Fields, HoldBody, Object, Text};
-use super::{App, diagnosis, if_match, orders, schema};
-use crate::engine::ChangeError;
-use crate::order::{Action, Change, Fault, NewHold, OrderId, Priority, Refusal, Signature};
+use super::{App, diagnosis, idempotency, if_match, orders, schema};
+use crate::order::{Action, Fault, NewHold, Priority, Signature};
 use crate::server::ORDER_BYTES_MAX;
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
@@ -73,7 +72,7 @@ impl Fields for PriorityBody<'_> {
     operation_id = "cancelOrder",
     params(
         ("id" = String, Path, description = "The order's id.", example = "shop-2026-000017"),
-        schema::IfMatch
+        schema::ChangeHeaders
     ),
     request_body(
         content = Option<schema::Signature>,
@@ -84,7 +83,10 @@ impl Fields for PriorityBody<'_> {
         status = 200,
         description = "The order, cancelled, on disk.",
         body = schema::Order,
-        headers(("ETag" = String, description = "The order's version."))
+        headers(
+            ("ETag" = String, description = "The order's version."),
+            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
+        )
     ))
 )]
 async fn cancel(
@@ -92,7 +94,7 @@ async fn cancel(
     id: PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    change(&app, id, request, |body| {
+    change(&app, ("cancel", id), request, |body| {
         signature(body).map(Action::Cancel)
     })
     .await
@@ -109,7 +111,7 @@ async fn cancel(
     operation_id = "holdOrder",
     params(
         ("id" = String, Path, description = "The order's id.", example = "shop-2026-000017"),
-        schema::IfMatch
+        schema::ChangeHeaders
     ),
     request_body(
         content = schema::NewHold,
@@ -120,7 +122,10 @@ async fn cancel(
         status = 200,
         description = "The order, held back, on disk.",
         body = schema::Order,
-        headers(("ETag" = String, description = "The order's version."))
+        headers(
+            ("ETag" = String, description = "The order's version."),
+            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
+        )
     ))
 )]
 async fn hold(
@@ -128,7 +133,10 @@ async fn hold(
     id: PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    change(&app, id, request, |body| new_hold(body).map(Action::Hold)).await
+    change(&app, ("hold", id), request, |body| {
+        new_hold(body).map(Action::Hold)
+    })
+    .await
 }
 
 /// Release an order
@@ -142,7 +150,7 @@ async fn hold(
     operation_id = "releaseOrder",
     params(
         ("id" = String, Path, description = "The order's id.", example = "shop-2026-000017"),
-        schema::IfMatch
+        schema::ChangeHeaders
     ),
     request_body(
         content = Option<schema::Signature>,
@@ -153,7 +161,10 @@ async fn hold(
         status = 200,
         description = "The order, without a hold, on disk.",
         body = schema::Order,
-        headers(("ETag" = String, description = "The order's version."))
+        headers(
+            ("ETag" = String, description = "The order's version."),
+            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
+        )
     ))
 )]
 async fn release(
@@ -161,7 +172,7 @@ async fn release(
     id: PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    change(&app, id, request, |body| {
+    change(&app, ("release", id), request, |body| {
         signature(body).map(Action::Release)
     })
     .await
@@ -177,7 +188,7 @@ async fn release(
     operation_id = "retryOrder",
     params(
         ("id" = String, Path, description = "The order's id.", example = "shop-2026-000017"),
-        schema::IfMatch
+        schema::ChangeHeaders
     ),
     request_body(
         content = Option<schema::Signature>,
@@ -188,7 +199,10 @@ async fn release(
         status = 200,
         description = "The order, queued again, on disk.",
         body = schema::Order,
-        headers(("ETag" = String, description = "The order's version."))
+        headers(
+            ("ETag" = String, description = "The order's version."),
+            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
+        )
     ))
 )]
 async fn retry(
@@ -196,7 +210,10 @@ async fn retry(
     id: PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    change(&app, id, request, |body| signature(body).map(Action::Retry)).await
+    change(&app, ("retry", id), request, |body| {
+        signature(body).map(Action::Retry)
+    })
+    .await
 }
 
 /// Let an order run sooner or later
@@ -210,7 +227,7 @@ async fn retry(
     operation_id = "prioritizeOrder",
     params(
         ("id" = String, Path, description = "The order's id.", example = "shop-2026-000017"),
-        schema::IfMatch
+        schema::ChangeHeaders
     ),
     request_body(
         content = schema::NewPriority,
@@ -221,7 +238,10 @@ async fn retry(
         status = 200,
         description = "The order with its priority, on disk.",
         body = schema::Order,
-        headers(("ETag" = String, description = "The order's version."))
+        headers(
+            ("ETag" = String, description = "The order's version."),
+            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
+        )
     ))
 )]
 async fn prioritize(
@@ -229,13 +249,13 @@ async fn prioritize(
     id: PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    change(&app, id, request, new_priority).await
+    change(&app, ("priority", id), request, new_priority).await
 }
 
-/// Asks for one change, and answers with the order as it is then.
+/// Asks for one change, and answers with the order as it is then. `verb` is the end of the path.
 async fn change(
     app: &App,
-    id: PathId,
+    (verb, id): (&str, PathId),
     request: Request,
     read: impl FnOnce(&[u8]) -> Result<Action, ApiError>,
 ) -> Result<Response, ApiError> {
@@ -247,46 +267,18 @@ async fn change(
         let detail = "a change is one JSON object";
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }
-    let action = {
+    let (action, key) = {
         let body = app.bodies.read(body, ORDER_BYTES_MAX).await?;
-        read(&body.bytes)?
+        let scope = idempotency::of_change(&id, verb);
+        let key = idempotency::of_request(&head.headers, scope, &body.bytes)?;
+        (read(&body.bytes)?, key)
     };
-    let order = app.store.order(&id).await?;
-    let seq = order.ok_or_else(ApiError::order_not_found)?.seq;
-    let asked = Change {
-        seq,
-        versions: versions.clone(),
-        action: action.clone(),
+    let asked = Asked {
+        id,
+        versions,
+        action,
     };
-    let answers = app.engine.change(vec![asked]).await;
-    let answer = answers.map_err(ChangeError::Failed)?.pop();
-    match answer {
-        Some(Err(ChangeError::Refused(Refusal::NotOpen))) => {
-            not_open(app, &id, versions.as_deref(), &action).await
-        }
-        Some(Err(error)) => Err(error.into()),
-        Some(Ok(_)) | None => orders::one(app, id).await,
-    }
-}
-
-/// The order is not open. Only the store can say what became of it.
-async fn not_open(
-    app: &App,
-    id: &OrderId,
-    versions: Option<&[u32]>,
-    action: &Action,
-) -> Result<Response, ApiError> {
-    let order = app.store.order(id).await?;
-    let order = order.ok_or_else(ApiError::order_not_found)?;
-    let (status, version) = (order.state.status.kind(), order.state.version);
-    if versions.is_some_and(|versions| !versions.contains(&version)) {
-        return Err(ChangeError::Refused(Refusal::OtherVersion { version }).into());
-    }
-    if action.is_met_by(status) {
-        Ok(orders::answer(&order))
-    } else {
-        Err(ApiError::not_open(status, version))
-    }
+    changing::ask(app, &asked, key).await
 }
 
 /// Reads the body of a change.

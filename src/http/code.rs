@@ -251,8 +251,8 @@ pub const CODES: &[Entry] = &[
         "idempotency-key-reused",
         422,
         "This Idempotency-Key was used for another request",
-        "Take a new key for each new order, and the same one only to send the same bytes again. \
-         Nothing is stored.",
+        "Take a new key for each new order and each new change, and the same one only to send the \
+         same bytes again. Nothing is stored or changed.",
     ),
     entry(
         Code::InvalidChange,
@@ -275,8 +275,8 @@ pub const CODES: &[Entry] = &[
         "overloaded",
         503,
         "There is no room for more work",
-        "Too many orders are open, or too many requests wait. Nothing is stored; try again after \
-         `Retry-After` seconds.",
+        "Too many orders are open, too many requests wait, or an order changes too fast to be \
+         changed under a key. Nothing is stored or changed; try again after `Retry-After` seconds.",
     ),
     entry(
         Code::Draining,
@@ -306,7 +306,9 @@ pub const CODES: &[Entry] = &[
         503,
         "It is not known whether it is stored",
         "Send the same `order_id` again, or read it: the order exists once or not at \
-         all, never twice. After a change read the order: its history says whether it was made.",
+         all, never twice. A change under an `Idempotency-Key` may be sent again under the same \
+         key: it is made once. After one without a key read the order: its history says whether \
+         it was made.",
     ),
 ];
 

@@ -18,11 +18,12 @@ use super::error::ApiError;
 use super::media_type::{MediaType, media_type};
 use super::parameters::{LIMIT_DEFAULT, LIMIT_MAX, Parameters};
 use super::wire::{Count, Fields, Object, Text};
-use super::{App, changes, cursor, list, orders, schema};
-use crate::engine::ChangeError;
+use super::{App, changes, cursor, idempotency, list, orders, schema};
+use crate::engine::{ChangeAnswer, Decided, KeyOfChanges, SubmitError};
 use crate::faults;
-use crate::order::{Action, Change, Fault, Order, Priority, Signature, StatusKind};
+use crate::order::{Action, Change, Fault, KeptAnswer, Order, Priority, Signature, StatusKind};
 use crate::server::ORDER_BYTES_MAX;
+use crate::server::idempotency::{replayed, sent};
 use crate::shard::Effect;
 use crate::store::ListQuery;
 
@@ -125,6 +126,7 @@ struct Asked {
     path = "/v1/dead-letters/replay",
     tag = "dead letters",
     operation_id = "replayDeadLetters",
+    params(schema::KeyHeader),
     request_body(
         content = schema::ReplayRequest,
         description = "Which, and who asks, and why.",
@@ -139,57 +141,65 @@ async fn replay(State(app): State<Arc<App>>, request: Request) -> Result<Respons
         let detail = "a replay is one JSON object";
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }
-    let asked = {
+    let (asked, key) = {
         let body = app.bodies.read(body, ORDER_BYTES_MAX).await?;
-        asked(changes::object(&body.bytes)?)?
+        let key = idempotency::of_request(&head.headers, idempotency::REPLAY, &body.bytes)?;
+        (asked(changes::object(&body.bytes)?)?, key)
     };
-    let filters = asked.filters;
     let page = app.store.orders(asked.query).await?;
     faults::point("dead-letters-read");
-    let replayed = if asked.is_dry_run {
-        0
-    } else {
-        retry(&app, &page.orders, &asked.signature).await?
-    };
-    let matched = page.orders.len();
-    let result = schema::ReplayResult {
+    let told = schema::ReplayResult {
         dry_run: asked.is_dry_run,
-        matched,
-        replayed,
-        skipped: if asked.is_dry_run {
-            0
-        } else {
-            matched - replayed
-        },
+        matched: page.orders.len(),
+        replayed: 0,
+        skipped: 0,
         has_more: page.next.is_some(),
-        next_cursor: page.next.map(|last| cursor::of_list(last, filters)),
+        next_cursor: page.next.map(|last| cursor::of_list(last, asked.filters)),
     };
-    // Numbers, truth values and a text always have a JSON form.
-    Ok(orders::json(
-        serde_json::to_vec(&result).unwrap_or_default(),
-    ))
+    let retry = |order: &Order| Change {
+        seq: order.seq,
+        // If it is still the same.
+        versions: Some([order.state.version].into()),
+        action: Action::Retry(asked.signature.clone()),
+    };
+    let changes = match asked.is_dry_run {
+        true => Vec::new(),
+        false => page.orders.iter().map(retry).collect(),
+    };
+    let Some(key) = key else {
+        // Nobody has to decide about nothing.
+        let answers = match changes.is_empty() {
+            true => Ok(Vec::new()),
+            false => app.engine.change(changes).await,
+        };
+        let answers = answers.map_err(ApiError::change_failed)?;
+        return Ok(sent(result(told, &answers)));
+    };
+    let under = KeyOfChanges {
+        key: key.clone(),
+        answer_bytes: 0,
+        answer: Box::new(|answers, _| Some(result(told, answers))),
+    };
+    let refusal = match app.engine.change_under(under, changes).await {
+        Ok(Decided {
+            kept: Some(answer), ..
+        }) => return Ok(sent(answer)),
+        Ok(Decided { kept: None, .. }) => SubmitError::OutcomeUnknown,
+        Err(error) => error,
+    };
+    let first = idempotency::first_answer(&app, &key).await?;
+    first
+        .map(replayed)
+        .ok_or_else(|| ApiError::change_failed(refusal))
 }
 
-/// Lets these orders try again in one flush, if they are still the same. Answers how many do.
-async fn retry(app: &App, dead: &[Order], signature: &Signature) -> Result<usize, ApiError> {
-    if dead.is_empty() {
-        return Ok(0);
-    }
-    let changes = dead.iter().map(|order| Change {
-        seq: order.seq,
-        versions: Some([order.state.version].into()),
-        action: Action::Retry(signature.clone()),
-    });
-    let answers = app.engine.change(changes.collect()).await;
-    let mut replayed = 0;
-    for answer in answers.map_err(ChangeError::Failed)? {
-        match answer {
-            Ok(Effect::Made { .. }) => replayed += 1,
-            Ok(Effect::Nothing) | Err(ChangeError::Refused(_)) => {}
-            Err(error @ ChangeError::Failed(_)) => return Err(error.into()),
-        }
-    }
-    Ok(replayed)
+/// The answer to a replay, in which these changes were decided.
+fn result(mut told: schema::ReplayResult, answers: &[ChangeAnswer]) -> KeptAnswer {
+    let is_made = |answer: &&ChangeAnswer| matches!(answer, Ok(Effect::Made { .. }));
+    told.replayed = answers.iter().filter(is_made).count();
+    told.skipped = answers.len() - told.replayed;
+    // Numbers, truth values and a text always have a JSON form.
+    idempotency::json(serde_json::to_vec(&told).unwrap_or_default())
 }
 
 /// Checks what was sent, all of it.

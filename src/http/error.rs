@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::code::Code;
 use super::render;
-use crate::engine::{ChangeError, SubmitError};
+use crate::engine::SubmitError;
 use crate::order::{Fault, OrderId, Refusal, StatusKind};
 use crate::server::BodyError;
 use crate::store::StoreError;
@@ -95,6 +95,27 @@ impl ApiError {
             version: Some(version),
         };
         Self::found(Code::OrderEnded, detail, found)
+    }
+
+    /// A change was not decided, or it is not known whether it is made.
+    pub fn change_failed(error: SubmitError) -> Self {
+        match error {
+            SubmitError::OutcomeUnknown => {
+                let detail = "the change is not on disk yet, and may still be made";
+                Self::new(Code::OutcomeUnknown, detail)
+            }
+            SubmitError::StoreUnavailable { .. } | SubmitError::StorageFull { .. } => {
+                let detail = "nothing is changed; the server's log has the cause";
+                Self::new(Code::StoreUnavailable, detail)
+            }
+            error => error.into(),
+        }
+    }
+
+    /// An order changed again and again while a change of it was asked for.
+    pub fn busy_order() -> Self {
+        let detail = "the order changes too fast; nothing is changed";
+        Self::new(Code::Overloaded, detail)
     }
 
     fn found(code: Code, detail: String, found: Found) -> Self {
@@ -293,36 +314,24 @@ impl From<SubmitError> for ApiError {
     }
 }
 
-impl From<ChangeError> for ApiError {
-    fn from(error: ChangeError) -> Self {
+/// A change that the order does not allow.
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
         let found = |status, version| Found { status, version };
-        match error {
-            ChangeError::Refused(Refusal::OtherVersion { version }) => {
+        match refusal {
+            Refusal::OtherVersion { version } => {
                 let detail = format!("the order has version {version}");
                 Self::found(Code::VersionMismatch, detail, found(None, Some(version)))
             }
-            ChangeError::Refused(Refusal::NotDead { status }) => {
+            Refusal::NotDead { status } => {
                 let detail = format!("the order is {}", status.name());
                 Self::found(Code::OrderNotDead, detail, found(Some(status), None))
             }
-            ChangeError::Refused(Refusal::Undoing { target }) => {
+            Refusal::Undoing { target } => {
                 let detail = format!("its steps are being undone: it will be {}", target.name());
                 Self::found(Code::OrderEnded, detail, found(Some(target), None))
             }
-            ChangeError::Refused(Refusal::NotOpen) => {
-                Self::new(Code::OrderEnded, "the order has ended")
-            }
-            ChangeError::Failed(SubmitError::OutcomeUnknown) => {
-                let detail = "the change is not on disk yet, and may still be made";
-                Self::new(Code::OutcomeUnknown, detail)
-            }
-            ChangeError::Failed(
-                SubmitError::StoreUnavailable { .. } | SubmitError::StorageFull { .. },
-            ) => {
-                let detail = "nothing is changed; the server's log has the cause";
-                Self::new(Code::StoreUnavailable, detail)
-            }
-            ChangeError::Failed(error) => error.into(),
+            Refusal::NotOpen => Self::new(Code::OrderEnded, "the order has ended"),
         }
     }
 }

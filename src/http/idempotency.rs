@@ -1,13 +1,15 @@
 //! Idempotency keys of the native API: under which key an order came, what is kept under it, and
 //! what a request gets that was not accepted because it was before.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::code::Code;
 use super::error::ApiError;
 use super::{App, if_match, orders, render};
 use crate::engine::SubmitError;
-use crate::order::{KeptAnswer, NewKey, NewOrder, Order, RequestKey};
+use crate::order::{KeptAnswer, NewKey, NewOrder, Order, OrderId, RequestKey};
 use crate::server::idempotency::{self, NoAnswer};
 
 /// Scope of the keys of single orders.
@@ -17,15 +19,23 @@ pub(super) const BATCH: &str = "POST /v1/orders/batch";
 /// Scope of the keys that orders in a batch have of their own.
 pub(super) const BATCH_ITEM: &str = "POST /v1/orders/batch item";
 
+/// Scope of the keys of replays.
+pub(super) const REPLAY: &str = "POST /v1/dead-letters/replay";
+
 /// Scope of the keys of whole imports.
 pub(super) const IMPORT: &str = "POST /v1/orders/import";
 /// Scope of the keys that orders in an import have of their own.
 pub(super) const IMPORT_ITEM: &str = "POST /v1/orders/import item";
 
+/// Scope of the keys of one kind of change of one order.
+pub(super) fn of_change(id: &OrderId, verb: &str) -> String {
+    format!("POST /v1/orders/{id}/{verb}")
+}
+
 /// The key in the header of a request to `scope` that sent these bytes.
 pub(super) fn of_request(
     headers: &HeaderMap,
-    scope: &'static str,
+    scope: impl Into<Cow<'static, str>>,
     sent: &[u8],
 ) -> Result<Option<RequestKey>, ApiError> {
     idempotency::request_key(headers, scope, sent)
@@ -60,19 +70,34 @@ pub(super) fn of_item(order: &NewOrder, scope: &'static str, sent: &[u8]) -> Opt
 pub(super) fn with_answer(key: &RequestKey) -> NewKey {
     NewKey {
         key: key.clone(),
-        answer: Box::new(answer),
+        answer: Box::new(|order| answer(StatusCode::CREATED, render::location(&order.id), order)),
     }
 }
 
-fn answer(order: &Order) -> KeptAnswer {
+/// An answer with an order, to be kept.
+pub(super) fn answer(
+    status: StatusCode,
+    location: Option<HeaderValue>,
+    order: &Order,
+) -> KeptAnswer {
     let mut body = Vec::with_capacity(render::ORDER_SIZE_HINT + order.payload.len());
     render::order(&mut body, order);
     let text = |value: HeaderValue| value.to_str().ok().map(Box::from);
     KeptAnswer {
-        status: StatusCode::CREATED.as_u16(),
-        content_type: String::from_utf8_lossy(orders::JSON.as_bytes()).into(),
-        location: render::location(&order.id).and_then(text),
+        status: status.as_u16(),
+        location: location.and_then(text),
         etag: if_match::etag(order.state.version).and_then(text),
+        ..json(body)
+    }
+}
+
+/// A JSON answer with status 200, to be kept.
+pub(super) fn json(body: Vec<u8>) -> KeptAnswer {
+    KeptAnswer {
+        status: StatusCode::OK.as_u16(),
+        content_type: String::from_utf8_lossy(orders::JSON.as_bytes()).into(),
+        location: None,
+        etag: None,
         body: body.into(),
     }
 }
@@ -88,14 +113,31 @@ pub(super) async fn resolve(
         return Err(error.into());
     };
     let is_id_taken = matches!(error, SubmitError::Exists { .. });
-    let first = idempotency::first_answer(&*app.store, key, is_id_taken).await;
-    first.map_err(|none| match none {
-        NoAnswer::Unknown => error.into(),
-        NoAnswer::OtherRequest => {
+    let first = first(app, key, is_id_taken).await?;
+    first.ok_or_else(|| error.into())
+}
+
+/// What was answered the first time to changes that are not made now, if this is a repetition.
+pub(super) async fn first_answer(
+    app: &App,
+    key: &RequestKey,
+) -> Result<Option<KeptAnswer>, ApiError> {
+    first(app, key, false).await
+}
+
+async fn first(
+    app: &App,
+    key: &RequestKey,
+    is_id_taken: bool,
+) -> Result<Option<KeptAnswer>, ApiError> {
+    match idempotency::first_answer(&*app.store, key, is_id_taken).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(NoAnswer::Unknown) => Ok(None),
+        Err(NoAnswer::OtherRequest) => {
             let detail = "another request was accepted under this key; take a new key for a new \
-                          order";
-            ApiError::new(Code::IdempotencyKeyReused, detail)
+                          request";
+            Err(ApiError::new(Code::IdempotencyKeyReused, detail))
         }
-        NoAnswer::Unreadable(unreadable) => unreadable.into(),
-    })
+        Err(NoAnswer::Unreadable(unreadable)) => Err(unreadable.into()),
+    }
 }

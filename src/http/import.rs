@@ -37,6 +37,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     path = "/v1/orders/import",
     tag = "orders",
     operation_id = "importOrders",
+    params(schema::KeyHeader),
     request_body(
         description = "The orders.",
         content(

@@ -8,6 +8,7 @@
 
 pub mod batch;
 mod changes;
+mod changing;
 mod code;
 mod cursor;
 mod dead;

@@ -202,7 +202,7 @@ async fn read(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     Parameters::none(&uri)?;
-    let order = find(&app, order_id(id)?).await?;
+    let order = find(&app, &order_id(id)?).await?;
     if if_match::is_known(&headers, order.state.version) {
         return Ok(unchanged(order.state.version));
     }
@@ -211,11 +211,12 @@ async fn read(
 
 /// The answer to a read of the order with this id.
 pub(super) async fn one(app: &App, id: OrderId) -> Result<Response, ApiError> {
-    find(app, id).await.map(|order| answer(&order))
+    find(app, &id).await.map(|order| answer(&order))
 }
 
-async fn find(app: &App, id: OrderId) -> Result<Order, ApiError> {
-    let order = app.store.order(&id).await?;
+/// The order with this id.
+pub(super) async fn find(app: &App, id: &OrderId) -> Result<Order, ApiError> {
+    let order = app.store.order(id).await?;
     order.ok_or_else(ApiError::order_not_found)
 }
 

@@ -12,7 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 mod changes;
 mod dead;
 
-pub use changes::{EndStatus, FinishedOrder, IfMatch, NewHold, NewPriority, Signature};
+pub use changes::{
+    ChangeHeaders, EndStatus, FinishedOrder, KeyHeader, NewHold, NewPriority, Signature,
+};
 pub use dead::{DeadFilter, DeadParameters, ReplayRequest, ReplayResult};
 
 /// An order to be taken in.

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use super::{
-    Event, Hold, KeyRecord, Order, OrderState, Position, Priority, Process, ProcessTally, Seq,
-    ShardNumber, StepOutput,
+    ChangeKey, Event, Hold, KeyRecord, Order, OrderState, Position, Priority, Process,
+    ProcessTally, Seq, ShardNumber, StepOutput,
 };
 use crate::clock::Timestamp;
 
@@ -28,6 +28,8 @@ pub struct Commit {
     pub created: Vec<Box<Order>>,
     /// Idempotency keys of new orders, ascending by the order's index.
     pub keys: Vec<KeyRecord>,
+    /// Idempotency keys of changes.
+    pub change_keys: Vec<ChangeKey>,
     /// Keys that were kept before this time are over: they may be claimed again.
     pub keys_expired_before: Timestamp,
     /// Other orders that changed, each once, in any order.
@@ -99,7 +101,15 @@ pub struct Receipt {
 impl Commit {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.created.is_empty() && self.changed.is_empty() && self.definitions.is_empty()
+        self.created.is_empty()
+            && self.changed.is_empty()
+            && self.definitions.is_empty()
+            && self.change_keys.is_empty()
+    }
+
+    /// The latest state of an order that changes in this commit.
+    pub fn change_of(&self, seq: Seq) -> Option<&Changed> {
+        self.changed.iter().rfind(|changed| changed.seq == seq)
     }
 
     /// How many orders it touches.

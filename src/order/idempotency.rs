@@ -1,14 +1,15 @@
 //! Idempotency keys: a client may send a request again under the same key and gets the first
-//! answer, byte for byte, instead of a second order.
+//! answer, byte for byte, instead of a second order or a second change.
 //!
-//! The record is made durable together with the order, by the same commit. Nothing here decides
-//! whether a key is taken: the store's unique constraint does, and the receipt tells.
+//! The record is made durable together with the order or the change, by the same commit. Nothing
+//! here decides whether a key is taken.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
 
-use super::Order;
+use super::{Order, Seq};
 use crate::clock::Timestamp;
 
 /// Longest key, in characters.
@@ -18,7 +19,7 @@ pub const KEY_LENGTH_MAX: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestKey {
     /// What the key counts for: the same key means something else on another route.
-    pub scope: &'static str,
+    pub scope: Cow<'static, str>,
     /// The client's key: 1 to 255 visible ASCII characters.
     pub key: Box<str>,
     /// SHA-256 of what was sent under it.
@@ -32,16 +33,25 @@ pub struct BadKey;
 
 impl RequestKey {
     /// Checks the key. `fingerprint` is the SHA-256 of what was sent.
-    pub fn new(scope: &'static str, key: &[u8], fingerprint: [u8; 32]) -> Result<Self, BadKey> {
+    pub fn new(
+        scope: impl Into<Cow<'static, str>>,
+        key: &[u8],
+        fingerprint: [u8; 32],
+    ) -> Result<Self, BadKey> {
         let fits = (1..=KEY_LENGTH_MAX).contains(&key.len());
         if !fits || !key.iter().all(u8::is_ascii_graphic) {
             return Err(BadKey);
         }
         Ok(Self {
-            scope,
+            scope: scope.into(),
             key: String::from_utf8_lossy(key).into(),
             fingerprint,
         })
+    }
+
+    /// Whether this is the same key for the same route, whatever was sent under it.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key && self.scope == other.scope
     }
 
     /// The key of one order in a batch that came under this key.
@@ -91,6 +101,17 @@ pub struct KeyRecord {
     /// Index of the order in `Commit::created`.
     pub created: usize,
     /// The key.
+    pub key: RequestKey,
+    /// The answer.
+    pub answer: KeptAnswer,
+}
+
+/// A key and an answer, for the store to keep with changes of accepted orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeKey {
+    /// The order that was asked about; `None` if it was not exactly one.
+    pub seq: Option<Seq>,
+    /// The key, which was free when the changes were decided.
     pub key: RequestKey,
     /// The answer.
     pub answer: KeptAnswer,

@@ -34,7 +34,8 @@ pub use event::{Detail, Event, EventKind};
 pub use hold::{Hold, HoldDraft, NewHold};
 pub use id::{IdSource, OrderId, OrderIdError, Position, Seq, ShardNumber, Spelling, WantedId};
 pub use idempotency::{
-    Answering, BadKey, KEY_LENGTH_MAX, KeptAnswer, KeptKey, KeyRecord, NewKey, RequestKey,
+    Answering, BadKey, ChangeKey, KEY_LENGTH_MAX, KeptAnswer, KeptKey, KeyRecord, NewKey,
+    RequestKey,
 };
 pub use item::{Item, Line};
 pub use money::{Currency, Money, MoneyError};

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Hold, Money, OrderId, Position, Priority, Seq, Status};
+use super::{Changed, Hold, Money, OrderId, Position, Priority, Seq, Status};
 use crate::clock::Timestamp;
 
 /// The part of an order that changes.
@@ -63,6 +63,21 @@ pub struct Order {
     pub state: OrderState,
     /// What its steps said about it so far, in the order of the steps.
     pub outputs: Vec<StepOutput>,
+}
+
+impl Order {
+    /// The order after a change of it.
+    pub fn apply(&mut self, changed: &Changed) {
+        let reason = self.state.reason.take();
+        self.state = changed.state.clone();
+        if changed.keeps_reason && self.state.reason.is_none() {
+            self.state.reason = reason;
+        }
+        if let Some(beside) = &changed.beside {
+            self.priority = beside.priority;
+            self.hold = beside.hold.clone().map(Box::new);
+        }
+    }
 }
 
 /// What a step said about an order when it was done.

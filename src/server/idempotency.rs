@@ -3,6 +3,8 @@
 //! Whether a key is taken is never decided here: the store decides that when an order is committed,
 //! and only then is looked up what was answered.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -35,7 +37,7 @@ pub enum NoAnswer {
 /// [`BadKey`] if it is none, or if there are several.
 pub fn request_key(
     headers: &HeaderMap,
-    scope: &'static str,
+    scope: impl Into<Cow<'static, str>>,
     sent: &[u8],
 ) -> Result<Option<RequestKey>, BadKey> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
@@ -63,7 +65,7 @@ pub async fn first_answer(
     key: &RequestKey,
     is_id_taken: bool,
 ) -> Result<KeptAnswer, NoAnswer> {
-    match store.kept_key(key.scope, &key.key).await {
+    match store.kept_key(&key.scope, &key.key).await {
         Ok(Some(kept)) if kept.fingerprint == key.fingerprint => {
             faults::point("answers-kept-found");
             Ok(kept.answer)
@@ -123,7 +125,7 @@ mod tests {
         let read = |keys: &[&'static str]| request_key(&headers(keys), "test", b"body");
         assert_eq!(read(&[]), Ok(None));
         let key = read(&["k-1"]).unwrap().unwrap();
-        assert_eq!((key.scope, &*key.key), ("test", "k-1"));
+        assert_eq!((&*key.scope, &*key.key), ("test", "k-1"));
         assert_eq!(key.fingerprint, fingerprint(b"body"));
         for bad in [&[""][..], &["a b"], &["a", "a"]] {
             assert_eq!(read(bad), Err(BadKey), "{bad:?}");

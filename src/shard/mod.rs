@@ -10,6 +10,7 @@ mod book;
 mod change;
 mod decide;
 mod import;
+mod keys;
 mod ready;
 mod time;
 mod timers;
@@ -29,8 +30,8 @@ use self::timers::{TimerKind, Timers};
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
 use crate::order::{
-    Commit, Facts, Hold, IdSource, KeyRecord, NewKey, Opening, Order, Position, Process,
-    ProcessTally, Processes, Receipt, Seq, ShardNumber,
+    Commit, Facts, Hold, IdSource, Opening, Order, Position, Process, ProcessTally, Processes,
+    Receipt, Seq, ShardNumber,
 };
 
 /// Most changes of orders that one turn of work adds to a commit.
@@ -216,6 +217,7 @@ impl Shard {
         self.commit.tallies.iter_mut().for_each(ProcessTally::clear);
         self.commit.changed.clear();
         self.commit.keys.clear();
+        self.commit.change_keys.clear();
         self.commit.events.clear();
         self.commit.outputs.clear();
         self.commit.definitions.clear();
@@ -233,26 +235,6 @@ impl Shard {
             .enumerate()
             .map(|(at, order)| (order, fate(at)))
             .collect()
-    }
-
-    /// Lets the order that was submitted last be kept under its key, with the answer to it.
-    pub fn keep_answer(&mut self, new: NewKey) {
-        let Some(order) = self.commit.created.last() else {
-            return;
-        };
-        let created = self.commit.created.len() - 1;
-        let NewKey { key, answer } = new;
-        let answer = answer(order);
-        self.commit.keys.push(KeyRecord {
-            created,
-            key,
-            answer,
-        });
-        let retention_us = match faults::is_planted(Bug::KeyOverAtOnce) {
-            true => 0,
-            false => self.settings.key_retention_us,
-        };
-        self.commit.keys_expired_before = self.commit.at.plus(-retention_us);
     }
 
     /// The commit is definitely not stored: takes the new orders out of it and forgets them.

@@ -18,8 +18,10 @@ use std::sync::Arc;
 pub use error::StoreError;
 pub use query::{Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Room, ShardHead};
 
+use crate::clock::Timestamp;
 use crate::order::{
-    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
+    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
+    ShardNumber,
 };
 
 /// A read in progress. Reads run beside commits and never hold them up.
@@ -27,12 +29,18 @@ pub type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 
 /// Where orders are kept.
 ///
-/// `open_shard`, `commit` and `reopen` block and are called by the engine's thread alone. Reads may
-/// be called from anywhere, at any time, and see the latest commit that has returned.
+/// `open_shard`, `is_key_taken`, `commit` and `reopen` block and are called by the engine's thread
+/// alone. Reads may be called from anywhere, at any time, and see the latest commit that has
+/// returned.
 pub trait Store: Send + Sync {
     /// Takes over a shard: raises and stores its epoch, so that whoever had it before is fenced,
     /// and tells where it stands. Durable when it returns.
     fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError>;
+
+    /// Whether something is kept under a key since `expired_before` or later. Changes under a key
+    /// are decided only if it is free; nobody else can take it before they are committed.
+    fn is_key_taken(&self, key: &RequestKey, expired_before: Timestamp)
+    -> Result<bool, StoreError>;
 
     /// Makes one batch of changes durable, all or nothing, if its epoch is still the shard's.
     ///

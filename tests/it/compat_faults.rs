@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use orderd::clock::Timestamp;
 use orderd::order::{
-    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
+    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
+    ShardNumber,
 };
 use orderd::store::{
     Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Store,
@@ -28,6 +30,10 @@ impl FaultyReads {
 impl Store for FaultyReads {
     fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError> {
         self.inner.open_shard(shard)
+    }
+
+    fn is_key_taken(&self, key: &RequestKey, expired: Timestamp) -> Result<bool, StoreError> {
+        self.inner.is_key_taken(key, expired)
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Setup, TestServer, order, order_with};
+use crate::support::{Reply, Setup, TestServer, order, order_with, together};
 
 const JSON: &str = "Content-Type: application/json";
 
@@ -64,37 +64,13 @@ async fn twins_in_flight_become_one_order() {
     let server = TestServer::start().await;
     let sent = order();
     let twins = (0..8).map(|_| create(&server, "twin", &sent));
-    let replies = futures_of(twins).await;
+    let replies = together(twins).await;
     assert!(replies.iter().all(|reply| reply.status == 201));
     assert!(replies.iter().all(|reply| reply.body == replies[0].body));
     let first = replies.iter().filter(|reply| !is_replayed(reply));
     assert_eq!(first.count(), 1);
     assert_eq!(server.count().await, 1);
     server.stop().await;
-}
-
-/// All at once, on one task.
-async fn futures_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut pending: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|context| {
-        for (future, output) in &mut pending {
-            if output.is_none()
-                && let std::task::Poll::Ready(ready) = future.as_mut().poll(context)
-            {
-                *output = Some(ready);
-            }
-        }
-        if pending.iter().all(|(_, output)| output.is_some()) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    pending
-        .into_iter()
-        .filter_map(|(_, output)| output)
-        .collect()
 }
 
 #[tokio::test]

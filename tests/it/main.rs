@@ -30,6 +30,7 @@ mod compat_transcript;
 mod compat_two_queue;
 mod compat_words;
 mod http_batch;
+mod http_change_keys;
 mod http_changes;
 mod http_connections;
 mod http_create;

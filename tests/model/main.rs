@@ -18,7 +18,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 27] = [
+const MUST_HAPPEN: [&str; 28] = [
     "accepted",
     "ready",
     "started",
@@ -46,6 +46,7 @@ const MUST_HAPPEN: [&str; 27] = [
     "asked too late",
     "asked of another version",
     "nothing to do",
+    "kept under a key",
 ];
 
 fn config() -> Config {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use orderd::clock::{MICROS_PER_SECOND, Timestamp};
 use orderd::order::{
-    Changed, Currency, Money, NewHold, NewOrder, Opening, Past, PastEnd, Position, Priority,
-    Process, ProcessIndex, ProcessTally, Processes, Receipt, Refusal, Seq, ShardNumber, Spelling,
-    Status, WantedId,
+    ChangeKey, Changed, Currency, KeptAnswer, Money, NewHold, NewOrder, Opening, Past, PastEnd,
+    Position, Priority, Process, ProcessIndex, ProcessTally, Processes, Receipt, Refusal,
+    RequestKey, Seq, ShardNumber, Spelling, Status, WantedId,
 };
 use orderd::shard::{Allowances, Effect, Overloaded, Shard, ShardSettings};
 use rand::SeedableRng;
@@ -32,6 +32,8 @@ struct Pair<'a> {
     now: Timestamp,
     starts: u64,
     happened: Happened,
+    /// The keys of changes in the commit that is being built.
+    kept: Vec<RequestKey>,
 }
 
 /// What happened in a sequence, by name: a run in which nothing happened proves nothing.
@@ -87,6 +89,7 @@ impl<'a> Pair<'a> {
             now: START,
             starts: 0,
             happened: Happened::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -249,11 +252,36 @@ impl<'a> Pair<'a> {
             Ok(Effect::Nothing) => self.count("nothing to do", 1),
             _ => {}
         }
-        same(
-            "answer",
-            expected,
-            self.shard.change(change, self.now.into()),
-        )
+        let answer = self.shard.change(change, self.now.into());
+        same("answer", expected, answer)?;
+        if ask.is_signed && answer.is_ok() {
+            self.keep(ask.which % 5)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the answer to the last change be kept under a key.
+    fn keep(&mut self, number: usize) -> Result<(), Difference> {
+        let key = RequestKey::new("changes", format!("{number}").as_bytes(), [0; 32]);
+        let key = key.map_err(|error| error.to_string())?;
+        let is_kept = self.kept.contains(&key);
+        same("kept", is_kept, self.shard.has_change_key(&key))?;
+        if is_kept {
+            return Ok(());
+        }
+        self.kept.push(key.clone());
+        let answer = KeptAnswer {
+            status: 200,
+            content_type: "text/plain".into(),
+            location: None,
+            etag: None,
+            body: [].into(),
+        };
+        let seq = None;
+        let kept = ChangeKey { seq, key, answer };
+        self.shard.keep_change_answer(kept, self.now.into());
+        self.count("kept under a key", 1);
+        Ok(())
     }
 
     fn advance(&mut self) -> Result<(), Difference> {
@@ -279,6 +307,12 @@ impl<'a> Pair<'a> {
         same("epoch", model.epoch, commit.epoch)?;
         same("events", &model.events, &commit.events)?;
         same("outputs", &model.outputs, &commit.outputs)?;
+        let keys = commit.change_keys.iter().map(|kept| &kept.key);
+        same(
+            "keys of changes",
+            self.kept.iter().collect(),
+            keys.collect::<Vec<_>>(),
+        )?;
         let mut after = model.tallies_of(&model.durable);
         for change in &commit.tallies {
             ProcessTally::among(&mut after, &change.process).add(change);
@@ -340,6 +374,7 @@ impl<'a> Pair<'a> {
             .map(|order| (order.seq, !seqs.contains(&order.seq)))
             .collect();
         self.defined.extend(commit.definitions.iter().cloned());
+        self.kept.clear();
         let receipt = Receipt {
             collided,
             ..Receipt::default()
@@ -364,6 +399,7 @@ impl<'a> Pair<'a> {
         let opening = opening(&self.model, &self.defined);
         self.shard = shard(self.sequence, &opening, &self.registry);
         self.starts = 0;
+        self.kept.clear();
     }
 
     /// Everything else that can be seen of a shard.

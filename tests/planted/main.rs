@@ -28,7 +28,7 @@ const fn case(bug: Bug, check: &'static Check, because: &'static [&'static str])
 }
 
 /// Every bug of the list is here, or among those that no check can catch yet.
-const CASES: [Case; 20] = [
+const CASES: [Case; 21] = [
     case(
         Bug::AnswerBeforeFlush,
         &SIMULATION,
@@ -73,7 +73,16 @@ const CASES: [Case; 20] = [
         &["(5) the row is not the last event", "(5) does not follow"],
     ),
     case(Bug::CounterMissesDead, &SIMULATION, &["(8) counted"]),
-    case(Bug::KeyOverAtOnce, &SIMULATION, &["(3) two orders under"]),
+    case(
+        Bug::KeyOverAtOnce,
+        &SIMULATION,
+        &["(3) two orders under", "(3) another change under"],
+    ),
+    case(
+        Bug::ChangeMadeAgain,
+        &SIMULATION,
+        &["was made twice", "(3) another change under"],
+    ),
     case(Bug::CancelAfterTheEnd, &SIMULATION, &["(7) Asked"]),
     case(Bug::VersionNotChecked, &MODEL, &["answer:"]),
     case(

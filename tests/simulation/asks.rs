@@ -1,6 +1,7 @@
 //! Changes that people ask of orders they were told about, and what must be true of the answers.
 //!
 //! Each change is signed with a name of its own, so that the journal says which ones were made.
+//! Some come under a key of that name, and are asked for again.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -8,9 +9,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use orderd::clock::Timestamp;
-use orderd::engine::{ChangeAnswer, ChangeError, Handle, SubmitError};
+use orderd::engine::{ChangeAnswer, Handle, KeyOfChanges, SubmitError};
 use orderd::order::{
-    Action, Change, Event, EventKind, NewHold, Priority, Refusal, Seq, Signature, Status, Target,
+    Action, Change, Commit, Event, EventKind, KeptAnswer, NewHold, Position, Priority, Refusal,
+    RequestKey, Seq, Signature, Status, Target,
 };
 use orderd::shard::Effect;
 use rand::RngExt;
@@ -19,11 +21,21 @@ use rand::rngs::StdRng;
 use super::disk::Data;
 use super::proof::Broken;
 
+/// What somebody was told about a change.
+pub type Answer = Result<Effect, NotMade>;
+
+/// Why somebody was told that a change is not made.
+#[derive(Debug, PartialEq)]
+pub enum NotMade {
+    Refused(Refusal),
+    Failed(SubmitError),
+}
+
 /// What became of one change, as far as whoever asked knows.
 #[derive(Debug)]
 pub enum Fate {
     InFlight,
-    Told(ChangeAnswer),
+    Told(Answer),
     /// Nobody answered.
     Unknown,
 }
@@ -31,18 +43,53 @@ pub enum Fate {
 /// One change that was asked for.
 #[derive(Debug)]
 pub struct Asked {
-    pub seq: Seq,
+    pub change: Change,
     pub kind: EventKind,
+    /// The number that it is signed with: its own, or that of the one which it repeats.
+    pub number: usize,
+    /// It was asked for under a key of its number.
+    pub has_key: bool,
+    /// The same was asked before.
+    pub is_again: bool,
+    /// The same was asked again later.
+    pub is_repeated: bool,
+    /// The last one before it was told that it is made, or that there is nothing to do.
+    pub was_told: bool,
     pub fate: Fate,
 }
 
 impl Asked {
-    pub fn new(change: &Change) -> Self {
+    pub fn new(change: Change, number: usize, has_key: bool) -> Self {
         Self {
-            seq: change.seq,
-            kind: kind(change),
+            kind: kind(&change),
+            change,
+            number,
+            has_key,
+            is_again: false,
+            is_repeated: false,
+            was_told: false,
             fate: Fate::InFlight,
         }
+    }
+
+    /// The same once more, under the same key.
+    pub fn again(&mut self) -> Self {
+        self.is_repeated = true;
+        Self {
+            is_again: true,
+            was_told: self.was_told || matches!(self.fate, Fate::Told(Ok(_))),
+            ..Self::new(self.change.clone(), self.number, true)
+        }
+    }
+
+    /// Whether a client may ask again: nobody said that it was refused.
+    pub fn is_open(&self) -> bool {
+        let is_open = match &self.fate {
+            Fate::InFlight => false,
+            Fate::Unknown | Fate::Told(Ok(_)) => true,
+            Fate::Told(Err(error)) => *error == NotMade::Failed(SubmitError::OutcomeUnknown),
+        };
+        self.has_key && !self.is_repeated && is_open
     }
 }
 
@@ -61,22 +108,59 @@ impl Pending {
         Self { asked, future }
     }
 
+    /// One change under a key. What is kept is what the journal should say.
+    pub fn under(handle: Handle, at: usize, asked: &Asked) -> Self {
+        let answer = |answers: &[ChangeAnswer], commit: &Commit| {
+            answers[0].ok().map(|effect| KeptAnswer {
+                status: 200,
+                content_type: "text/plain".into(),
+                location: None,
+                etag: None,
+                body: body(effect, commit.position).into_bytes().into(),
+            })
+        };
+        let key = KeyOfChanges {
+            key: RequestKey::new("changes", name(asked.number).as_bytes(), [0; 32]).unwrap(),
+            answer: Box::new(answer),
+            answer_bytes: 0,
+        };
+        let changes = vec![asked.change.clone()];
+        let future = async move {
+            let decided = handle.change_under(key, changes).await?;
+            let is_kept = decided.answers[0].is_ok();
+            assert_eq!(decided.kept.is_some(), is_kept, "{decided:?}");
+            Ok(decided.answers)
+        };
+        Self {
+            asked: vec![at],
+            future: Box::pin(future),
+        }
+    }
+
     /// The answers, if they are there.
-    pub fn poll(&mut self) -> Option<Vec<(usize, ChangeAnswer)>> {
+    pub fn poll(&mut self) -> Option<Vec<(usize, Answer)>> {
         let mut context = Context::from_waker(Waker::noop());
         let Poll::Ready(answers) = self.future.as_mut().poll(&mut context) else {
             return None;
         };
-        let refused = |error: SubmitError| {
-            let all = self
-                .asked
-                .iter()
-                .map(|_| Err(ChangeError::Failed(error.clone())));
-            all.collect::<Vec<_>>()
+        let refused = |error: &SubmitError| Err(NotMade::Failed(error.clone()));
+        let answers: Vec<Answer> = match answers {
+            Ok(answers) => answers
+                .into_iter()
+                .map(|answer| answer.map_err(NotMade::Refused))
+                .collect(),
+            Err(error) => self.asked.iter().map(|_| refused(&error)).collect(),
         };
-        let answers = answers.unwrap_or_else(refused);
         assert_eq!(answers.len(), self.asked.len(), "a change was not answered");
         Some(self.asked.iter().copied().zip(answers).collect())
+    }
+}
+
+/// What is kept under the key of a change that had this effect in this commit.
+fn body(effect: Effect, position: Position) -> String {
+    match effect {
+        Effect::Made { version } => format!("version {version} at {}", position.0),
+        Effect::Nothing => "nothing".into(),
     }
 }
 
@@ -140,7 +224,7 @@ fn name(number: usize) -> String {
 
 /// The changes that the journal says were made, by their number.
 #[derive(Default)]
-pub struct Made(BTreeMap<usize, (Seq, EventKind, u32)>);
+pub struct Made(BTreeMap<usize, Event>);
 
 impl Made {
     /// Notes an event if it was asked for.
@@ -155,37 +239,53 @@ impl Made {
         let Some((number, asked)) = asked else {
             return Err(format!("(2) nobody asked for {event:?}"));
         };
-        if (asked.seq, asked.kind) != (event.seq, event.kind) {
+        if (asked.change.seq, asked.kind) != (event.seq, event.kind) {
             return Err(format!("(2) {asked:?} was asked, but made {event:?}"));
         }
-        let made = (event.seq, event.kind, event.version);
-        match self.0.insert(number, made) {
+        match self.0.insert(number, event.clone()) {
             None => Ok(()),
             Some(_) => Err(format!("(3) {asked:?} was made twice")),
         }
     }
 
     /// Whoever was told something was told the truth. To be asked at any time after.
-    pub fn told(&self, number: usize, asked: &Asked, data: &Data) -> Result<(), Broken> {
-        let made = self.0.get(&number);
+    pub fn told(&self, asked: &Asked, data: &Data) -> Result<(), Broken> {
+        let made = self.0.get(&asked.number);
         let Fate::Told(answer) = &asked.fate else {
             return Ok(());
         };
+        let lie = || format!("(7) {asked:?}, but the journal says {made:?}");
         let is_true = match answer {
-            Ok(Effect::Made { version }) => made.is_some_and(|made| made.2 == *version),
-            Ok(Effect::Nothing) if asked.kind == EventKind::Cancelled => {
-                made.is_none() && is_being_cancelled(asked.seq, data)
+            Ok(_) | Err(NotMade::Refused(_)) if asked.was_told => {
+                return Err(format!("(3) {asked:?} was answered anew"));
             }
-            Err(ChangeError::Failed(SubmitError::OutcomeUnknown)) => true,
-            Err(ChangeError::Refused(Refusal::NotOpen)) => {
-                let order = data.orders.get(&asked.seq);
+            Ok(Effect::Made { version }) => made.is_some_and(|made| made.version == *version),
+            Ok(Effect::Nothing) if asked.kind == EventKind::Cancelled => {
+                made.is_none() && is_being_cancelled(asked.change.seq, data)
+            }
+            Err(NotMade::Failed(SubmitError::OutcomeUnknown)) => true,
+            Err(NotMade::Failed(SubmitError::KeyTaken)) => self.is_kept(asked, data),
+            // It may have been made the time before.
+            Err(NotMade::Failed(_)) if asked.is_again => true,
+            Err(NotMade::Refused(Refusal::NotOpen)) => {
+                let order = data.orders.get(&asked.change.seq);
                 let has_ended = order.is_some_and(|order| !order.state.status.is_open());
                 made.is_none() && has_ended
             }
             _ => made.is_none(),
         };
-        let lie = || format!("(7) {asked:?}, but the journal says {made:?}");
         is_true.then_some(()).ok_or_else(lie)
+    }
+
+    /// What is kept under the key of a change is what the journal says about it.
+    fn is_kept(&self, asked: &Asked, data: &Data) -> bool {
+        let kept = data.keys.get(&*name(asked.number));
+        let kept = kept.map(|(_, kept)| String::from_utf8_lossy(&kept.answer.body));
+        let expected = match self.0.get(&asked.number) {
+            None => "nothing".into(),
+            Some(made) => format!("version {} ", made.version),
+        };
+        kept.is_some_and(|kept| kept.starts_with(&expected))
     }
 }
 

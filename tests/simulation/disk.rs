@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use orderd::clock::{ManualClock, Timestamp};
 use orderd::order::{
-    Changed, Commit, KeptKey, KeyRecord, OpenOrder, Opening, Order, OrderId, Position, Process,
-    ProcessTally, Receipt, Seq, ShardNumber,
+    ChangeKey, Commit, KeptKey, KeyRecord, OpenOrder, Opening, Order, OrderId, Position, Process,
+    ProcessTally, Receipt, RequestKey, Seq, ShardNumber,
 };
 use orderd::store::{
     Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Store,
@@ -44,6 +44,7 @@ pub enum Planted {
     HasNoFence,
     TakesAnIdTwice,
     TakesAKeyTwice,
+    ForgetsAChangeKey,
     ForgetsAChange,
     CountsCollisions,
     HidesAnOpenOrder,
@@ -65,7 +66,7 @@ pub struct Data {
     pub definitions: Vec<Process>,
     pub orders: BTreeMap<Seq, Order>,
     pub ids: BTreeMap<OrderId, Seq>,
-    /// By key: the order that was accepted under it, and what is kept.
+    /// By key: the order that was accepted or changed under it, and what is kept.
     pub keys: BTreeMap<Box<str>, (Seq, KeptKey)>,
     pub journal: Vec<JournalRow>,
     pub happened: Happened,
@@ -141,6 +142,9 @@ impl Disk {
         } = &receipt;
         data.count("key taken", keys_taken.len() as u64);
         data.count("collided", collided.len() as u64);
+        if self.planted != Some(Planted::ForgetsAChangeKey) {
+            data.keep(commit);
+        }
         if self.planted != Some(Planted::ForgetsAnOutput) {
             data.say(commit);
         }
@@ -215,10 +219,25 @@ impl Data {
         receipt
     }
 
+    /// Keeps the answers to changes.
+    fn keep(&mut self, commit: &Commit) {
+        for ChangeKey { seq, key, answer } in &commit.change_keys {
+            let kept = KeptKey {
+                fingerprint: key.fingerprint,
+                answer: answer.clone(),
+                kept_at: commit.at,
+            };
+            let kept = (seq.unwrap_or_default(), kept);
+            if self.keys.insert(key.key.clone(), kept).is_some() {
+                panic!("(3) another change under {}", key.key);
+            }
+        }
+    }
+
     fn change(&mut self, commit: &Commit, forgets_one: bool) {
         for changed in commit.changed.iter().skip(usize::from(forgets_one)) {
             match self.orders.get_mut(&changed.seq) {
-                Some(order) => write(order, changed),
+                Some(order) => order.apply(changed),
                 None => panic!(
                     "(2) a change of order {}, which is not stored",
                     changed.seq.0
@@ -297,6 +316,12 @@ impl Store for Disk {
         data.count("opened anew", 1);
         let opening = data.opening();
         Ok(Reopened { opening, fate })
+    }
+
+    fn is_key_taken(&self, key: &RequestKey, expired: Timestamp) -> Result<bool, StoreError> {
+        let data = self.data();
+        let kept = data.keys.get(&key.key);
+        Ok(kept.is_some_and(|(_, kept)| kept.kept_at >= expired))
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
@@ -417,18 +442,6 @@ impl Store for Disk {
 
     fn journal(&self, _: Position, _: usize) -> Reading<'_, Vec<JournalRow>> {
         Box::pin(async { Err(no_part()) })
-    }
-}
-
-fn write(order: &mut Order, changed: &Changed) {
-    let reason = order.state.reason.take();
-    order.state = changed.state.clone();
-    if changed.keeps_reason && order.state.reason.is_none() {
-        order.state.reason = reason;
-    }
-    if let Some(beside) = &changed.beside {
-        order.hold = beside.hold.clone().map(Box::new);
-        order.priority = beside.priority;
     }
 }
 

@@ -26,7 +26,7 @@ const SEEDS: u64 = 2_000;
 pub type Happened = BTreeMap<&'static str, u64>;
 
 /// Everything that a run must have met at least once; otherwise it has proved nothing about it.
-const MUST_HAPPEN: [&str; 43] = [
+const MUST_HAPPEN: [&str; 45] = [
     "refused",
     "full",
     "unknown, stored",
@@ -70,6 +70,8 @@ const MUST_HAPPEN: [&str; 43] = [
     "change of another version",
     "change unknown",
     "change deferred",
+    "change asked again, made",
+    "change asked again, replayed",
 ];
 
 fn number(name: &str) -> Option<u64> {
@@ -161,6 +163,7 @@ fn planted_mistakes_are_caught() {
         (Planted::HasNoFence, "fence"),
         (Planted::TakesAnIdTwice, "(3)"),
         (Planted::TakesAKeyTwice, "(3)"),
+        (Planted::ForgetsAChangeKey, "(3)"),
         (Planted::ForgetsAChange, "(5)"),
         (Planted::CountsCollisions, "(8)"),
         (Planted::HidesAnOpenOrder, "forgotten"),

@@ -1,17 +1,16 @@
 //! One run: a disk, an engine on it that comes and goes, clients, and a clock. Everything that
 //! happens is drawn from the seed.
 
+mod changing;
+
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use orderd::clock::{Clock, ManualClock, Timestamp};
-use orderd::engine::{
-    ChangeAnswer, ChangeError, Engine, Handle, Settings, Start, StartError, SubmitError, Turns,
-};
-use orderd::order::{Change, ProcessTally, Processes, Refusal, ShardNumber, StatusKind};
-use orderd::shard::Effect;
+use orderd::engine::{Engine, Handle, Settings, Start, StartError, SubmitError, Turns};
+use orderd::order::{ProcessTally, Processes, ShardNumber, StatusKind};
 use orderd::store::{Store, StoreError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -88,8 +87,8 @@ impl World {
         for (number, attempt) in self.attempts.iter().enumerate() {
             self.proof.told(number, attempt, &data)?;
         }
-        for (number, asked) in self.asked.iter().enumerate() {
-            self.proof.made.told(number, asked, &data)?;
+        for asked in &self.asked {
+            self.proof.made.told(asked, &data)?;
         }
         Ok(End {
             hash: data.hash,
@@ -266,43 +265,6 @@ impl World {
         self.send(vec![client::Sent { order, repeats }]);
     }
 
-    /// Asks for some changes of orders that somebody was told about.
-    fn ask(&mut self) {
-        let told = self
-            .attempts
-            .iter()
-            .filter_map(|attempt| match &attempt.fate {
-                Fate::Accepted(order) => Some(order.seq),
-                _ => None,
-            });
-        let told: Vec<_> = told.collect();
-        if told.is_empty() {
-            return;
-        }
-        let (first, now) = (self.asked.len(), self.clock.now());
-        let count = self.random.random_range(1..4);
-        let changes = (first..first + count).map(|number| {
-            let seq = told[self.random.random_range(0..told.len())];
-            asks::change(&mut self.random, seq, number, now)
-        });
-        let changes = changes.collect();
-        self.hand_in(changes);
-    }
-
-    fn hand_in(&mut self, changes: Vec<Change>) {
-        let Some(engine) = &mut self.engine else {
-            return;
-        };
-        let first = self.asked.len();
-        self.asked.extend(changes.iter().map(Asked::new));
-        let mut pending = asks::Pending::new(engine.handle.clone(), first, changes);
-        assert!(
-            pending.poll().is_none(),
-            "answered before anything was done"
-        );
-        engine.changes.push(pending);
-    }
-
     /// One turn of the engine, and everything that comes out of it.
     fn turn(&mut self) -> Result<(), Broken> {
         let Some(engine) = &mut self.engine else {
@@ -402,21 +364,6 @@ impl World {
             }
         };
         self.proof.told(number, attempt, &data)
-    }
-
-    fn hear_change(&mut self, number: usize, answer: ChangeAnswer) -> Result<(), Broken> {
-        let what = match &answer {
-            Ok(Effect::Made { .. }) => "change made",
-            Ok(Effect::Nothing) => "nothing to change",
-            Err(ChangeError::Refused(Refusal::NotOpen)) => "change too late",
-            Err(ChangeError::Refused(_)) => "change of another version",
-            Err(ChangeError::Failed(SubmitError::OutcomeUnknown)) => "change unknown",
-            Err(ChangeError::Failed(_)) => "change refused",
-        };
-        let mut data = self.disk.data();
-        data.count(what, 1);
-        self.asked[number].fate = asks::Fate::Told(answer);
-        self.proof.made.told(number, &self.asked[number], &data)
     }
 
     /// Whoever waits for an end hears of it after it is on disk.
@@ -554,21 +501,6 @@ impl World {
             Some(order) => Err(format!("forgotten: {order:?}")),
             None => Ok(()),
         }
-    }
-
-    /// Somebody lets everything go on that is held back.
-    fn release_all(&mut self) {
-        let held: Vec<_> = {
-            let data = self.disk.data();
-            let held = data.orders.values().filter(|order| order.hold.is_some());
-            held.map(|order| order.seq).collect()
-        };
-        let release = |number, seq| asks::release(seq, number);
-        let first = self.asked.len();
-        let changes = (first..)
-            .zip(held)
-            .map(|(number, seq)| release(number, seq));
-        self.hand_in(changes.collect());
     }
 
     /// Turn after turn, until there is nothing left to do.

@@ -1,10 +1,12 @@
-//! Idempotency keys: claimed with an order, by one order, until they are over.
+//! Idempotency keys: claimed with an order, by one order, or with a change, until they are over.
 //! Whether a client gets an old answer is not decided here.
 
 use orderd::clock::Timestamp;
-use orderd::order::{Commit, KeptAnswer, KeyRecord, RequestKey};
+use orderd::order::{
+    ChangeKey, Commit, EventKind, KeptAnswer, KeyRecord, OrderState, RequestKey, Status,
+};
 
-use super::backend::{Backend, Hand, START, wait};
+use super::backend::{self, Backend, Hand, START, wait};
 
 fn answer(id: &str) -> KeptAnswer {
     KeptAnswer {
@@ -24,6 +26,35 @@ fn create(hand: &mut Hand, commit: &mut Commit, id: &str, key: &str) {
         answer: answer(id),
     });
     hand.create(commit, id);
+}
+
+fn of_changes(key: &str) -> RequestKey {
+    RequestKey::new("scope", key.as_bytes(), [7; 32]).unwrap()
+}
+
+/// Cancels an order under a key.
+fn cancel(hand: &Hand, commit: &mut Commit, id: &str, key: &str) {
+    let before = hand.order(id).unwrap();
+    let cancelled = Status::Cancelled {
+        ended_at: commit.at,
+    };
+    let state = OrderState {
+        status: cancelled,
+        version: before.state.version + 1,
+        position: commit.position,
+        ..before.state.clone()
+    };
+    backend::change(commit, &before, state, EventKind::Cancelled);
+    commit.change_keys.push(ChangeKey {
+        seq: Some(before.seq),
+        key: of_changes(key),
+        answer: answer(id),
+    });
+}
+
+fn is_taken(hand: &Hand, key: &str, expired_before: Timestamp) -> bool {
+    let key = of_changes(key);
+    hand.store.is_key_taken(&key, expired_before).unwrap()
 }
 
 fn kept(hand: &Hand, key: &str) -> Option<(KeptAnswer, Timestamp)> {
@@ -89,7 +120,7 @@ pub fn a_refused_commit_keeps_no_key(backend: &dyn Backend) {
     create(&mut hand, &mut commit, "a", "k");
     commit
         .created
-        .push(super::backend::order(commit.created[0].seq, "b", &commit));
+        .push(backend::order(commit.created[0].seq, "b", &commit));
     assert!(hand.store.commit(&commit).is_err());
     assert_eq!(kept(&hand, "k"), None);
 }
@@ -128,4 +159,64 @@ pub fn a_lost_receipt_is_found_again(backend: &dyn Backend) {
         (&[0, 1][..], &[1][..])
     );
     assert_eq!(hand.store.reopen(&commit).unwrap().fate, Some(receipt));
+}
+
+pub fn an_answer_is_kept_with_its_change(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["a"]);
+    assert!(!is_taken(&hand, "k", START));
+    let mut commit = hand.blank();
+    cancel(&hand, &mut commit, "a", "k");
+    create(&mut hand, &mut commit, "b", "own");
+    hand.commit(&commit);
+    assert_eq!(kept(&hand, "k"), Some((answer("a"), commit.at)));
+    assert_eq!(kept(&hand, "own"), Some((answer("b"), commit.at)));
+    assert!(is_taken(&hand, "k", commit.at) && !is_taken(&hand, "k", commit.at.plus(1)));
+    assert!(!is_taken(&hand, "K", START));
+    // An answer may be kept without anything that changes.
+    let mut commit = hand.blank();
+    commit.change_keys.push(ChangeKey {
+        seq: None,
+        key: of_changes("alone"),
+        answer: answer("c"),
+    });
+    assert!(!commit.is_empty());
+    hand.commit(&commit);
+    assert_eq!(kept(&hand, "alone"), Some((answer("c"), commit.at)));
+}
+
+pub fn a_refused_commit_keeps_no_key_of_a_change(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["a"]);
+    let mut commit = hand.blank();
+    cancel(&hand, &mut commit, "a", "k");
+    commit.epoch -= 1;
+    assert!(hand.store.commit(&commit).is_err());
+    assert!(!is_taken(&hand, "k", START) && kept(&hand, "k").is_none());
+}
+
+pub fn a_key_of_a_change_is_over_like_any_other(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["a", "b", "c"]);
+    let mut commit = hand.blank();
+    cancel(&hand, &mut commit, "a", "k");
+    cancel(&hand, &mut commit, "b", "old");
+    hand.commit(&commit);
+    let expired_before = commit.at.plus(1);
+    let mut commit = hand.blank();
+    commit.keys_expired_before = expired_before;
+    cancel(&hand, &mut commit, "c", "k");
+    hand.commit(&commit);
+    assert_eq!(kept(&hand, "k"), Some((answer("c"), commit.at)));
+    assert_eq!(kept(&hand, "old"), None, "pruned");
+}
+
+pub fn changes_under_a_key_are_found_again(backend: &dyn Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["a"]);
+    let mut commit = hand.blank();
+    cancel(&hand, &mut commit, "a", "k");
+    let receipt = hand.commit(&commit);
+    assert_eq!(hand.store.reopen(&commit).unwrap().fate, Some(receipt));
+    assert!(is_taken(&hand, "k", START));
 }

@@ -85,14 +85,30 @@ pub struct NewPriority {
     pub by: Option<String>,
 }
 
-/// The condition of a change.
+/// What may stand in the head of a change.
 #[derive(Clone, Debug, Default, Serialize, IntoParams)]
 #[into_params(parameter_in = Header)]
-pub struct IfMatch {
+pub struct ChangeHeaders {
     /// `ETag` of the order as it was read: the change is made only if the order is still the same.
     #[serde(rename = "If-Match")]
     #[param(example = "\"3\"")]
     pub if_match: Option<String>,
+    /// The same request sent again under the same key gets the first answer, byte for byte, and
+    /// changes nothing.
+    #[serde(rename = "Idempotency-Key")]
+    #[param(example = "8e03978e-40d5-43e8-bc93-6894a57f9324")]
+    pub idempotency_key: Option<String>,
+}
+
+/// The key of a request that makes or changes several orders.
+#[derive(Clone, Debug, Default, Serialize, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct KeyHeader {
+    /// The same request sent again under the same key gets the first answer, and makes and changes
+    /// nothing.
+    #[serde(rename = "Idempotency-Key")]
+    #[param(example = "8e03978e-40d5-43e8-bc93-6894a57f9324")]
+    pub idempotency_key: Option<String>,
 }
 
 /// An order that another service has finished.

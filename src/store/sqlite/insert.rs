@@ -27,8 +27,8 @@ pub(super) fn orders(connection: &Connection, commit: &Commit) -> rusqlite::Resu
     for (at, order) in commit.created.iter().enumerate() {
         let record = records.next_if(|record| record.created == at);
         if let Some(record) = record {
-            let times = (commit.at, commit.keys_expired_before);
-            if !keys::claim(connection, record, order.seq, times)? {
+            let kept = (&record.key, &record.answer);
+            if !keys::claim(connection, commit, kept, Some(order.seq))? {
                 receipt.collided.push(at);
                 receipt.keys_taken.push(at);
                 continue;
@@ -49,10 +49,6 @@ pub(super) fn orders(connection: &Connection, commit: &Commit) -> rusqlite::Resu
                 keys::give_back(connection, &record.key)?;
             }
         }
-    }
-    if !commit.keys.is_empty() {
-        let most = 2 * commit.keys.len();
-        keys::prune(connection, commit.keys_expired_before, most)?;
     }
     Ok(receipt)
 }

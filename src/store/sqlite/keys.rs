@@ -1,21 +1,21 @@
 //! Idempotency keys: claimed and given back inside a commit, looked up by readers.
 //!
-//! Whether a key is taken is decided by the unique constraint alone.
+//! Whether the key of a new order is taken is decided by the unique constraint alone.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::row::unreadable;
 use crate::clock::Timestamp;
-use crate::order::{KeptAnswer, KeptKey, KeyRecord, RequestKey, Seq};
+use crate::order::{Commit, KeptAnswer, KeptKey, RequestKey, Seq};
 use crate::store::StoreError;
 
-/// Keeps an answer under its key, unless the key was claimed at `expired_before` or later: then it
-/// is taken, and the answer is `false`.
+/// Keeps an answer under its key, unless the key was claimed in the time for which keys count: then
+/// it is taken, and the answer is `false`. `seq` is the order that it is about.
 pub(super) fn claim(
     connection: &Connection,
-    record: &KeyRecord,
-    seq: Seq,
-    (now, expired_before): (Timestamp, Timestamp),
+    commit: &Commit,
+    (key, answer): (&RequestKey, &KeptAnswer),
+    seq: Option<Seq>,
 ) -> rusqlite::Result<bool> {
     let mut claim = connection.prepare_cached(
         "INSERT INTO idempotency_keys (scope, key, fingerprint, seq, kept_at, status, content_type,
@@ -27,21 +27,40 @@ pub(super) fn claim(
                 etag = ?9, body = ?10
           WHERE kept_at < ?11",
     )?;
-    let KeyRecord { key, answer, .. } = record;
     let claimed = claim.execute(params![
         key.scope,
         &*key.key,
         key.fingerprint,
-        seq.0,
-        now.0,
+        seq.map(|seq| seq.0),
+        commit.at.0,
         answer.status,
         &*answer.content_type,
         answer.location.as_deref(),
         answer.etag.as_deref(),
         &*answer.body,
-        expired_before.0,
+        commit.keys_expired_before.0,
     ])?;
     Ok(claimed > 0)
+}
+
+/// Keeps the answers to changes. Their keys were free when the changes were decided.
+pub(super) fn claim_changes(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
+    for kept in &commit.change_keys {
+        claim(connection, commit, (&kept.key, &kept.answer), kept.seq)?;
+    }
+    Ok(())
+}
+
+/// Whether a key was claimed at `expired_before` or later.
+pub(super) fn is_taken(
+    connection: &Connection,
+    key: &RequestKey,
+    expired_before: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM idempotency_keys WHERE scope = ?1 AND key = ?2 AND kept_at >= ?3";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let taken = statement.exists(params![key.scope, &*key.key, expired_before.0]);
+    taken.map_err(unreadable)
 }
 
 /// Gives a key back that was claimed for an order which then was not stored.
@@ -51,13 +70,14 @@ pub(super) fn give_back(connection: &Connection, key: &RequestKey) -> rusqlite::
     delete.execute(params![key.scope, &*key.key]).map(drop)
 }
 
-/// Removes at most so many keys that are over. Younger ones have higher numbers, so as long as
-/// the first one still counts nothing else is looked at.
-pub(super) fn prune(
-    connection: &Connection,
-    expired_before: Timestamp,
-    most: usize,
-) -> rusqlite::Result<()> {
+/// Removes keys that are over, at most two for each new one. Younger ones have higher numbers, so
+/// as long as the first one still counts nothing else is looked at.
+pub(super) fn prune(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
+    let most = 2 * (commit.keys.len() + commit.change_keys.len());
+    if most == 0 {
+        return Ok(());
+    }
+    let expired_before = commit.keys_expired_before;
     let sql = "SELECT kept_at FROM idempotency_keys ORDER BY number LIMIT 1";
     let mut first = connection.prepare_cached(sql)?;
     let first: Option<i64> = first.query_row([], |row| row.get(0)).optional()?;

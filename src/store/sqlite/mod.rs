@@ -32,9 +32,11 @@ use super::{
     Durability, EventPlace, EventView, JournalRow, ListQuery, Options, Page, Reading, Reopened,
     Room, ShardHead, Store, StoreError,
 };
+use crate::clock::Timestamp;
 use crate::faults::{self, Bug};
 use crate::order::{
-    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, Seq, ShardNumber,
+    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
+    ShardNumber,
 };
 
 /// An opened SQLite store.
@@ -262,6 +264,14 @@ impl Store for Sqlite {
             let is_worth_it = is_full && self.space().is_some_and(|mut it| it.start_failed());
             if is_worth_it { open() } else { Err(error) }
         })
+    }
+
+    fn is_key_taken(
+        &self,
+        key: &RequestKey,
+        expired_before: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write(|writer| keys::is_taken(&writer.connection, key, expired_before))
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {

@@ -107,7 +107,7 @@ fn receipt(connection: &Connection, commit: &Commit) -> Result<Receipt, StoreErr
         receipt.collided.push(at);
         // An order that is left out because of its id gives its key back.
         if let Some(record) = record
-            && let Some(kept) = keys::find(connection, record.key.scope, &record.key.key)?
+            && let Some(kept) = keys::find(connection, &record.key.scope, &record.key.key)?
             && kept.kept_at >= commit.keys_expired_before
         {
             receipt.keys_taken.push(at);

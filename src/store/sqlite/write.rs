@@ -8,6 +8,7 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, params};
 
 use super::checkpoint::{self, Watch};
 use super::insert;
+use super::keys;
 use super::read;
 use super::row::{self, StateColumns};
 use crate::faults::{self, Bug};
@@ -157,6 +158,8 @@ fn write(
     define_processes(connection, commit).map_err(row::refused)?;
     let receipt = insert::orders(connection, commit).map_err(row::refused)?;
     faults::point("commit-orders-written");
+    keys::claim_changes(connection, commit).map_err(row::refused)?;
+    keys::prune(connection, commit).map_err(row::refused)?;
     let collided = &receipt.collided;
     update_orders(connection, commit).map_err(row::refused)?;
     faults::point("commit-changes-written");
