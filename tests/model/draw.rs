@@ -43,6 +43,8 @@ pub enum Fate {
 #[derive(Clone, Debug)]
 pub struct Turn {
     pub passes_us: i64,
+    /// By how much the wall clock is set.
+    pub jumps_us: i64,
     /// How many open orders from before the restart come back.
     pub recovers: usize,
     pub submits: Vec<Submit>,
@@ -184,6 +186,13 @@ fn submit() -> impl Strategy<Value = Submit> {
     )
 }
 
+/// By how much the wall clock is set: mostly not; else microseconds to decades, forward or back.
+fn jump() -> impl Strategy<Value = i64> {
+    let size = (0..16_u32, -1_000..1_000_i64);
+    let any = size.prop_map(|(magnitude, part)| 10_i64.pow(magnitude) / 1_000 * part + part);
+    prop_oneof![6 => Just(0), 1 => any]
+}
+
 fn turn() -> impl Strategy<Value = Turn> {
     let passes_us = prop_oneof![3 => 0..3_000_000_i64, 1 => Just(0), 1 => 0..90_000_000_i64];
     let fate = prop_oneof![
@@ -193,7 +202,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => Just(Fate::Lost),
     ];
     (
-        passes_us,
+        (passes_us, jump()),
         0..6_usize,
         vec(submit(), 0..5),
         vec(ask(), 0..4),
@@ -201,8 +210,9 @@ fn turn() -> impl Strategy<Value = Turn> {
         fate,
     )
         .prop_map(
-            |(passes_us, recovers, submits, asks, advances, fate)| Turn {
+            |((passes_us, jumps_us), recovers, submits, asks, advances, fate)| Turn {
                 passes_us,
+                jumps_us,
                 recovers,
                 submits,
                 asks,

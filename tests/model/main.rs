@@ -11,6 +11,7 @@ mod model;
 mod regression;
 mod rules;
 mod sequence;
+mod times;
 
 use std::cell::{Cell, RefCell};
 
@@ -18,7 +19,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 28] = [
+const MUST_HAPPEN: [&str; 30] = [
     "accepted",
     "ready",
     "started",
@@ -47,6 +48,8 @@ const MUST_HAPPEN: [&str; 28] = [
     "asked of another version",
     "nothing to do",
     "kept under a key",
+    "set forward",
+    "set back",
 ];
 
 fn config() -> Config {

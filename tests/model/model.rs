@@ -4,7 +4,7 @@
 //! It predicts every event. Where chance decides (how long, whether it fails, how long until the
 //! next attempt) it reads what the shard drew, and checks that it was allowed to.
 
-use orderd::clock::Timestamp;
+use orderd::clock::{Now, Timestamp};
 use orderd::order::{
     Changed, Event, EventKind, Hold, OpenOrder, OrderState, Output, Position, Priority, Process,
     ProcessTally, RetryPolicy, Seq, Simulate, Status, StatusKind, StepKind,
@@ -21,7 +21,9 @@ pub enum Place {
     Absent,
     /// For the commit that makes its last move true.
     Commit,
-    /// For a time, which is only known to lie between these two.
+    /// For the wall clock to show this.
+    Date(Timestamp),
+    /// For a time on the monotonic clock, which is only known to lie between these two.
     Time(Timestamp, Timestamp),
     /// For its turn, since then.
     Turn(Timestamp),
@@ -64,13 +66,13 @@ impl Entry {
     }
 
     /// Whether its hold must be over now.
-    fn is_released(&self, now: Timestamp) -> bool {
+    pub fn is_released(&self, now: Timestamp) -> bool {
         let until = self.hold.as_ref().and_then(|hold| hold.until);
         self.is_stored && self.is_present() && until.is_some_and(|until| until <= now)
     }
 
     /// Whether it must end now because it was not begun in time.
-    fn is_expired(&self, now: Timestamp) -> bool {
+    pub fn is_expired(&self, now: Timestamp) -> bool {
         let waits = matches!(
             self.status,
             Status::Scheduled { .. } | Status::Pending { .. }
@@ -96,6 +98,8 @@ pub struct Model {
     pub last_seq: Seq,
     pub durable_seq: Seq,
     pub last_lease: i64,
+    /// The moment of the input that is being taken.
+    pub now: Now,
 }
 
 impl Model {
@@ -112,6 +116,7 @@ impl Model {
             last_seq: Seq(0),
             durable_seq: Seq(0),
             last_lease: 0,
+            now: Timestamp(0).into(),
         }
     }
 
@@ -131,7 +136,7 @@ impl Model {
         self.orders.iter().all(|it| it.place != Place::Absent)
     }
 
-    fn at(&self, seq: Seq) -> usize {
+    pub fn at(&self, seq: Seq) -> usize {
         let at = self.orders.iter().position(|it| it.seq == seq);
         at.unwrap_or_else(|| panic!("an event of order {}, which there is not", seq.0))
     }
@@ -187,7 +192,7 @@ impl Model {
         entry.seq = self.last_seq;
         entry.position = self.position.next();
         entry.status = match start_at {
-            Some(start_at) if start_at > now => Status::Scheduled { start_at },
+            Some(start_at) if start_at > self.now.wall => Status::Scheduled { start_at },
             _ => Status::Pending { ready_at: now },
         };
         self.events.push(Event {
@@ -226,10 +231,14 @@ impl Model {
 
     /// Sends an order to where it waits.
     fn route(&mut self, at: usize, now: Timestamp) {
+        let ticks = self.ticks();
         let entry = &mut self.orders[at];
         entry.place = match entry.status {
-            Status::Scheduled { start_at } => Place::Time(start_at, start_at),
-            Status::Pending { ready_at } if ready_at > now => Place::Time(ready_at, ready_at),
+            Status::Scheduled { start_at } => Place::Date(start_at),
+            Status::Pending { ready_at } if ready_at > now => {
+                let due = ticks.plus(ready_at.micros_since(now));
+                Place::Time(due, due)
+            }
             Status::Pending { .. } if entry.hold.is_some() => Place::Held,
             Status::Pending { ready_at } => Place::Turn(ready_at),
             // A lease from before the restart.
@@ -314,25 +323,6 @@ impl Model {
         waiting.filter_map(rank).min().map(|(_, seq)| seq)
     }
 
-    /// The first time at which something happens for certain, whatever chance says.
-    pub fn deadline(&self) -> Option<Timestamp> {
-        let moves = self.orders.iter().filter_map(|it| match it.place {
-            Place::Time(_, latest) => Some(latest),
-            _ => None,
-        });
-        let ends = self
-            .orders
-            .iter()
-            .filter(|it| it.is_expired(Timestamp::MAX));
-        let held = self
-            .orders
-            .iter()
-            .filter(|it| it.is_released(Timestamp::MAX));
-        let releases = held.filter_map(|it| it.hold.as_ref()?.until);
-        let ends = ends.filter_map(|it| it.expires_at);
-        moves.chain(ends).chain(releases).min()
-    }
-
     pub fn oldest_ready(&self) -> Option<Timestamp> {
         let waiting = self.orders.iter().filter_map(|it| match it.place {
             Place::Turn(since) => Some(since),
@@ -357,7 +347,7 @@ impl Model {
         for event in timed {
             floor = self.timed(event, floor, changed)?;
         }
-        self.nobody_is_late(now)?;
+        self.nobody_is_late()?;
         while let Some(seq) = self.next_to_start() {
             let used = self.start(seq, now, started, changed)?;
             started = &started[used..];
@@ -366,86 +356,6 @@ impl Model {
             None => Ok(()),
             Some(event) => Err(format!("nothing more should have happened: {event:?}")),
         }
-    }
-
-    /// Something whose time has come. Times never run backwards: `floor` is the latest so far.
-    fn timed(
-        &mut self,
-        event: &Event,
-        floor: Timestamp,
-        changed: &[Changed],
-    ) -> Result<Timestamp, Difference> {
-        let now = event.at;
-        let at = self.at(event.seq);
-        let entry = &self.orders[at];
-        let (earliest, latest) = match (event.kind, entry.place) {
-            (EventKind::Expired, _) if entry.is_expired(now) => {
-                let at = entry.expires_at.unwrap_or_default();
-                (at, at)
-            }
-            (EventKind::Expired, _) => return Err(format!("{event:?} too early: {entry:?}")),
-            (EventKind::Released, _) if entry.is_released(now) => {
-                let at = entry.hold.as_ref().and_then(|hold| hold.until);
-                (at.unwrap_or_default(), at.unwrap_or_default())
-            }
-            (_, Place::Time(earliest, latest)) => (earliest, latest),
-            _ => return Err(format!("{event:?} of an order without a timer: {entry:?}")),
-        };
-        if earliest > now || latest < floor {
-            return Err(format!("{event:?} at the wrong time, {floor:?}: {entry:?}"));
-        }
-        match (event.kind, entry.status) {
-            (EventKind::Expired, _) => {
-                self.apply(
-                    at,
-                    EventKind::Expired,
-                    Status::Expired { ended_at: now },
-                    now,
-                );
-                self.orders[at].place = Place::Nothing;
-                self.expect(event)?;
-            }
-            (EventKind::Released, _) => {
-                self.release(at, now);
-                self.expect(event)?;
-            }
-            (EventKind::Ready, Status::Scheduled { .. }) => {
-                self.apply(at, EventKind::Ready, Status::Pending { ready_at: now }, now);
-                self.orders[at].place = Place::Commit;
-                self.expect(event)?;
-            }
-            (_, Status::Processing { .. }) => self.finish(at, event, changed)?,
-            _ => return Err(format!("{event:?} of {entry:?}")),
-        }
-        Ok(floor.max(earliest))
-    }
-
-    /// After the timers: whatever was due for certain has happened.
-    fn nobody_is_late(&mut self, now: Timestamp) -> Result<(), Difference> {
-        let position = self.position.next();
-        for entry in &mut self.orders {
-            let is_waiting = matches!(entry.status, Status::Pending { .. });
-            match entry.place {
-                Place::Time(at, _) if is_waiting && at <= now => {
-                    entry.place = match entry.hold {
-                        _ if entry.position == position => Place::Commit,
-                        Some(_) => Place::Held,
-                        None => Place::Turn(at),
-                    };
-                }
-                Place::Time(_, latest) if latest <= now => {
-                    return Err(format!("missed its time: {entry:?}"));
-                }
-                _ => {}
-            }
-            if entry.is_expired(now) {
-                return Err(format!("should have expired: {entry:?}"));
-            }
-            if entry.is_released(now) {
-                return Err(format!("should have been released: {entry:?}"));
-            }
-        }
-        Ok(())
     }
 
     /// The next order starts, and with luck ends at once. Answers how many events that took.
@@ -482,8 +392,9 @@ impl Model {
             true => i64::from(self.orders[at].priority.number()),
             false => 1,
         };
-        let after = |micros: i64| now.plus(micros * times);
-        self.orders[at].place = Place::Time(after(work.shortest_us), after(work.longest_us));
+        let after = |micros: i64| self.ticks().plus(micros * times);
+        let place = Place::Time(after(work.shortest_us), after(work.longest_us));
+        self.orders[at].place = place;
         match ended {
             Some(event) if work.shortest_us == 0 => {
                 self.finish(at, event, changed)?;
@@ -496,7 +407,12 @@ impl Model {
     }
 
     /// An attempt has ended as `event` says.
-    fn finish(&mut self, at: usize, event: &Event, changed: &[Changed]) -> Result<(), Difference> {
+    pub fn finish(
+        &mut self,
+        at: usize,
+        event: &Event,
+        changed: &[Changed],
+    ) -> Result<(), Difference> {
         if let Some(rules) = self.rules(at) {
             return self.verdict(at, &rules, event);
         }

@@ -5,6 +5,7 @@
 use orderd::clock::MICROS_PER_SECOND;
 use orderd::order::{Limits, Process, RetryPolicy, Rules, Simulate, Step, StepKind};
 
+use super::asks::{Ask, Asked};
 use super::draw::{Fate, Sequence, Submit, Turn};
 use super::sequence::play;
 
@@ -36,6 +37,7 @@ fn order(expires_in_us: Option<i64>) -> Submit {
 fn turn(passes_us: i64, submits: Vec<Submit>, fate: Fate) -> Turn {
     Turn {
         passes_us,
+        jumps_us: 0,
         recovers: 9,
         submits,
         asks: Vec::new(),
@@ -136,6 +138,37 @@ fn rules_know_after_a_restart_what_they_look_at() {
         ];
         check(process, turns);
     }
+}
+
+/// Set back, the clock lets the time of a retry seem farther away to whoever looks again.
+#[test]
+fn a_timer_that_was_set_anew_does_not_fire_at_its_old_time() {
+    let second = MICROS_PER_SECOND;
+    let mut process = process(0, 1);
+    process.steps[0].kind = StepKind::Simulate(Simulate {
+        failures_ppm: 1_000_000,
+        ..Simulate::default()
+    });
+    process.steps[0].retry.base_us = 60 * second;
+    let ask = |passes_us, action| Turn {
+        asks: vec![Ask {
+            which: 0,
+            action,
+            version_off: None,
+            is_signed: false,
+        }],
+        ..turn(passes_us, vec![], STORED)
+    };
+    let turns = vec![
+        turn(0, vec![order(None)], STORED),
+        turn(1, vec![], STORED),
+        Turn {
+            jumps_us: -9 * second,
+            ..ask(0, Asked::Hold(None))
+        },
+        ask(second, Asked::Release),
+    ];
+    check(process, turns);
 }
 
 /// More than one turn may change: the rest goes on at once, and nothing is left behind.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use orderd::clock::{MICROS_PER_SECOND, Timestamp};
+use orderd::clock::{MICROS_PER_SECOND, ManualClock, Now, Timestamp};
 use orderd::order::{
     ChangeKey, Changed, Currency, KeptAnswer, Money, NewHold, NewOrder, Opening, Past, PastEnd,
     Position, Priority, Process, ProcessIndex, ProcessTally, Processes, Receipt, Refusal,
@@ -29,7 +29,10 @@ struct Pair<'a> {
     shard: Shard,
     registry: Arc<Processes>,
     defined: Vec<Process>,
-    now: Timestamp,
+    clock: ManualClock,
+    now: Now,
+    /// What was written down last.
+    last_at: Timestamp,
     starts: u64,
     happened: Happened,
     /// The keys of changes in the commit that is being built.
@@ -57,18 +60,18 @@ pub fn changes_by_turn(sequence: &Sequence) -> Vec<usize> {
     for turn in &sequence.turns {
         for submit in &turn.submits {
             let order = pair.order(submit);
-            assert_eq!(pair.shard.submit(order, pair.now.into()), Ok(()));
+            assert_eq!(pair.shard.submit(order, pair.now), Ok(()));
         }
         match turn.fate {
-            Fate::Stored { .. } => drop(pair.shard.committed(&Receipt::default(), pair.now.into())),
+            Fate::Stored { .. } => drop(pair.shard.committed(&Receipt::default(), pair.now)),
             _ => pair.shard.retract(),
         }
     }
     let mut changes = Vec::new();
-    while pair.shard.next_deadline(pair.now.into()) == Some(pair.now) {
-        pair.shard.advance(pair.now.into());
+    while pair.shard.next_deadline(pair.now) == Some(pair.now.wall) {
+        pair.shard.advance(pair.now);
         changes.push(pair.shard.commit().changed.len());
-        pair.shard.committed(&Receipt::default(), pair.now.into());
+        pair.shard.committed(&Receipt::default(), pair.now);
     }
     assert_eq!(pair.shard.open_orders(), 0);
     changes
@@ -80,13 +83,16 @@ impl<'a> Pair<'a> {
         let registry = Arc::new(registry.expect("nothing is kept yet"));
         let model = Model::new(sequence.processes.clone(), Allowances::default());
         let shard = shard(sequence, &opening(&model, &[]), &registry);
+        let clock = ManualClock::new(START);
         Self {
             sequence,
             model,
             shard,
             registry,
             defined: Vec::new(),
-            now: START,
+            now: Now::first(&clock, Timestamp::default()),
+            clock,
+            last_at: Timestamp::default(),
             starts: 0,
             happened: Happened::new(),
             kept: Vec::new(),
@@ -98,7 +104,11 @@ impl<'a> Pair<'a> {
     }
 
     fn turn(&mut self, turn: &Turn) -> Result<(), Difference> {
-        self.now = self.now.plus(turn.passes_us);
+        self.clock.advance(turn.passes_us);
+        self.clock.jump(turn.jumps_us);
+        self.count("set forward", usize::from(turn.jumps_us > 0));
+        self.count("set back", usize::from(turn.jumps_us < 0));
+        self.tell_time(self.now.next(&self.clock));
         self.recover(turn.recovers)?;
         for submit in &turn.submits {
             self.submit(submit)?;
@@ -124,6 +134,11 @@ impl<'a> Pair<'a> {
         self.compare()
     }
 
+    fn tell_time(&mut self, now: Now) {
+        self.now = now;
+        self.model.now = now;
+    }
+
     fn recover(&mut self, count: usize) -> Result<(), Difference> {
         for _ in 0..count {
             let absent = self
@@ -133,18 +148,14 @@ impl<'a> Pair<'a> {
                 .find(|it| it.place == Place::Absent);
             let Some(entry) = absent else { break };
             let order = self.model.open_order(entry);
-            self.model.recover(order.seq, self.now);
-            same(
-                "recovered",
-                true,
-                self.shard.recover(&order, self.now.into()),
-            )?;
+            self.model.recover(order.seq, self.now.at);
+            same("recovered", true, self.shard.recover(&order, self.now))?;
         }
         Ok(())
     }
 
     fn order(&self, submit: &Submit) -> NewOrder {
-        let later = |us: Option<i64>| us.map(|us| self.now.plus(us));
+        let later = |us: Option<i64>| us.map(|us| self.now.wall.plus(us));
         NewOrder {
             id: WantedId::Made(Spelling::Uuid),
             idempotency_key: None,
@@ -173,7 +184,7 @@ impl<'a> Pair<'a> {
 
     fn past(&self, submit: &Submit) -> Option<Past> {
         let (end, [created, started, ended]) = submit.past?;
-        let ago = |us: i64| self.now.plus(-us);
+        let ago = |us: i64| self.now.at.plus(-us);
         // A cancelled order need not have begun.
         let is_begun = end == PastEnd::Completed || started % 2 == 0;
         Some(Past {
@@ -198,7 +209,7 @@ impl<'a> Pair<'a> {
             self.count("process overloaded", 1);
         }
         let has_room = (has_room && !is_full) || past.is_some();
-        let submitted = self.shard.submit(order, self.now.into());
+        let submitted = self.shard.submit(order, self.now);
         let expected = has_room.then_some(()).ok_or(Overloaded);
         same("submitted", expected, submitted)?;
         if !has_room {
@@ -212,10 +223,12 @@ impl<'a> Pair<'a> {
                 process,
                 step: 0,
                 attempt: 0,
-                status: Status::Pending { ready_at: self.now },
+                status: Status::Pending {
+                    ready_at: self.now.at,
+                },
                 version: 1,
-                updated_at: self.now,
-                created_at: self.now,
+                updated_at: self.now.at,
+                created_at: self.now.at,
                 started_at: None,
                 expires_at,
                 reason: None,
@@ -229,10 +242,10 @@ impl<'a> Pair<'a> {
                 self.model.import(entry, &past);
                 return Ok(());
             }
-            self.model.submit(entry, start_at, self.now);
+            self.model.submit(entry, start_at, self.now.at);
             if let Some(hold) = hold {
                 let newest = self.model.orders.len() - 1;
-                self.model.hold(newest, &hold, self.now);
+                self.model.hold(newest, &hold, self.now.at);
             }
         }
         Ok(())
@@ -243,8 +256,8 @@ impl<'a> Pair<'a> {
         let Some(entry) = self.model.orders.get(ask.which % count.max(1)) else {
             return Ok(());
         };
-        let change = ask.change(entry.seq, entry.version, self.now);
-        let expected = self.model.ask(&change, self.now);
+        let change = ask.change(entry.seq, entry.version, self.now.wall);
+        let expected = self.model.ask(&change, self.now.at);
         match expected {
             Err(Refusal::NotOpen) => self.count("asked too late", 1),
             Err(Refusal::OtherVersion { .. }) => self.count("asked of another version", 1),
@@ -252,7 +265,7 @@ impl<'a> Pair<'a> {
             Ok(Effect::Nothing) => self.count("nothing to do", 1),
             _ => {}
         }
-        let answer = self.shard.change(change, self.now.into());
+        let answer = self.shard.change(change, self.now);
         same("answer", expected, answer)?;
         if ask.is_signed && answer.is_ok() {
             self.keep(ask.which % 5)?;
@@ -279,17 +292,17 @@ impl<'a> Pair<'a> {
         };
         let seq = None;
         let kept = ChangeKey { seq, key, answer };
-        self.shard.keep_change_answer(kept, self.now.into());
+        self.shard.keep_change_answer(kept, self.now);
         self.count("kept under a key", 1);
         Ok(())
     }
 
     fn advance(&mut self) -> Result<(), Difference> {
         let before = self.shard.commit().events.len();
-        self.shard.advance(self.now.into());
+        self.shard.advance(self.now);
         let commit = self.shard.commit();
         let events = &commit.events[before..];
-        self.model.advance(self.now, events, &commit.changed)?;
+        self.model.advance(self.now.at, events, &commit.changed)?;
         let is_start = |kind| kind == orderd::order::EventKind::Started;
         self.starts += events.iter().filter(|event| is_start(event.kind)).count() as u64;
         let measured = self.shard.measured();
@@ -365,6 +378,8 @@ impl<'a> Pair<'a> {
 
     fn store(&mut self, collided: u16) -> Result<(), Difference> {
         let commit = self.shard.commit();
+        same("the written time falls", false, commit.at < self.last_at)?;
+        self.last_at = commit.at;
         let hits = |at: &usize| collided >> (at % 16) & 1 == 1;
         let collided: Vec<_> = (0..commit.created.len()).filter(hits).collect();
         let seqs: Vec<_> = collided.iter().map(|at| commit.created[*at].seq).collect();
@@ -384,8 +399,8 @@ impl<'a> Pair<'a> {
         }
         self.count("collided", receipt.collided.len());
         self.count("labelled", self.model.outputs.len());
-        let created = self.shard.committed(&receipt, self.now.into());
-        self.model.committed(&seqs, self.now);
+        let created = self.shard.committed(&receipt, self.now);
+        self.model.committed(&seqs, self.now.at);
         let created: Vec<_> = created
             .iter()
             .map(|(order, fate)| (order.seq, *fate == orderd::shard::Fate::Stored))
@@ -396,6 +411,7 @@ impl<'a> Pair<'a> {
     fn restart(&mut self) {
         self.count("restarted", 1);
         self.model.restart();
+        self.tell_time(Now::first(&self.clock, self.last_at));
         let opening = opening(&self.model, &self.defined);
         self.shard = shard(self.sequence, &opening, &self.registry);
         self.starts = 0;
@@ -422,14 +438,14 @@ impl<'a> Pair<'a> {
         if waits && model.next_to_start().is_none() {
             *self.happened.entry("lease limited").or_default() += 1;
         }
-        let deadline = shard.next_deadline(now.into());
+        let deadline = shard.next_deadline(now);
         let expected = if model.next_to_start().is_some() {
-            Some(now)
+            Some(now.wall)
         } else {
             model.deadline()
         };
         match (expected, deadline) {
-            (Some(expected), Some(deadline)) if deadline <= expected.max(now) => Ok(()),
+            (Some(expected), Some(deadline)) if deadline <= expected.max(now.wall) => Ok(()),
             (None, _) => Ok(()),
             _ => Err(format!(
                 "must wake at {expected:?}, but will at {deadline:?}"
@@ -441,6 +457,7 @@ impl<'a> Pair<'a> {
     fn come_to_rest(&mut self) -> Result<(), Difference> {
         let quiet = |passes_us| Turn {
             passes_us,
+            jumps_us: 0,
             recovers: usize::MAX,
             submits: Vec::new(),
             asks: Vec::new(),
@@ -458,10 +475,10 @@ impl<'a> Pair<'a> {
         }
         self.turn(&quiet(0))?;
         for _ in 0..2_000 {
-            let Some(deadline) = self.shard.next_deadline(self.now.into()) else {
+            let Some(deadline) = self.shard.next_deadline(self.now) else {
                 break;
             };
-            let passes_us = deadline.micros_since(self.now).max(0);
+            let passes_us = deadline.micros_since(self.now.wall).max(0);
             self.turn(&quiet(passes_us))
                 .map_err(|it| format!("at rest: {it}"))?;
         }

@@ -41,6 +41,14 @@ pub const MODEL: Check = Check {
     environment: &[],
 };
 
+/// The same, in cases that once went wrong.
+pub const REGRESSION: Check = Check {
+    name: "regression",
+    target: "model",
+    arguments: &["regression"],
+    environment: &[],
+};
+
 /// What every backend has to do.
 pub const STORE: Check = Check {
     name: "store",

@@ -30,6 +30,8 @@ const TURNS_MAX: usize = 3_000;
 /// How a run ended: its journal's hash, and what happened in it.
 pub struct End {
     pub hash: [u8; 32],
+    /// Time that went by, but of each wait at most an hour, in microseconds.
+    pub simulated_us: u64,
     pub happened: Happened,
 }
 
@@ -52,6 +54,8 @@ pub struct World {
     attempts: Vec<Attempt>,
     asked: Vec<Asked>,
     proof: Proof,
+    /// Time that went by, but of each wait at most an hour, in microseconds.
+    simulated_us: i64,
 }
 
 impl World {
@@ -69,6 +73,7 @@ impl World {
             attempts: Vec::new(),
             asked: Vec::new(),
             proof: Proof::default(),
+            simulated_us: 0,
         }
     }
 
@@ -92,6 +97,7 @@ impl World {
         }
         Ok(End {
             hash: data.hash,
+            simulated_us: self.simulated_us.unsigned_abs(),
             happened: data.happened.clone(),
         })
     }
@@ -191,7 +197,12 @@ impl World {
             self.clock.jump(plan::jump(&mut self.random));
             self.count("clock jumped");
         }
+        self.wait(micros);
+    }
+
+    fn wait(&mut self, micros: i64) {
         self.clock.advance(micros);
+        self.simulated_us += micros.min(3_600_000_000);
     }
 
     fn send(&mut self, orders: Vec<client::Sent>) {
@@ -514,8 +525,7 @@ impl World {
             let Some(deadline) = engine.turns.deadline() else {
                 break;
             };
-            self.clock
-                .advance(deadline.micros_since(self.clock.now()).max(0));
+            self.wait(deadline.micros_since(self.clock.now()).max(0));
         }
         Ok(())
     }
