@@ -8,10 +8,12 @@ mod doors;
 mod listen;
 mod notice;
 mod signals;
+mod takeover;
 
 use std::future::Future;
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -23,6 +25,7 @@ use self::listen::Opened;
 use self::notice::Banner;
 pub use self::notice::Notices;
 use self::signals::Signals;
+use self::takeover::Takeover;
 use super::Globals;
 use super::exit::{self, Failure};
 use super::handles;
@@ -64,6 +67,9 @@ pub struct Arguments {
     /// Let other machines connect although nobody has to log in
     #[arg(long)]
     insecure: bool,
+    /// Wait so long for the port and the data of a server that is ending [default: 0s]
+    #[arg(long, value_name = "TIME")]
+    takeover: Option<String>,
     /// Speak other services' formats too: all, or names with commas [env: ORDERD_COMPAT]
     #[arg(long, value_name = "DIALECTS")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "all")]
@@ -85,6 +91,10 @@ impl Arguments {
         }
         if self.insecure {
             flags.push(Flag::new("--insecure", "server.insecure", true));
+        }
+        if let Some(patience) = &self.takeover {
+            let patience = patience.as_str();
+            flags.push(Flag::new("--takeover", "server.takeover_timeout", patience));
         }
         if let Some(dialects) = &self.compat {
             flags.push(Flag::new("--compat", "compat.dialects", dialects.as_str()));
@@ -119,7 +129,13 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
         .context("cannot start the runtime")?;
     let served = runtime.block_on(async {
         let signals = Signals::install(notices).context("cannot watch for signals")?;
-        let opened = listen::open(doors::plan(&config))?;
+        let takeover = Takeover::new(config.server.takeover_timeout, notices);
+        let listen = || listen::open(doors::plan(&config));
+        let opened = tokio::select! {
+            opened = takeover.get(listen, |refused| refused.is_in_use) => opened,
+            () = signals.first() => return Ok(()),
+        };
+        let opened = opened.map_err(|refused| refused.failure)?;
         serve(opened, &config, notices, signals.first()).await
     });
     // A read that hangs in the system must not hold up the end.
@@ -144,7 +160,14 @@ pub async fn serve(
         readers: config.store.readers,
         free_space_min: config.store.free_space_min,
     };
-    let store = store::open_with(&config.store.effective_url(), &options);
+    let takeover = Takeover::new(config.server.takeover_timeout, notices);
+    let open = || store::open_with(&config.store.effective_url(), &options);
+    let mut shutdown = pin!(shutdown);
+    let store = tokio::select! {
+        biased;
+        store = takeover.get(open, |error| matches!(error, StoreError::Locked { .. })) => store,
+        () = &mut shutdown => return Ok(()),
+    };
     let store = store.map_err(|error| failed_start(&error))?;
     let mut random = StdRng::try_from_rng(&mut SysRng).context("the system gives no randomness")?;
     let request_id_prefix = random.next_u32();

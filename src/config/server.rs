@@ -33,6 +33,10 @@ pub struct ServerSettings {
     /// 30 s.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
+    /// How long a start waits for the port and the data of a server that is ending, up to 1 h.
+    /// Default 0 s: it fails at once.
+    #[serde(with = "duration")]
+    pub takeover_timeout: Duration,
 }
 
 impl Default for ServerSettings {
@@ -45,6 +49,7 @@ impl Default for ServerSettings {
             idle_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
+            takeover_timeout: Duration::ZERO,
         }
     }
 }

@@ -16,10 +16,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::connection::{self, Drain};
+use super::connection;
+use super::drain::Drain;
 use super::front::Front;
 
 /// Largest head of a request, in bytes.
@@ -81,7 +82,7 @@ pub trait Api:
         Request<Incoming>,
         Response = Response,
         Error = Infallible,
-        Future: Future + Send + Unpin + 'static,
+        Future: Future<Output = Result<Response, Infallible>> + Send + Unpin + 'static,
     > + Clone
     + Send
     + 'static
@@ -93,7 +94,7 @@ impl<T> Api for T where
             Request<Incoming>,
             Response = Response,
             Error = Infallible,
-            Future: Future + Send + Unpin + 'static,
+            Future: Future<Output = Result<Response, Infallible>> + Send + Unpin + 'static,
         > + Clone
         + Send
         + 'static
@@ -132,13 +133,14 @@ pub async fn serve<A: Api>(
             settings: settings.clone(),
         }),
     });
+    let closing = watch::Sender::new(false);
     let mut accepting = JoinSet::new();
     for door in doors {
-        accepting.spawn(hold_open(door, Arc::clone(&hall)));
+        accepting.spawn(hold_open(door, Arc::clone(&hall), closing.subscribe()));
     }
     shutdown.await;
-    // Closes the doors.
-    accepting.shutdown().await;
+    closing.send_replace(true);
+    while accepting.join_next().await.is_some() {}
     let all = u32::try_from(settings.connections_max).unwrap_or(u32::MAX);
     hall.connections.drain.begin();
     let room = &hall.connections.room;
@@ -153,18 +155,44 @@ pub async fn serve<A: Api>(
     }
 }
 
-async fn hold_open<A: Api>(door: Door<A>, hall: Arc<Hall>) {
+/// Lets connections in until `closing`, then those that are waiting already, and closes the door.
+async fn hold_open<A: Api>(door: Door<A>, hall: Arc<Hall>, mut closing: watch::Receiver<bool>) {
+    let Door { listener, api } = door;
     loop {
-        let accepted = accept(&door.listener).await;
-        if let Ok(permit) = Arc::clone(&hall.connections.room).try_acquire_owned() {
-            let (api, shared) = (door.api.clone(), Arc::clone(&hall.connections));
-            tokio::spawn(async move {
-                connection::run(accepted, api, &shared).await;
-                drop(permit);
-            });
-        } else if let Ok(permit) = Arc::clone(&hall.refusals).try_acquire_owned() {
-            tokio::spawn(refuse(accepted, hall.linger, permit));
+        tokio::select! {
+            stream = accept(&listener) => let_in(stream, &api, &hall),
+            _ = closing.wait_for(|is_closing| *is_closing) => break,
         }
+    }
+    // The system has taken them for us, and they may have sent their request: closed now, the door
+    // would reset them.
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                let stream = stream.set_nonblocking(true).map(|()| stream);
+                if let Ok(stream) = stream.and_then(TcpStream::from_std) {
+                    let _ = stream.set_nodelay(true);
+                    let_in(stream, &api, &hall);
+                }
+            }
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(_) => break,
+        }
+    }
+}
+
+fn let_in<A: Api>(stream: TcpStream, api: &A, hall: &Arc<Hall>) {
+    if let Ok(permit) = Arc::clone(&hall.connections.room).try_acquire_owned() {
+        let (api, shared) = (api.clone(), Arc::clone(&hall.connections));
+        tokio::spawn(async move {
+            connection::run(stream, api, &shared).await;
+            drop(permit);
+        });
+    } else if let Ok(permit) = Arc::clone(&hall.refusals).try_acquire_owned() {
+        tokio::spawn(refuse(stream, hall.linger, permit));
     }
 }
 

@@ -4,24 +4,27 @@
 //! so the limits cost nothing while all goes well. A limit may be overrun by a quarter of the
 //! shortest one.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Api, ServerSettings};
+use super::drain::{self, Drain, Stage};
 
 /// Most bytes that are read and thrown away from a client that goes on sending after its last
 /// answer.
@@ -34,34 +37,6 @@ pub(super) struct Shared {
     /// A place for each connection that may be there.
     pub(super) room: Arc<Semaphore>,
     pub(super) settings: ServerSettings,
-}
-
-/// Tells connections that the server is shutting down.
-#[derive(Default)]
-pub(super) struct Drain {
-    stage: AtomicU8,
-    changed: Notify,
-}
-
-const DRAINING: u8 = 1;
-const CUT: u8 = 2;
-
-impl Drain {
-    /// No further requests: connections close after the one that is in flight.
-    pub(super) fn begin(&self) {
-        self.stage.store(DRAINING, Ordering::SeqCst);
-        self.changed.notify_waiters();
-    }
-
-    /// Close now.
-    pub(super) fn cut(&self) {
-        self.stage.store(CUT, Ordering::SeqCst);
-        self.changed.notify_waiters();
-    }
-
-    fn stage(&self) -> u8 {
-        self.stage.load(Ordering::SeqCst)
-    }
 }
 
 /// Serves one connection to its end.
@@ -82,11 +57,13 @@ pub(super) async fn run(stream: TcpStream, api: impl Api, shared: &Shared) {
     // Bytes that nobody reads make the kernel reset the connection, and the client may lose its
     // answer.
     let mut io = http.into_parts().io.into_inner();
-    if shared.drain.stage() == 0 {
-        let rest = read_to_end(&mut io.stream);
-        // Whatever comes of it, the connection is over.
-        let _ = tokio::time::timeout(shared.settings.linger, rest).await;
-    }
+    let linger = match shared.drain.stage() {
+        Stage::Serving => shared.settings.linger,
+        Stage::Draining => shared.settings.linger.min(drain::LINGER),
+        Stage::Cut => return,
+    };
+    // Whatever comes of it, the connection is over.
+    let _ = tokio::time::timeout(linger, read_to_end(&mut io.stream)).await;
 }
 
 /// Polls the connection until it is done (`true`), or a limit or the shutdown ends it (`false`).
@@ -98,9 +75,20 @@ async fn drive<A: Api>(
     let mut watch = Watch::new(shared);
     let mut tick = pin!(sleep_until(watch.next()));
     let mut changed = pin!(shared.drain.changed.notified());
-    let (mut is_armed, mut seen_stage) = (false, 0);
+    let (mut is_armed, mut seen) = (false, Stage::Serving);
     poll_fn(|context| {
         loop {
+            let stage = shared.drain.stage();
+            if stage == Stage::Cut {
+                return Poll::Ready(false);
+            }
+            if stage != seen {
+                seen = stage;
+                pulse.is_ending.store(true, Ordering::Relaxed);
+                changed.set(shared.drain.changed.notified());
+                tick.as_mut().reset(now() + drain::GRACE);
+                is_armed = false;
+            }
             if let Poll::Ready(result) = Pin::new(&mut *http).poll(context) {
                 if let Err(error) = result {
                     tracing::debug!(%error, "a connection ended");
@@ -110,20 +98,11 @@ async fn drive<A: Api>(
             // Both are polled once to leave their waker, which stays that of this task; then a look
             // is enough.
             if !is_armed {
-                let _ = changed.as_mut().poll(context);
-                let _ = tick.as_mut().poll(context);
-                is_armed = true;
-            }
-            let stage = shared.drain.stage();
-            if stage == CUT {
-                return Poll::Ready(false);
-            }
-            if stage != seen_stage {
-                seen_stage = stage;
-                changed.set(shared.drain.changed.notified());
-                is_armed = false;
-                Pin::new(&mut *http).graceful_shutdown();
-                continue;
+                let is_changed = changed.as_mut().poll(context).is_ready();
+                if is_changed {
+                    changed.set(shared.drain.changed.notified());
+                }
+                is_armed = tick.as_mut().poll(context).is_pending() && !is_changed;
             }
             if !tick.is_elapsed() {
                 if is_armed {
@@ -131,10 +110,17 @@ async fn drive<A: Api>(
                 }
                 continue;
             }
-            if watch.is_over(pulse) {
+            if watch.is_over(pulse) || (seen == Stage::Draining && pulse.is_untouched()) {
                 return Poll::Ready(false);
             }
-            tick.as_mut().reset(watch.next());
+            if seen == Stage::Draining {
+                if pulse.is_idle() {
+                    Pin::new(&mut *http).graceful_shutdown();
+                }
+                tick.as_mut().reset(now() + drain::LOOK);
+            } else {
+                tick.as_mut().reset(watch.next());
+            }
             is_armed = tick.as_mut().poll(context).is_pending();
         }
     })
@@ -165,6 +151,9 @@ struct Pulse {
     is_answering: AtomicBool,
     /// `reads` when the last answer was ready.
     reads_then: AtomicU32,
+    /// The server is shutting down: whether something is unread matters from now on.
+    is_ending: AtomicBool,
+    has_unread: AtomicBool,
 }
 
 fn raise(counter: &AtomicU32) {
@@ -187,6 +176,21 @@ enum Phase {
 }
 
 impl Pulse {
+    /// Whether nothing at all has arrived on it.
+    fn is_untouched(&self) -> bool {
+        let nothing_came = self.phase() == Phase::Head { requests: 0 };
+        nothing_came && self.reads.load(Ordering::Relaxed) == 0 && !self.has_unread()
+    }
+
+    /// Whether everything that has arrived is answered.
+    fn is_idle(&self) -> bool {
+        matches!(self.phase(), Phase::Idle { .. }) && !self.has_unread()
+    }
+
+    fn has_unread(&self) -> bool {
+        self.has_unread.load(Ordering::Relaxed)
+    }
+
     fn phase(&self) -> Phase {
         let load = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
         let requests = load(&self.requests);
@@ -270,6 +274,11 @@ impl AsyncRead for Watched {
         if buffer.filled().len() > before {
             raise(&self.pulse.reads);
         }
+        if self.pulse.is_ending.load(Ordering::Relaxed) {
+            // What has arrived may not have been noticed yet.
+            let has_unread = drain::has_unread(&self.stream);
+            self.pulse.has_unread.store(has_unread, Ordering::Relaxed);
+        }
         polled
     }
 }
@@ -345,12 +354,15 @@ struct CountedAnswer<F> {
     pulse: Arc<Pulse>,
 }
 
-impl<F: Future + Unpin> Future for CountedAnswer<F> {
+impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for CountedAnswer<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let polled = Pin::new(&mut self.answer).poll(context);
-        if polled.is_ready() {
+        let mut polled = Pin::new(&mut self.answer).poll(context);
+        if let Poll::Ready(Ok(answer)) = &mut polled {
+            if self.pulse.is_ending.load(Ordering::Relaxed) {
+                drain::mark_last(answer);
+            }
             let reads = self.pulse.reads.load(Ordering::Relaxed);
             self.pulse.reads_then.store(reads, Ordering::Relaxed);
             self.pulse.is_answering.store(false, Ordering::Relaxed);

@@ -7,6 +7,7 @@
 mod accept;
 mod body;
 mod connection;
+mod drain;
 mod front;
 pub mod idempotency;
 mod requests;

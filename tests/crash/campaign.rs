@@ -299,5 +299,6 @@ fn wishes(end: &End) -> Wishes {
         fault: fault.cloned(),
         failure,
         is_armed_later,
+        ..Wishes::default()
     }
 }

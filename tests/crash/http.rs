@@ -108,6 +108,11 @@ impl Client {
         Ok(reply)
     }
 
+    /// Whether the server says that nothing more comes, and does not just go away.
+    pub fn is_closed_in_order(&mut self) -> bool {
+        matches!(self.stream.read(&mut [0]), Ok(0))
+    }
+
     fn line(&mut self) -> std::io::Result<String> {
         let mut line = String::new();
         if self.stream.read_line(&mut line)? == 0 {

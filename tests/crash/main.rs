@@ -7,6 +7,7 @@
 
 mod campaign;
 mod changes;
+mod drain;
 mod feed;
 mod figures;
 #[cfg(target_os = "linux")]

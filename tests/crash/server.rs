@@ -10,6 +10,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use orderd::clock::monotonic;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use super::http::Client;
@@ -56,6 +57,10 @@ pub struct Wishes {
     pub failure: Option<&'static str>,
     /// Whether both wait until `arm` is called.
     pub is_armed_later: bool,
+    /// Where to listen; a free port without it.
+    pub listen: Option<SocketAddr>,
+    /// Further flags.
+    pub flags: Vec<String>,
 }
 
 pub struct Server {
@@ -98,9 +103,34 @@ fn end_of(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
 impl Server {
     /// Starts a server on the data in `folder`, and waits until it says that it is ready.
     pub fn start(folder: &Path, wishes: &Wishes) -> Self {
-        let spawned_at = monotonic();
-        let gate = folder.join("armed");
-        let mut child = Self::spawn(folder, wishes, "127.0.0.1:0");
+        Self::spawn_waiting(folder, wishes).up()
+    }
+
+    /// Starts a server that may have to wait for another one to end.
+    pub fn spawn_waiting(folder: &Path, wishes: &Wishes) -> Starting {
+        Starting {
+            spawned_at: monotonic(),
+            child: Self::spawn(folder, wishes),
+            gate: folder.join("armed"),
+        }
+    }
+}
+
+/// A server that has not said yet that it is ready.
+pub struct Starting {
+    child: Child,
+    spawned_at: Instant,
+    gate: PathBuf,
+}
+
+impl Starting {
+    /// Waits until it says that it is ready.
+    pub fn up(self) -> Server {
+        let Self {
+            mut child,
+            spawned_at,
+            gate,
+        } = self;
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         let mut address = None;
@@ -126,7 +156,7 @@ impl Server {
         let Some(address) = address else {
             panic!("did not start: {}", listener.join().unwrap());
         };
-        Self {
+        Server {
             child,
             address,
             spawned_at,
@@ -134,14 +164,20 @@ impl Server {
             gate,
         }
     }
+}
 
-    fn spawn(folder: &Path, wishes: &Wishes, listen: &str) -> Child {
+impl Server {
+    fn spawn(folder: &Path, wishes: &Wishes) -> Child {
+        let listen = wishes
+            .listen
+            .map_or("127.0.0.1:0".into(), |it| it.to_string());
         std::fs::write(folder.join("orderd.toml"), SETTINGS).unwrap();
         let gate = folder.join("armed");
         let _ = std::fs::remove_file(&gate);
         let mut command = command(folder);
         command
-            .args(["serve", "--listen", listen, "--log", "warn"])
+            .args(["serve", "--listen", &listen, "--log", "warn"])
+            .args(&wishes.flags)
             .stderr(Stdio::piped());
         if let Some(fault) = &wishes.fault {
             command.env("ORDERD_FAULT", fault.wish());
@@ -161,7 +197,7 @@ impl Server {
             fault: stumble.as_ref().ok().cloned(),
             ..Wishes::default()
         };
-        let mut child = Self::spawn(folder, &wishes, "127.0.0.1:0");
+        let mut child = Self::spawn(folder, &wishes);
         if let Err(moment) = stumble {
             pause(*moment);
             child.kill().unwrap();
@@ -220,10 +256,21 @@ impl Server {
         has_died
     }
 
+    pub fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     pub fn terminate(&self) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status();
-        assert!(sent.unwrap().success());
+        self.signal(Signal::TERM);
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Of a server that has ended.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 
     /// Waits for its end after `terminate`; everything that was answered for is flushed.

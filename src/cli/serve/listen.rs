@@ -21,17 +21,30 @@ pub struct Opened {
     pub listener: TcpListener,
 }
 
+/// Why a port cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{failure}")]
+pub struct NotOpened {
+    /// With the code for it.
+    pub failure: Failure,
+    /// Another server has it.
+    pub is_in_use: bool,
+}
+
 /// Listens at all places, except for optional ones whose address this machine does not have.
 ///
 /// # Errors
 ///
-/// [`Failure`] with the code for ports that cannot be had, about the first of them.
-pub fn open(places: Vec<Place>) -> Result<Vec<Opened>, Failure> {
+/// [`NotOpened`], about the first port that cannot be had.
+pub fn open(places: Vec<Place>) -> Result<Vec<Opened>, NotOpened> {
     let mut opened = Vec::new();
     for mut place in places {
         let listener = match listen(place.address) {
             Err(error) if place.is_optional && is_missing(&error) => continue,
-            listened => listened.map_err(|error| failed(&place, &error))?,
+            listened => listened.map_err(|error| NotOpened {
+                failure: failed(&place, &error),
+                is_in_use: error.kind() == ErrorKind::AddrInUse,
+            })?,
         };
         // It listens, so the system knows where.
         place.address = listener.local_addr().unwrap_or(place.address);
@@ -102,9 +115,10 @@ mod tests {
         let first = open(vec![free]).unwrap();
         let address = first[0].place.address;
         let again = open(vec![place(address, dialects, true)]);
-        let failure = again.err().unwrap();
-        assert_eq!(failure.code, exit::UNAVAILABLE);
-        (address, failure.message)
+        let refused = again.err().unwrap();
+        assert!(refused.is_in_use);
+        assert_eq!(refused.failure.code, exit::UNAVAILABLE);
+        (address, refused.failure.message)
     }
 
     #[tokio::test]
@@ -141,9 +155,10 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
-        let failure = open(vec![place(nowhere, &[Dialect::ApiV1], false)])
+        let refused = open(vec![place(nowhere, &[Dialect::ApiV1], false)])
             .err()
             .unwrap();
-        assert_eq!(failure.code, exit::UNAVAILABLE);
+        assert!(!refused.is_in_use);
+        assert_eq!(refused.failure.code, exit::UNAVAILABLE);
     }
 }

@@ -54,6 +54,10 @@ impl Notices {
         }
     }
 
+    pub(super) fn waiting(&self, text: &str) {
+        self.line(text);
+    }
+
     pub(super) fn draining(&self, patience: Duration) {
         let patience = duration::format(patience);
         self.line(&format!(
