@@ -65,7 +65,10 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     set_up(&connection, WRITER_CACHE_KIB).map_err(|error| cannot_use(path, &error))?;
     check_version(&connection)?;
     faults::point("opening-migrates");
-    let report = migrations::migrations::runner().run(&mut connection);
+    // In one transaction with the row that says so: otherwise a schema could be there that nobody
+    // knows of, and no start would get past it.
+    let runner = migrations::migrations::runner().set_grouped(true);
+    let report = runner.run(&mut connection);
     report.map_err(|error| StoreError::Refused {
         detail: format!("migration failed: {error}"),
     })?;
@@ -175,4 +178,28 @@ pub(super) fn durability(connection: &Connection) -> Result<Durability, StoreErr
         level: "disk",
         detail,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_that_is_broken_off_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.db");
+        // It breaks off where the schema is there, and that it is there is not written down yet.
+        let spoilt = Connection::open(&path).unwrap();
+        let history = "CREATE TABLE refinery_schema_history
+                         (version INT4 PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255),
+                          checksum VARCHAR(255));
+                       CREATE TRIGGER breaks_off BEFORE INSERT ON refinery_schema_history
+                         BEGIN SELECT RAISE(ABORT, 'the end'); END";
+        spoilt.execute_batch(history).unwrap();
+        let error = writer(&path).unwrap_err();
+        assert!(error.to_string().contains("the end"), "{error}");
+        spoilt.execute_batch("DROP TRIGGER breaks_off").unwrap();
+        drop(spoilt);
+        writer(&path).unwrap();
+    }
 }
