@@ -43,6 +43,7 @@ pub enum Code {
     BodyTooLarge,
     UriTooLong,
     Internal,
+    Corruption,
     Overloaded,
     Draining,
     StoreUnavailable,
@@ -51,7 +52,7 @@ pub enum Code {
 }
 
 /// Each code and its native name.
-const NAMES: [(Code, &str); 29] = [
+const NAMES: [(Code, &str); 30] = [
     (Code::MalformedJson, "malformed-json"),
     (Code::TooDeep, "too-deep"),
     (Code::WrongType, "wrong-type"),
@@ -76,6 +77,7 @@ const NAMES: [(Code, &str); 29] = [
     (Code::BodyTooLarge, "body-too-large"),
     (Code::UriTooLong, "uri-too-long"),
     (Code::Internal, "internal"),
+    (Code::Corruption, "corruption"),
     (Code::Overloaded, "overloaded"),
     (Code::Draining, "draining"),
     (Code::StoreUnavailable, "store-unavailable"),
@@ -104,7 +106,7 @@ impl Code {
             | Self::StoreUnavailable
             | Self::StorageFull
             | Self::OutcomeUnknown => Some(StatusCode::SERVICE_UNAVAILABLE),
-            Self::Internal => Some(StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Internal | Self::Corruption => Some(StatusCode::INTERNAL_SERVER_ERROR),
             _ => None,
         }
     }
@@ -252,7 +254,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a read failed");
         match error {
-            StoreError::BadRow { .. } => Self::new(Code::Internal, "a stored row breaks a rule"),
+            StoreError::BadRow { .. } => Self::new(Code::Corruption, "what is stored is damaged"),
             _ => Self::new(Code::StoreUnavailable, "the store could not be read"),
         }
     }

@@ -88,6 +88,8 @@ pub(super) struct Reader {
     page: usize,
     after: Seq,
     last: Seq,
+    /// The next order whose row is damaged: pages end before it.
+    damaged: Option<Seq>,
     is_done: bool,
 }
 
@@ -98,6 +100,7 @@ impl Reader {
             page: PAGE,
             after: Seq(shard.base()),
             last,
+            damaged: None,
             is_done: false,
         }
     }
@@ -115,15 +118,42 @@ impl Reader {
             true => Seq(i64::MAX),
             false => self.last,
         };
+        let last = self.damaged.map_or(last, |seq| Seq(seq.0 - 1));
         let page = self.store.open_orders(self.after, last, self.page);
+        if let Some(seq) = page.as_ref().err().and_then(damaged)
+            && seq > self.after
+            && seq <= last
+        {
+            self.damaged = Some(seq);
+            return Some(Ok(Vec::new()));
+        }
         let full = page.as_ref().ok().filter(|page| page.len() == self.page);
         let full = full.filter(|_| !faults::is_planted(Bug::OrdersForgottenAtRestart));
         match full.and_then(|page| page.last()) {
             Some(order) => self.after = order.seq,
-            None => self.is_done = true,
+            // All before the damaged order are read: go on behind it.
+            None => match self.damaged.take().filter(|_| page.is_ok()) {
+                Some(seq) => self.after = seq,
+                None => self.is_done = true,
+            },
         }
         Some(page)
     }
+}
+
+/// The order whose row is damaged, if that is why a page cannot be read. It stays as it is, and
+/// holds up nobody else.
+fn damaged(error: &StoreError) -> Option<Seq> {
+    let StoreError::BadRow {
+        table: "orders",
+        key,
+        ..
+    } = error
+    else {
+        return None;
+    };
+    tracing::error!(%error, "an open order is damaged: it stays as it is");
+    key.parse().ok().map(Seq)
 }
 
 #[cfg(test)]

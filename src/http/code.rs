@@ -40,6 +40,7 @@ pub enum Code {
     IdempotencyKeyReused,
     InvalidChange,
     Internal,
+    Corruption,
     Overloaded,
     Draining,
     StoreUnavailable,
@@ -269,6 +270,15 @@ pub const CODES: &[Entry] = &[
         "The server made a mistake",
         "Tell whoever runs the server the `request_id`; the log has the cause. If it was a create, \
          read the order by its id before sending it again.",
+    ),
+    entry(
+        Code::Corruption,
+        "corruption",
+        500,
+        "What is stored is damaged",
+        "What was asked for is damaged on disk, and is shown to nobody; nothing is changed. Other \
+         orders are not affected. Whoever runs the server finds the place in its log and with \
+         `orderd verify`.",
     ),
     entry(
         Code::Overloaded,

@@ -341,10 +341,18 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a read failed");
         match error {
-            StoreError::BadRow { .. } => Self::new(
-                Code::Internal,
-                "a stored row breaks an invariant; it is shown to nobody",
-            ),
+            StoreError::BadRow {
+                table: table @ "journal",
+                key,
+                ..
+            } => {
+                let detail = format!("row {key} of the {table} is damaged; it is shown to nobody");
+                Self::new(Code::Corruption, detail)
+            }
+            StoreError::BadRow { .. } => {
+                let detail = "what is stored of it is damaged; it is shown to nobody";
+                Self::new(Code::Corruption, detail)
+            }
             _ => Self::new(Code::StoreUnavailable, "the store could not be read"),
         }
     }

@@ -90,5 +90,11 @@ pub(super) fn answer(page: &Page, filters: u32) -> Vec<u8> {
     render::page(&mut out, &page.orders, render::order);
     let next = page.next.map(|last| cursor::of_list(last, filters));
     render::page_end(&mut out, next.is_some(), next.as_deref());
+    if page.left_out > 0 {
+        out.pop();
+        out.extend_from_slice(b",\"left_out\":");
+        render::number(&mut out, page.left_out);
+        out.push(b'}');
+    }
     out
 }

@@ -61,6 +61,12 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         "1 while new orders are taken.",
         u8::from(app.is_accepting()),
     );
+    page.number(
+        "orderd_bad_rows_total",
+        "counter",
+        "Damaged rows that reads have met.",
+        app.store.bad_rows(),
+    );
     if let Some(stats) = app.engine.stats().await {
         engine(&mut page, &stats);
         let age = app.clock.now().micros_since(stats.started_at).max(0) as f64;

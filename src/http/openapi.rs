@@ -32,7 +32,7 @@ const EVERYWHERE: &[Code] = &[Code::UriTooLong, Code::Internal];
 /// What every path may be answered with, whatever the method.
 const EVERY_PATH: &[Code] = &[Code::RouteNotFound, Code::MethodNotAllowed];
 /// What operations that read the store may be answered with.
-const READS: &[Code] = &[Code::BadQuery, Code::StoreUnavailable];
+const READS: &[Code] = &[Code::BadQuery, Code::Corruption, Code::StoreUnavailable];
 /// What operations with a body may be answered with.
 const WRITES: &[Code] = &[
     Code::MalformedJson,
@@ -45,6 +45,7 @@ const WRITES: &[Code] = &[
     Code::UnsupportedMediaType,
     Code::UnsupportedEncoding,
     Code::InvalidOrder,
+    Code::Corruption,
     Code::Overloaded,
     Code::Draining,
     Code::StoreUnavailable,
@@ -68,9 +69,11 @@ const CHANGES: &[Code] = &[
     Code::UnsupportedMediaType,
     Code::UnsupportedEncoding,
     Code::InvalidChange,
+    Code::Corruption,
     Code::Overloaded,
     Code::Draining,
     Code::StoreUnavailable,
+    Code::StorageFull,
     Code::OutcomeUnknown,
 ];
 
@@ -87,9 +90,11 @@ const REPLAYS: &[Code] = &[
     Code::UnsupportedMediaType,
     Code::UnsupportedEncoding,
     Code::InvalidChange,
+    Code::Corruption,
     Code::Overloaded,
     Code::Draining,
     Code::StoreUnavailable,
+    Code::StorageFull,
     Code::OutcomeUnknown,
 ];
 

@@ -294,6 +294,9 @@ pub struct OrderPage {
     /// Where the next page begins; absent at the end.
     #[schema(required)]
     pub next_cursor: Option<String>,
+    /// Orders that belong here and are damaged on disk; absent if there are none.
+    #[serde(default)]
+    pub left_out: Option<u64>,
 }
 
 /// Which events to read.

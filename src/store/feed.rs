@@ -33,6 +33,20 @@ pub(super) fn no_order(row: &JournalRow, seq: Seq) -> StoreError {
     }
 }
 
+/// A journal row is what it was when it was written, if `before` is the hash of the row before.
+pub(super) fn check_hash(before: &[u8; 32], row: &JournalRow) -> Result<(), StoreError> {
+    let hash = journal::hash(before, row.position, row.epoch, row.at, &row.entries);
+    if hash == row.hash {
+        return Ok(());
+    }
+    Err(StoreError::BadRow {
+        table: "journal",
+        column: "hash",
+        key: row.position.0.to_string(),
+        detail: "it does not follow from the row before and its own contents".into(),
+    })
+}
+
 /// The events of a row, with their places in it.
 pub(super) fn decode(row: &JournalRow) -> Result<Vec<(u32, Event)>, StoreError> {
     let events = journal::decode(row).map_err(|error| {

@@ -61,6 +61,11 @@ pub trait Store: Send + Sync {
     /// out.
     fn tidy_up(&self);
 
+    /// How many damaged rows reads have met since the store was opened.
+    fn bad_rows(&self) -> u64 {
+        0
+    }
+
     /// The room on disk, from a reading that is at most 100 ms old. Cheap; called in every turn of
     /// the engine, and by its thread alone.
     fn room(&self) -> Room {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::StoreError;
 use crate::clock::Timestamp;
 use crate::order::{Detail, EventKind, Order, OrderId, Position, Priority, Seq, StatusKind};
 
@@ -55,6 +56,28 @@ pub struct Page {
     /// Where to go on, if there may be more. A read is bounded, so a page may be short, even empty,
     /// and still have a next one.
     pub next: Option<Seq>,
+    /// Orders that belong here and are left out because their rows are damaged.
+    pub left_out: usize,
+}
+
+impl Page {
+    /// Takes an order that was read, or counts it if its row is damaged: one must not hide all the
+    /// others. Answers with the size of its payload.
+    pub(super) fn take(&mut self, read: Result<Order, StoreError>) -> Result<usize, StoreError> {
+        match read {
+            Ok(order) => {
+                let bytes = order.payload.len();
+                self.orders.push(order);
+                Ok(bytes)
+            }
+            Err(error @ StoreError::BadRow { .. }) => {
+                tracing::error!(%error, "an order is left out of a list");
+                self.left_out += 1;
+                Ok(0)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// A place in the journal: a row, and an entry in it counted from 0. Orders like the journal.

@@ -33,6 +33,7 @@ mod http_batch;
 mod http_change_keys;
 mod http_changes;
 mod http_connections;
+mod http_corruption;
 mod http_create;
 mod http_dead;
 mod http_full;

@@ -34,6 +34,8 @@ pub struct Setup {
     pub processes: Vec<Process>,
     /// Says how much is free on the disk. `None`: nobody looks.
     pub gauge: Option<Gauge>,
+    /// With the data of a server that was stopped. `None`: with none.
+    pub folder: Option<TempDir>,
 }
 
 impl Default for Setup {
@@ -49,6 +51,7 @@ impl Default for Setup {
                 process("failing", 0, 1_000_000),
             ],
             gauge: None,
+            folder: None,
         }
     }
 }
@@ -85,7 +88,7 @@ pub struct TestServer {
     engine: Engine,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl TestServer {
@@ -94,7 +97,7 @@ impl TestServer {
     }
 
     pub async fn with(setup: Setup) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = setup.folder.unwrap_or_else(|| tempfile::tempdir().unwrap());
         let path = folder.path().join("orders.db");
         let store = match setup.gauge {
             None => Sqlite::open(&path, 2),
@@ -146,18 +149,27 @@ impl TestServer {
             engine,
             stop,
             served,
-            _folder: folder,
+            folder,
         }
     }
 
-    /// Sends the shutdown, and waits until everything has ended well.
-    pub async fn stop(self) {
+    /// Changes the database behind the server's back, whatever the schema says to it.
+    pub fn damage(&self, sql: &str) {
+        let connection = rusqlite::Connection::open(self.folder.path().join("orders.db")).unwrap();
+        let anything = "PRAGMA ignore_check_constraints = ON; PRAGMA busy_timeout = 5000";
+        connection.execute_batch(anything).unwrap();
+        assert!(connection.execute(sql, []).unwrap() > 0, "{sql}");
+    }
+
+    /// Sends the shutdown, and waits until everything has ended well. Answers with its data.
+    pub async fn stop(self) -> TempDir {
         self.stop.send(()).unwrap();
         within(self.served).await.unwrap();
         self.handle.drain();
         let engine = self.engine;
         let joined = tokio::task::spawn_blocking(move || engine.join());
         within(joined).await.unwrap().unwrap();
+        self.folder
     }
 
     /// Tells the server to stop accepting, and gives what is left to wait for.

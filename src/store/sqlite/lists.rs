@@ -148,14 +148,15 @@ fn filtered(
     }
     let mut rows = statement.raw_query();
     let (mut page, mut bytes) = (Page::default(), 0);
+    let (mut count, mut last) = (0, None);
     while let Some(row) = rows.next().map_err(unreadable)? {
-        if page.orders.len() == query.limit || bytes > PAGE_BYTES {
-            page.next = page.orders.last().map(|order| order.seq);
+        if count == query.limit || bytes > PAGE_BYTES {
+            page.next = last;
             break;
         }
-        let order = row::order(row)?;
-        bytes += order.payload.len();
-        page.orders.push(order);
+        count += 1;
+        last = Some(Seq(row.get(0).map_err(unreadable)?));
+        bytes += page.take(row::order(row))?;
     }
     Ok(page)
 }

@@ -19,7 +19,7 @@ mod write;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
@@ -52,6 +52,8 @@ pub struct Sqlite {
     /// For pages and scans, used on threads that may block.
     scans: Arc<Pool>,
     durability: Durability,
+    /// Damaged rows that reads have met.
+    bad_rows: AtomicU64,
     _lock: File,
 }
 
@@ -147,6 +149,7 @@ impl Sqlite {
             points: Pool::open(path, readers)?,
             scans: Pool::open(path, 2)?,
             durability,
+            bad_rows: AtomicU64::new(0),
             _lock: lock,
         })
     }
@@ -181,15 +184,24 @@ impl Sqlite {
         is_given_up
     }
 
+    /// Counts a damaged row that a read has met.
+    fn counted<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::BadRow { .. }) = &read {
+            self.bad_rows.fetch_add(1, Ordering::Relaxed);
+        }
+        read
+    }
+
     async fn scan<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let scans = Arc::clone(&self.scans);
         let task = tokio::task::spawn_blocking(move || read(&scans.connection()));
-        task.await.map_err(|error| StoreError::Unreadable {
+        let read = task.await.map_err(|error| StoreError::Unreadable {
             detail: error.to_string(),
-        })?
+        })?;
+        self.counted(read)
     }
 }
 
@@ -303,6 +315,10 @@ impl Store for Sqlite {
         }
     }
 
+    fn bad_rows(&self) -> u64 {
+        self.bad_rows.load(Ordering::Relaxed)
+    }
+
     fn room(&self) -> Room {
         let log = self.pen().as_ref().map(|pen| pen.checkpointer.watch());
         let room = self.space().zip(log).map(|(mut it, log)| it.room(&log));
@@ -319,11 +335,16 @@ impl Store for Sqlite {
         last: Seq,
         limit: usize,
     ) -> Result<Vec<OpenOrder>, StoreError> {
-        read::open_orders(&self.scans.connection(), after, last, limit)
+        self.counted(read::open_orders(
+            &self.scans.connection(),
+            after,
+            last,
+            limit,
+        ))
     }
 
     fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>> {
-        Box::pin(async move { read::order(&self.points.connection(), id) })
+        Box::pin(async move { self.counted(read::order(&self.points.connection(), id)) })
     }
 
     fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
@@ -331,7 +352,13 @@ impl Store for Sqlite {
     }
 
     fn orders(&self, query: ListQuery) -> Reading<'_, Page> {
-        Box::pin(self.scan(move |connection| lists::orders(connection, &query)))
+        let read = self.scan(move |connection| lists::orders(connection, &query));
+        Box::pin(async move {
+            let page = read.await?;
+            let left_out = page.left_out as u64;
+            self.bad_rows.fetch_add(left_out, Ordering::Relaxed);
+            Ok(page)
+        })
     }
 
     fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::read::{Read, collect, journal, order};
 use super::row::unreadable;
 use crate::order::{Event, OrderId, Position, Seq};
-use crate::store::feed::{HISTORY_ROWS_MAX, bad_position, decode, no_order, view};
+use crate::store::feed::{HISTORY_ROWS_MAX, bad_position, check_hash, decode, no_order, view};
+use crate::store::journal::GENESIS;
 use crate::store::{EventPlace, EventView};
 
 /// One order's history, oldest first.
@@ -25,6 +26,7 @@ pub(super) fn history(connection: &Connection, id: &OrderId) -> Read<Option<Vec<
         let row = row.into_iter().find(|row| row.position == position);
         let row = row.ok_or_else(|| bad_position(&order.seq, position))?;
         let mut events = decode(&row)?;
+        check_hash(&hash_before(connection, position)?, &row)?;
         events.retain(|(_, event)| event.seq == order.seq);
         let (_, first) = events
             .first()
@@ -51,13 +53,20 @@ pub(super) fn events(
 ) -> Read<Vec<EventView>> {
     let mut views = Vec::new();
     let mut position = Position(after.position.0 - 1);
+    let mut last: Option<(Position, [u8; 32])> = None;
     while views.len() < limit {
         let rows = journal(connection, position, 1)?;
         let Some(row) = rows.into_iter().next() else {
             break;
         };
         position = row.position;
+        let before = match last {
+            Some((last, hash)) if last.next() == position => hash,
+            _ => hash_before(connection, position)?,
+        };
         let mut events = decode(&row)?;
+        check_hash(&before, &row)?;
+        last = Some((position, row.hash));
         if row.position == after.position {
             events.retain(|(index, _)| *index > after.index);
         }
@@ -71,6 +80,15 @@ pub(super) fn events(
         }
     }
     Ok(views)
+}
+
+/// The hash of the journal row before a position.
+fn hash_before(connection: &Connection, position: Position) -> Read<[u8; 32]> {
+    let sql = "SELECT hash FROM journal WHERE position = ?1 - 1";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let hash = statement.query_row([position.0], |row| row.get(0));
+    let hash = hash.optional().map_err(unreadable)?;
+    Ok(hash.unwrap_or(GENESIS))
 }
 
 fn ids(connection: &Connection, events: &[(u32, Event)]) -> Read<BTreeMap<Seq, OrderId>> {

@@ -29,8 +29,15 @@ pub(super) fn refused(error: rusqlite::Error) -> StoreError {
 
 /// An error of a read.
 pub(super) fn unreadable(error: rusqlite::Error) -> StoreError {
-    StoreError::Unreadable {
-        detail: error.to_string(),
+    let detail = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::BadRow {
+            table: "file",
+            column: "page",
+            key: "?".into(),
+            detail,
+        },
+        _ => StoreError::Unreadable { detail },
     }
 }
 

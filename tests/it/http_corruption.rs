@@ -1,0 +1,111 @@
+//! Damage on disk, planted with SQL behind the server's back: what is damaged is shown to nobody,
+//! all else goes on, also after a restart.
+
+use serde_json::{Value, json};
+
+use super::support::{Setup, TestServer, order_with};
+
+/// Ways to damage the row of an order so that it can be seen.
+const DAMAGES: [&str; 6] = [
+    "currency = 'ZZZ'",
+    "total_minor = -1",
+    "status = 99",
+    "priority = 7",
+    "lease = NULL, due_at = NULL",
+    "hold = '{'",
+];
+
+/// A server with three open orders.
+async fn three() -> TestServer {
+    let server = TestServer::start().await;
+    for id in ["a", "b", "c"] {
+        let order = order_with(json!({"order_id": id, "process": "slow"}));
+        server.create(&order).await;
+    }
+    server
+}
+
+fn ids(page: &Value) -> Vec<&str> {
+    let orders = page["data"].as_array().unwrap().iter();
+    orders
+        .filter_map(|order| order["order_id"].as_str())
+        .collect()
+}
+
+/// The code of what is answered to this, which is no success.
+async fn refused(server: &TestServer, path: &str) -> (u16, String) {
+    let reply = server.get(path).await;
+    (reply.status, reply.code())
+}
+
+async fn cancel(server: &TestServer, id: &str) -> u16 {
+    let path = format!("/v1/orders/{id}/cancel");
+    server.post(&path, "{}").await.status
+}
+
+#[tokio::test]
+async fn a_damaged_order_is_shown_to_nobody_and_the_others_go_on() {
+    let corruption = (500, "corruption".to_owned());
+    for damage in DAMAGES {
+        let server = three().await;
+        server.damage(&format!("UPDATE orders SET {damage} WHERE seq = 2"));
+        assert_eq!(
+            refused(&server, "/v1/orders/b").await,
+            corruption,
+            "{damage}"
+        );
+        assert_eq!(refused(&server, "/v1/orders/b/events").await, corruption);
+        assert_eq!(cancel(&server, "b").await, 500);
+        let page = server.get("/v1/orders").await.json();
+        assert_eq!((ids(&page), &page["left_out"]), (vec!["c", "a"], &json!(1)));
+        let mut path = "/v1/orders?limit=1".to_owned();
+        let mut seen = Vec::new();
+        while seen.len() < 9 {
+            let page = server.get(&path).await.json();
+            seen.extend(ids(&page).into_iter().map(str::to_owned));
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
+            path = format!("/v1/orders?limit=1&after={next}");
+        }
+        assert_eq!(seen, ["c", "a"]);
+        assert_eq!(cancel(&server, "a").await, 200);
+        let metrics = server.get("/metrics").await.text();
+        let line = "orderd_bad_rows_total 0";
+        assert!(!metrics.lines().any(|it| it == line), "{metrics}");
+        let setup = Setup {
+            folder: Some(server.stop().await),
+            ..Setup::default()
+        };
+
+        let server = TestServer::with(setup).await;
+        assert_eq!(cancel(&server, "c").await, 200, "{damage}");
+        assert_eq!(refused(&server, "/v1/orders/b").await, corruption);
+        let stats = server.get("/v1/stats").await.json();
+        assert_eq!(stats["orders"]["open"], 1, "the damaged one still counts");
+        server.create(&order_with(json!({"order_id": "d"}))).await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_journal_row_is_named_and_its_events_are_shown_to_nobody() {
+    let server = three().await;
+    let row = "(SELECT position FROM orders WHERE id = 'b')";
+    server.damage(&format!(
+        "UPDATE journal SET at = at + 1 WHERE position = {row}"
+    ));
+    let corruption = (500, "corruption".to_owned());
+    assert_eq!(refused(&server, "/v1/orders/b/events").await, corruption);
+    let feed = server.get("/v1/events").await;
+    assert_eq!(feed.code(), "corruption");
+    assert!(
+        feed.text().contains("of the journal is damaged"),
+        "{}",
+        feed.text()
+    );
+    assert_eq!(server.get("/v1/orders/a/events").await.status, 200);
+    assert_eq!(server.get("/v1/orders/b").await.status, 200);
+    assert_eq!(cancel(&server, "b").await, 200);
+    server.stop().await;
+}
