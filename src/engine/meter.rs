@@ -77,6 +77,7 @@ impl Turns {
             accept_time: meters.accept_time.distribution(),
             commit_time: meters.commit_time.distribution(),
             commit_orders: meters.commit_orders.distribution(),
+            held_orders: shard.held_orders(),
             oldest_waiting_us: shard
                 .oldest_ready()
                 .map(|since| now.micros_since(since).max(0)),

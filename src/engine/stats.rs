@@ -17,6 +17,8 @@ pub struct Stats {
     pub tally: Tally,
     /// The same and the times of completed orders, for each process that is known.
     pub processes: Vec<ProcessTally>,
+    /// Open orders that are held back.
+    pub held_orders: usize,
     /// Orders accepted per second over the last 1 s, 1 min and 5 min.
     pub accepted_per_second: [f64; 3],
     /// Orders completed per second over the last 1 s, 1 min and 5 min.

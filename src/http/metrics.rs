@@ -152,6 +152,8 @@ fn engine(page: &mut Page, stats: &Stats) {
             }
         },
     );
+    let (name, help) = ("orderd_held_orders", "Open orders that are held back.");
+    page.number(name, "gauge", help, stats.held_orders);
     let (name, help) = (
         "orderd_open_orders_max",
         "Most orders that may be open at once.",

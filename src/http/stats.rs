@@ -62,6 +62,8 @@ pub struct OrderCounts {
     pub by_priority: BTreeMap<String, i64>,
     /// Orders that have not ended.
     pub open: i64,
+    /// Of those, orders that are held back.
+    pub held: i64,
     /// All orders ever accepted.
     pub total: i64,
 }
@@ -228,6 +230,7 @@ fn counts(stats: &Stats) -> OrderCounts {
         by_status: by_status(tally),
         by_priority: by_priority.into(),
         open: tally.open(),
+        held: i64::try_from(stats.held_orders).unwrap_or(i64::MAX),
     }
 }
 

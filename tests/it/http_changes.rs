@@ -187,6 +187,10 @@ async fn a_held_order_starts_once_it_is_released() {
     assert_eq!(reply.json()["hold"]["by"], Value::Null);
     let listed = server.get("/v1/orders?held=true").await.json();
     assert_eq!(listed["data"][0]["order_id"], "A");
+    let stats = server.get("/v1/stats").await.json();
+    assert_eq!(stats["orders"]["held"], 1);
+    let metrics = server.get("/metrics").await.text();
+    assert!(metrics.contains("\norderd_held_orders 1\n"), "{metrics}");
     let others = server.get("/v1/orders?held=false").await.json();
     assert_eq!(others["data"], json!([]));
     let reply = ask(&server, "A", "release", json!({"by": "bob"})).await;
@@ -194,6 +198,8 @@ async fn a_held_order_starts_once_it_is_released() {
     assert_eq!(reply.json()["hold"], Value::Null);
     let done = until(&server, "A", "completed").await;
     assert_eq!(done["version"], 6);
+    let stats = server.get("/v1/stats").await.json();
+    assert_eq!(stats["orders"]["held"], 0);
     assert_eq!(
         history(&server, "A").await,
         [

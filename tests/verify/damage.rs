@@ -81,12 +81,32 @@ const JOURNAL: [Damage; 5] = [
     ),
 ];
 
-const ORDERS: [Damage; 16] = [
+const ORDERS: [Damage; 19] = [
     plain(
         "UPDATE orders SET hold = NULL WHERE seq = 11",
         Check::LastEvents,
         ("orders", "11"),
         "has hold is not held",
+    ),
+    plain(
+        "UPDATE orders SET hold = json_set(hold, '$.reason', 'somebody else') WHERE seq = 11",
+        Check::LastEvents,
+        ("orders", "11"),
+        "has hold \"somebody else\" by nobody since",
+    ),
+    plain(
+        "UPDATE orders SET hold = json_set(hold, '$.until', 1) WHERE seq = 11",
+        Check::LastEvents,
+        ("orders", "11"),
+        "until 1970-01-01T00:00:00.000001Z, its history says",
+    ),
+    plain(
+        "UPDATE orders SET priority = 4 - priority WHERE seq =
+           (SELECT e.value ->> 0 FROM journal j, json_each(j.entries) e
+             WHERE e.value ->> 2 = 'priority_changed' LIMIT 1)",
+        Check::LastEvents,
+        ("orders", "*"),
+        "has priority",
     ),
     plain(
         "UPDATE orders SET status = 10 WHERE seq = (SELECT min(seq) FROM orders WHERE status = 7)",

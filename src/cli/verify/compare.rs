@@ -5,7 +5,7 @@
 use super::findings::{Check, Findings};
 use super::tracks::{NEVER, Track};
 use crate::clock::Timestamp;
-use crate::order::{Order, Status};
+use crate::order::{Hold, Order, Status};
 
 /// Whether an order says what its last event says.
 pub(super) fn with_history(order: &Order, track: &Track, findings: &mut Findings) {
@@ -54,6 +54,12 @@ pub(super) fn with_history(order: &Order, track: &Track, findings: &mut Findings
         let (says, event) = (order.hold.is_some(), track.is_held);
         differs("hold", words(says).into(), words(event).into());
     }
+    if let Some(priority) = track.priority
+        && priority != order.priority
+    {
+        let (says, event) = (order.priority.number(), priority.number());
+        differs("priority", says.to_string(), event.to_string());
+    }
     if state.updated_at != track.at {
         differs(
             "updated_at",
@@ -75,4 +81,29 @@ pub(super) fn with_history(order: &Order, track: &Track, findings: &mut Findings
         }
         _ => {}
     }
+}
+
+/// Whether an order is held back for the reason, by whom and until when its history says. That it
+/// is held at all is compared with the rest.
+pub(super) fn hold(order: &Order, told: Option<&Hold>, findings: &mut Findings) {
+    let held = order.hold.as_deref();
+    if held.is_none() || held == told {
+        return;
+    }
+    let words = |hold: Option<&Hold>| match hold {
+        Some(Hold {
+            reason,
+            by,
+            since,
+            until,
+        }) => {
+            let by = by.as_deref().unwrap_or("nobody");
+            let until = until.map_or("released".into(), |until| until.to_string());
+            format!("{reason:?} by {by} since {since} until {until}")
+        }
+        None => "none".into(),
+    };
+    let (says, event) = (words(held), words(told));
+    let what = format!("{} has hold {says}, its history says {event}", order.id);
+    findings.add(Check::LastEvents, "orders", order.seq.0, what);
 }

@@ -14,7 +14,7 @@ use super::findings::{Check, Findings};
 use super::tracks::{NEVER, Track, Tracks};
 use super::{compare, counters};
 use crate::order::{
-    Event, EventKind, Order, Position, Process, ProcessTally, Seq, ShardNumber, StatusKind,
+    Detail, Event, EventKind, Hold, Order, Position, Process, ProcessTally, Seq, ShardNumber, StatusKind,
 };
 use crate::store::{JournalRow, ShardHead, journal};
 
@@ -23,6 +23,8 @@ use crate::store::{JournalRow, ShardHead, journal};
 pub struct Histories {
     chains: BTreeMap<ShardNumber, Chain>,
     tracks: Tracks,
+    /// The holds that are open, as the journal tells them. Few orders have one.
+    holds: BTreeMap<Seq, Hold>,
     defined: BTreeSet<(Arc<str>, u32)>,
     /// Everything that was found.
     pub findings: Findings,
@@ -90,8 +92,17 @@ impl Histories {
             version: event.version,
             status: event.status,
             is_held,
+            priority: match event.detail {
+                Some(Detail::Priority(priority)) => Some(priority),
+                _ => place.and_then(|track| track.priority),
+            },
             is_seen: false,
         });
+        match hold(event) {
+            Some(hold) => drop(self.holds.insert(event.seq, hold)),
+            None if is_held => {}
+            None => drop(self.holds.remove(&event.seq)),
+        }
         chain.last_seq = chain.last_seq.max(event.seq);
     }
 
@@ -135,6 +146,9 @@ impl Histories {
             return findings.add(Check::Histories, "orders", seq.0, what);
         };
         compare::with_history(order, &track, findings);
+        if track.is_held {
+            compare::hold(order, self.holds.get(&seq), findings);
+        }
     }
 
     /// An order that cannot be read: its history is not missed.
@@ -202,6 +216,20 @@ impl Histories {
     pub fn bytes(&self) -> usize {
         self.tracks.bytes()
     }
+}
+
+/// The hold that an event begins.
+fn hold(event: &Event) -> Option<Hold> {
+    let is_held = event.kind == EventKind::Held;
+    is_held.then(|| Hold {
+        reason: event.reason.clone().unwrap_or_default(),
+        by: event.by.clone(),
+        since: event.at,
+        until: match event.detail {
+            Some(Detail::Until(until)) => Some(until),
+            _ => None,
+        },
+    })
 }
 
 /// Any JSON object; what is in it is not looked at.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
-use crate::order::{Position, Seq, StatusKind};
+use crate::order::{Position, Priority, Seq, StatusKind};
 
 /// Where an order's history has come to.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub struct Track {
     pub status: StatusKind,
     /// Whether a hold is open.
     pub is_held: bool,
+    /// The priority that it was given last; `None` if it never got another one.
+    pub priority: Option<Priority>,
     /// Whether the order itself was seen.
     pub is_seen: bool,
 }
@@ -105,6 +107,7 @@ mod tests {
                 version: 1,
                 status: StatusKind::Pending,
                 is_held: false,
+                priority: None,
                 is_seen: false,
             });
         }
