@@ -46,12 +46,16 @@ pub(super) struct SimulateStep {
     per_priority: bool,
     #[serde(default, deserialize_with = "parts_per_million")]
     failure_rate: u32,
+    #[serde(default, deserialize_with = "parts_per_million")]
+    permanent_rate: u32,
     concurrency: Option<u32>,
     attempts: Option<u16>,
     #[serde(default, deserialize_with = "micros")]
     retry_base: Option<i64>,
     #[serde(default, deserialize_with = "micros")]
     retry_cap: Option<i64>,
+    #[serde(default, deserialize_with = "micros")]
+    retry_after: Option<i64>,
 }
 
 /// A step with rules as it is written.
@@ -104,6 +108,8 @@ impl SimulateStep {
                 longest_us: micros_of(longest),
                 is_per_priority: self.per_priority,
                 failures_ppm: self.failure_rate,
+                permanent_ppm: self.permanent_rate,
+                retry_after_us: self.retry_after,
             }),
             concurrency: self.concurrency.unwrap_or(u32::MAX),
             retry,

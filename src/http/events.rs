@@ -56,7 +56,8 @@ pub struct Event {
     pub reason: Option<String>,
     /// Who asked for it, if somebody did and said so.
     pub by: Option<String>,
-    /// When the hold will be over by itself.
+    /// Of a hold: when it will be over by itself. Of a failure: when the step is tried again, if it
+    /// wished for a time.
     #[schema(format = DateTime)]
     pub until: Option<String>,
     /// The priority that the order has from now on.

@@ -83,7 +83,7 @@ impl Dialect {
                 shortest_us: shortest_ms * 1_000,
                 longest_us: longest_ms * 1_000,
                 is_per_priority: self == Self::Realtime,
-                failures_ppm: 0,
+                ..Simulate::default()
             }),
             concurrency: u32::MAX,
             retry: RetryPolicy::default(),

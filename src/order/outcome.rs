@@ -14,6 +14,9 @@ pub enum Outcome {
     Retry {
         /// What went wrong, for people; at most 1,024 bytes are kept.
         reason: Box<str>,
+        /// Not before so many microseconds have gone by, in place of the policy's back-off; at most
+        /// a day of them counts.
+        retry_after_us: Option<i64>,
     },
     /// A business "no": the order ends as rejected, after undoing what was done.
     Reject {

@@ -73,6 +73,12 @@ pub struct Simulate {
     pub is_per_priority: bool,
     /// How many attempts of a million fail, 0 to 1,000,000.
     pub failures_ppm: u32,
+    /// How many failures of a million are for good, 0 to 1,000,000: the order is dead at once.
+    #[serde(default)]
+    pub permanent_ppm: u32,
+    /// After other failures, not to be tried again for so many microseconds.
+    #[serde(default)]
+    pub retry_after_us: Option<i64>,
 }
 
 impl Simulate {
@@ -93,13 +99,18 @@ impl Simulate {
 
     /// How the attempt ends.
     pub fn outcome(&self, random: &mut impl Rng) -> Outcome {
-        let fails = self.failures_ppm > 0 && random.random_range(0..1_000_000) < self.failures_ppm;
-        if fails {
-            Outcome::Retry {
-                reason: "simulated failure".into(),
+        let mut is_one_of = |ppm: u32| ppm > 0 && random.random_range(0..1_000_000) < ppm;
+        if !is_one_of(self.failures_ppm) {
+            Outcome::Complete { output: None }
+        } else if is_one_of(self.permanent_ppm) {
+            Outcome::Fail {
+                reason: "simulated failure for good".into(),
             }
         } else {
-            Outcome::Complete { output: None }
+            Outcome::Retry {
+                reason: "simulated failure".into(),
+                retry_after_us: self.retry_after_us,
+            }
         }
     }
 }

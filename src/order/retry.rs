@@ -4,6 +4,10 @@
 
 use rand::{Rng, RngExt};
 
+/// Longest wait that a step may wish for, in microseconds: a day. A wish is no way to hold an
+/// order.
+const RETRY_AFTER_MAX_US: i64 = 24 * 3_600 * 1_000_000;
+
 /// How a step's failed attempts are retried: exponential back-off with full jitter, then `dead`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -39,6 +43,15 @@ impl RetryPolicy {
     /// 2015.
     pub fn wait_us(&self, attempt: u16, random: &mut impl Rng) -> i64 {
         random.random_range(0..=self.longest_wait_us(attempt))
+    }
+
+    /// Time to wait if the step wished not to be tried for `wish_us`: that, and up to `base_us`
+    /// more, so that those who wish for the same do not come back at once.
+    ///
+    /// Takes the place of the back-off, be it longer or shorter. In microseconds. Saturates.
+    pub fn wished_wait_us(&self, wish_us: i64, random: &mut impl Rng) -> i64 {
+        let wished_us = wish_us.clamp(0, RETRY_AFTER_MAX_US);
+        wished_us.saturating_add(random.random_range(0..=self.base_us.max(0)))
     }
 
     /// The upper end of `wait_us`, in microseconds.
@@ -77,6 +90,14 @@ mod tests {
             };
             let wait = policy.wait_us(attempt, &mut StdRng::seed_from_u64(seed));
             prop_assert!((0..=policy.cap_us).contains(&wait));
+        }
+
+        #[test]
+        fn a_wish_is_never_answered_early(wish: i64, base: u32, seed: u64) {
+            let policy = RetryPolicy { base_us: base.into(), ..RetryPolicy::default() };
+            let wait = policy.wished_wait_us(wish, &mut StdRng::seed_from_u64(seed));
+            let least = wish.clamp(0, 86_400_000_000);
+            prop_assert!((least..=least + policy.base_us).contains(&wait));
         }
     }
 }

@@ -123,7 +123,7 @@ impl Shard {
             reason: signature.reason,
             by: signature.by,
             next: Some((record.step, 0)),
-            transition: Transition::Replay { ready_at: now },
+            ..Move::to(Transition::Replay { ready_at: now })
         };
         self.make(slot, retry, now);
         self.fresh.push((slot, record.seq));

@@ -10,7 +10,7 @@ use super::transition::Move;
 use super::{CHANGES_MAX, Shard};
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
-use crate::order::{Outcome, Output, Seq, Status, StepKind, StepOutput, Transition};
+use crate::order::{Detail, Outcome, Output, Seq, Status, StepKind, StepOutput, Transition};
 
 impl Shard {
     /// Lets everything happen that is due: timers first, then waiting orders in the order of their
@@ -115,19 +115,18 @@ impl Shard {
         let process = self.processes.at(record.process);
         let step = &process.steps[usize::from(record.step)];
         let is_last = usize::from(record.step) + 1 == process.steps.len();
-        if let Outcome::Complete {
-            output: Some(output),
-        } = &outcome
-        {
-            self.commit.outputs.push(Output {
-                seq: record.seq,
-                number: record.step,
-                output: StepOutput {
-                    step: step.name.clone(),
-                    output: output.clone(),
-                },
-            });
-        }
+        let said = match &outcome {
+            Outcome::Complete { output } => output.clone(),
+            _ => None,
+        };
+        self.commit.outputs.extend(said.map(|output| Output {
+            seq: record.seq,
+            number: record.step,
+            output: StepOutput {
+                step: step.name.clone(),
+                output,
+            },
+        }));
         let it = match outcome {
             Outcome::Complete { .. } if is_last => {
                 let worked_us = now.micros_since(record.started_at);
@@ -141,15 +140,22 @@ impl Shard {
                     ..Move::to(Transition::Advance { ready_at: now })
                 }
             }
-            Outcome::Retry { reason } if !step.retry.is_exhausted(record.attempt) => {
-                let ready_at = now.plus(step.retry.wait_us(record.attempt, &mut self.random));
-                let reason = Some(reason);
+            Outcome::Retry {
+                reason,
+                retry_after_us,
+            } if !step.retry.is_exhausted(record.attempt) => {
+                let (retry, random) = (&step.retry, &mut self.random);
+                let ready_at = now.plus(match retry_after_us {
+                    Some(wish_us) => retry.wished_wait_us(wish_us, random),
+                    None => retry.wait_us(record.attempt, random),
+                });
                 Move {
-                    reason,
+                    reason: Some(reason),
+                    detail: retry_after_us.map(|_| Detail::Until(ready_at)),
                     ..Move::to(Transition::Retry { ready_at })
                 }
             }
-            Outcome::Retry { reason } | Outcome::Fail { reason } => Move {
+            Outcome::Retry { reason, .. } | Outcome::Fail { reason } => Move {
                 reason: Some(reason),
                 ..Move::to(Transition::GiveUp { at: now })
             },

@@ -18,6 +18,8 @@ pub(super) struct Move {
     pub(super) by: Option<Box<str>>,
     /// The step and attempt the order is at afterwards, if that changes.
     pub(super) next: Option<(u8, u16)>,
+    /// What goes with its event.
+    pub(super) detail: Option<Detail>,
 }
 
 impl Move {
@@ -27,6 +29,7 @@ impl Move {
             reason: None,
             by: None,
             next: None,
+            detail: None,
         }
     }
 }
@@ -135,7 +138,7 @@ impl Shard {
             lease,
             reason: it.reason.clone(),
             by: it.by.clone(),
-            detail: None,
+            detail: it.detail,
         };
         if kind != EventKind::Retried || !faults::is_planted(Bug::JournalMissesRetry) {
             self.commit.events.push(event);

@@ -90,8 +90,8 @@ pub fn failing(dialect: Dialect, longest_us: i64) -> Setup {
     process.steps[0].kind = StepKind::Simulate(Simulate {
         shortest_us: longest_us / 10,
         longest_us,
-        is_per_priority: false,
         failures_ppm: 333_333,
+        ..Simulate::default()
     });
     process.steps[0].retry = RetryPolicy {
         attempts_max: 1,

@@ -3,10 +3,12 @@
 //!
 //! Over a real connection to a whole server; what must happen is polled for, with a bound.
 
+use orderd::clock::Timestamp;
 use orderd::http::schema;
+use orderd::order::{RetryPolicy, Simulate, StepKind};
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, order_with, within};
+use crate::support::{Setup, TestServer, order_with, within};
 
 /// Creates orders that are dead after one attempt.
 async fn dead(server: &TestServer, ids: &[&str], fields: Value) {
@@ -225,5 +227,61 @@ async fn what_is_wrong_with_a_replay_is_named() {
         .post("/v1/dead-letters/replay", json!({"after": "x"}).to_string())
         .await;
     assert_eq!(reply.code(), "bad-cursor");
+    server.stop().await;
+}
+
+/// A server whose process `failing` fails like this, and may try ten times.
+async fn failing(simulate: Simulate) -> TestServer {
+    let mut setup = Setup::default();
+    let step = &mut setup.processes[2].steps[0];
+    step.kind = StepKind::Simulate(Simulate {
+        failures_ppm: 1_000_000,
+        ..simulate
+    });
+    step.retry = RetryPolicy::default();
+    TestServer::with(setup).await
+}
+
+async fn last_event(server: &TestServer, id: &str) -> Value {
+    let page = server.get(&format!("/v1/orders/{id}/events")).await.json();
+    page["data"].as_array().unwrap().last().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_failure_for_good_needs_no_further_attempt() {
+    let server = failing(Simulate {
+        permanent_ppm: 1_000_000,
+        ..Simulate::default()
+    })
+    .await;
+    dead(&server, &["A"], json!({})).await;
+    let order = server.get("/v1/orders/A").await.json();
+    assert_eq!(order["attempt"], 1);
+    assert_eq!(order["reason"], "simulated failure for good");
+    assert_eq!(last_event(&server, "A").await["type"], "order.dead");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_step_is_not_tried_again_before_the_time_that_it_wished_for() {
+    let hour = 3_600_000_000;
+    let server = failing(Simulate {
+        retry_after_us: Some(hour),
+        ..Simulate::default()
+    })
+    .await;
+    let order = order_with(json!({"order_id": "A", "process": "failing"}));
+    server.create(&order).await;
+    let order = version(&server, "A", 3).await;
+    assert_eq!(
+        (&order["status"], &order["attempt"]),
+        (&json!("pending"), &json!(1))
+    );
+    let event = last_event(&server, "A").await;
+    assert_eq!(event["type"], "order.retried");
+    assert_eq!(event["until"], order["ready_at"]);
+    let time = |value: &Value| Timestamp::parse_rfc3339(value.as_str().unwrap()).unwrap();
+    let waits = time(&event["until"]).micros_since(time(&event["at"]));
+    assert!((hour..=hour + 1_000_000).contains(&waits), "{waits}");
     server.stop().await;
 }

@@ -120,6 +120,12 @@ fn step() -> impl Strategy<Value = (Simulate, u32, RetryPolicy)> {
                 // No draw of its own, so that the shrunk cases stay what they were.
                 is_per_priority: base_us > 0,
                 failures_ppm,
+                permanent_ppm: if attempts_max == 3 {
+                    failures_ppm / 2
+                } else {
+                    0
+                },
+                retry_after_us: (duration.0 == second).then_some(4 * second),
             };
             let retry = RetryPolicy {
                 attempts_max,

@@ -7,6 +7,7 @@
 
 mod asks;
 mod draw;
+mod finish;
 mod model;
 mod regression;
 mod rules;

@@ -175,7 +175,7 @@ impl Model {
     }
 
     /// The step that an order is at.
-    fn work(&self, at: usize) -> (Simulate, RetryPolicy, bool) {
+    pub fn work(&self, at: usize) -> (Simulate, RetryPolicy, bool) {
         let entry = &self.orders[at];
         let steps = &self.processes[entry.process].steps;
         let step = &steps[entry.step];
@@ -404,65 +404,6 @@ impl Model {
             None if work.longest_us == 0 => Err(format!("order {} takes no time", seq.0)),
             None => Ok(used),
         }
-    }
-
-    /// An attempt has ended as `event` says.
-    pub fn finish(
-        &mut self,
-        at: usize,
-        event: &Event,
-        changed: &[Changed],
-    ) -> Result<(), Difference> {
-        if let Some(rules) = self.rules(at) {
-            return self.verdict(at, &rules, event);
-        }
-        let now = event.at;
-        let (work, retry, is_last) = self.work(at);
-        let entry = &self.orders[at];
-        let is_failure = matches!(event.kind, EventKind::Retried | EventKind::Dead);
-        if (is_failure && work.failures_ppm == 0) || (!is_failure && work.failures_ppm >= 1_000_000)
-        {
-            return Err(format!("{event:?} of work with {} ppm", work.failures_ppm));
-        }
-        let is_exhausted = entry.attempt >= retry.attempts_max;
-        match event.kind {
-            EventKind::Completed if is_last => {
-                self.apply(at, event.kind, Status::Completed { ended_at: now }, now);
-                self.orders[at].place = Place::Nothing;
-            }
-            EventKind::StepCompleted if !is_last => {
-                self.apply(at, event.kind, Status::Pending { ready_at: now }, now);
-                let entry = &mut self.orders[at];
-                (entry.step, entry.attempt) = (entry.step + 1, 0);
-                self.orders[at].place = self.place_of_next_step(at, now);
-            }
-            EventKind::Dead if is_exhausted => {
-                self.apply(at, event.kind, Status::Dead { since: now }, now);
-                self.orders[at].place = Place::Nothing;
-            }
-            EventKind::Retried if !is_exhausted => {
-                let state = changed.iter().find(|it| it.seq == event.seq);
-                let status = state.map(|it| it.state.status);
-                let Some(Status::Pending { ready_at }) = status else {
-                    return Err(format!("{event:?}, but will be written as {status:?}"));
-                };
-                let wait = ready_at.micros_since(now);
-                if !(0..=retry.longest_wait_us(entry.attempt)).contains(&wait) {
-                    return Err(format!("waits {wait} us after {event:?} under {retry:?}"));
-                }
-                self.apply(at, event.kind, Status::Pending { ready_at }, now);
-                self.orders[at].place = Place::Commit;
-            }
-            _ => return Err(format!("{event:?} of {entry:?}")),
-        }
-        if is_failure {
-            let reason: Option<Box<str>> = Some("simulated failure".into());
-            self.orders[at].reason.clone_from(&reason);
-            if let Some(event) = self.events.last_mut() {
-                event.reason = reason;
-            }
-        }
-        self.expect(event)
     }
 
     /// Moves an order, and notes the event.

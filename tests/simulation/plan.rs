@@ -75,6 +75,8 @@ fn simulate(random: &mut StdRng) -> Simulate {
         shortest_us,
         longest_us,
         failures_ppm: [0, 0, 200_000, 1_000_000][random.random_range(0..4)],
+        permanent_ppm: [0, 300_000][random.random_range(0..2)],
+        retry_after_us: random.random_ratio(1, 3).then_some(7 * SECOND),
         ..Simulate::default()
     }
 }

@@ -63,10 +63,12 @@ fn simulated(step: &Step, simulate: &Simulate) -> Value {
         "duration": range,
         "per_priority": simulate.is_per_priority,
         "failure_rate": f64::from(simulate.failures_ppm) / 1_000_000.0,
+        "permanent_rate": f64::from(simulate.permanent_ppm) / 1_000_000.0,
         "concurrency": limit,
         "attempts": step.retry.attempts_max,
         "retry_base": time(step.retry.base_us),
         "retry_cap": time(step.retry.cap_us),
+        "retry_after": simulate.retry_after_us.map(time),
     })
 }
 

@@ -65,6 +65,9 @@ fn attempts(events: &[Value]) -> Vec<Value> {
             if !event["reason"].is_null() {
                 attempt["reason"] = event["reason"].clone();
             }
+            if !event["until"].is_null() {
+                attempt["not_before"] = event["until"].clone();
+            }
         }
     }
     attempts
@@ -83,10 +86,13 @@ fn shown(attempts: &[Value]) -> Table {
     let mut table = table();
     table.set_header(["step", "attempt", "started (UTC)", "took", "end", "reason"]);
     for attempt in attempts {
-        let end = match attempt["end"].as_str() {
+        let mut end = match attempt["end"].as_str() {
             Some(end) => end.replace('_', " "),
             None => "runs".into(),
         };
+        if attempt["not_before"].is_string() {
+            end.push_str(&format!(", not before {}", second(&attempt["not_before"])));
+        }
         table.add_row([
             cell("step", &attempt["step"]),
             cell("attempt", &attempt["attempt"]),
@@ -118,6 +124,7 @@ mod tests {
                 "type": format!("order.{kind}"),
                 "at": format!("2026-11-21T03:24:{second:02}.500000Z"),
                 "step": step, "attempt": 1, "reason": step.map(|_| "timed out"),
+                "until": (kind == "retried").then_some("2026-11-21T03:25:00.000000Z"),
             })
         };
         let events = [
@@ -138,5 +145,9 @@ mod tests {
         assert!(attempts[1]["end"].is_null());
         let text = shown(&attempts).to_string();
         assert!(text.contains("2.000 s") && text.contains("runs"), "{text}");
+        assert!(
+            text.contains("retried, not before 2026-11-21 03:25:00"),
+            "{text}"
+        );
     }
 }

@@ -54,12 +54,6 @@ pub(super) fn with_history(order: &Order, track: &Track, findings: &mut Findings
         let (says, event) = (order.hold.is_some(), track.is_held);
         differs("hold", words(says).into(), words(event).into());
     }
-    if let Some(priority) = track.priority
-        && priority != order.priority
-    {
-        let (says, event) = (order.priority.number(), priority.number());
-        differs("priority", says.to_string(), event.to_string());
-    }
     if state.updated_at != track.at {
         differs(
             "updated_at",
@@ -80,6 +74,16 @@ pub(super) fn with_history(order: &Order, track: &Track, findings: &mut Findings
             differs("ended_at", ended_at.to_string(), track.at.to_string());
         }
         _ => {}
+    }
+}
+
+/// Whether an order has the priority that it was given last, if it was given another one.
+pub(super) fn priority(order: &Order, track: &Track, findings: &mut Findings) {
+    let (says, event) = (order.priority, track.priority.unwrap_or(order.priority));
+    if says != event {
+        let (says, event) = (says.number(), event.number());
+        let what = format!("{} has priority {says}, its history says {event}", order.id);
+        findings.add(Check::LastEvents, "orders", order.seq.0, what);
     }
 }
 

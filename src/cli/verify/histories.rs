@@ -14,7 +14,8 @@ use super::findings::{Check, Findings};
 use super::tracks::{NEVER, Track, Tracks};
 use super::{compare, counters};
 use crate::order::{
-    Detail, Event, EventKind, Hold, Order, Position, Process, ProcessTally, Seq, ShardNumber, StatusKind,
+    Detail, Event, EventKind, Hold, Order, Position, Process, ProcessTally, Seq, ShardNumber,
+    StatusKind,
 };
 use crate::store::{JournalRow, ShardHead, journal};
 
@@ -146,6 +147,7 @@ impl Histories {
             return findings.add(Check::Histories, "orders", seq.0, what);
         };
         compare::with_history(order, &track, findings);
+        compare::priority(order, &track, findings);
         if track.is_held {
             compare::hold(order, self.holds.get(&seq), findings);
         }

@@ -12,7 +12,8 @@ const STEP: &str =
 fn a_process_is_read_whole() {
     let text = format!(
         "[process.default]\nversion = 3\nconcurrency = 7\n{STEP}failure_rate = 0.25\nattempts = 2\n\
-         retry_base = \"50ms\"\nretry_cap = \"2s\"\nconcurrency = 9\n\n[[process.default.step]]\n\
+         retry_base = \"50ms\"\nretry_cap = \"2s\"\nconcurrency = 9\npermanent_rate = 0.5\n\
+         retry_after = \"30s\"\n\n[[process.default.step]]\n\
          name = \"pack\"\nkind = \"simulate\"\nduration = \"1s..10s\"\n"
     );
     let given = file(&text);
@@ -35,7 +36,12 @@ fn a_process_is_read_whole() {
             ..Simulate::default()
         })
     };
-    assert_eq!(work.kind, simulate(0, 0, 250_000));
+    let StepKind::Simulate(given_up) = &work.kind else {
+        panic!("not simulated");
+    };
+    assert_eq!(given_up.failures_ppm, 250_000);
+    assert_eq!(given_up.permanent_ppm, 500_000);
+    assert_eq!(given_up.retry_after_us, Some(30_000_000));
     assert_eq!((work.concurrency, work.retry.attempts_max), (9, 2));
     assert_eq!((work.retry.base_us, work.retry.cap_us), (50_000, 2_000_000));
     assert_eq!(pack.kind, simulate(1_000_000, 10_000_000, 0));
@@ -98,9 +104,19 @@ fn each_mistake_in_a_step_is_named() {
              the other",
         ),
         (
+            simulated("duration = \"1s\"\npermanent_rate = -0.5"),
+            "process.default, step 1: permanent_rate is -0.5; it must be a number from 0.0 to 1.0",
+        ),
+        (
+            simulated("duration = \"1s\"\nretry_after = \"2d\""),
+            "process.default, step 1: retry_after is \"2d\"; it must be a time with its unit, from \
+             0s to 1d, such as \"10s\"",
+        ),
+        (
             simulated("duration = \"1s\"\nretries = 3"),
             "there is no setting process.default, step 1: retries; there are name, kind, duration, \
-             per_priority, failure_rate, concurrency, attempts, retry_base, retry_cap",
+             per_priority, failure_rate, permanent_rate, concurrency, attempts, retry_base, retry_cap, \
+             retry_after",
         ),
     ] {
         assert_eq!(file(&text).error(), format!("orderd.toml: {message}"));
