@@ -93,6 +93,11 @@ CREATE TABLE orders (
 -- it stays as small as the backlog; its cost is in docs/decisions/0002.
 CREATE INDEX orders_open ON orders (ended_at) WHERE ended_at IS NULL;
 
+-- The orders that wait for a person, and those that are held back: few among many open ones. Others
+-- pay one comparison each time they are written; figures are in docs/decisions/0003.
+CREATE INDEX orders_dead ON orders (seq) WHERE status = 5;
+CREATE INDEX orders_held ON orders (seq) WHERE hold IS NOT NULL;
+
 -- The orders that were finished elsewhere, for lists by time. It costs the others nothing.
 CREATE INDEX orders_imported ON orders (seq) WHERE imported_at IS NOT NULL;
 

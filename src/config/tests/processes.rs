@@ -115,8 +115,8 @@ fn each_mistake_in_a_step_is_named() {
         (
             simulated("duration = \"1s\"\nretries = 3"),
             "there is no setting process.default, step 1: retries; there are name, kind, duration, \
-             per_priority, failure_rate, permanent_rate, concurrency, attempts, retry_base, retry_cap, \
-             retry_after",
+             per_priority, failure_rate, permanent_rate, concurrency, attempts, retry_base, \
+             retry_cap, retry_after",
         ),
     ] {
         assert_eq!(file(&text).error(), format!("orderd.toml: {message}"));
