@@ -226,7 +226,7 @@ fn is_taken(
     if shard.has_change_key(key) {
         return Ok(true);
     }
-    store.is_key_taken(key, shard.keys_expired_before(now.at))
+    store.is_key_taken(key, shard.keys_expired_before(now))
 }
 
 fn decide(changes: Vec<Change>, key: Option<KeyOfChanges>, shard: &mut Shard, now: Now) -> Decided {

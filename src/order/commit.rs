@@ -30,6 +30,8 @@ pub struct Commit {
     pub keys: Vec<KeyRecord>,
     /// Idempotency keys of changes.
     pub change_keys: Vec<ChangeKey>,
+    /// When the keys of this commit are kept, on the clock by which keys age.
+    pub keys_kept_at: Timestamp,
     /// Keys that were kept before this time are over: they may be claimed again.
     pub keys_expired_before: Timestamp,
     /// Other orders that changed, each once, in any order.

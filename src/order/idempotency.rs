@@ -124,7 +124,7 @@ pub struct KeptKey {
     pub fingerprint: [u8; 32],
     /// The first answer.
     pub answer: KeptAnswer,
-    /// When it was kept.
+    /// When it was kept, on the clock by which keys age.
     pub kept_at: Timestamp,
 }
 

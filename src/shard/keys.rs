@@ -22,7 +22,7 @@ impl Shard {
             key,
             answer,
         });
-        self.commit.keys_expired_before = self.keys_expired_before(self.commit.at);
+        self.date_keys();
     }
 
     /// Lets the changes that were just decided be kept under their key, with the answer to them.
@@ -30,7 +30,12 @@ impl Shard {
     pub fn keep_change_answer(&mut self, kept: ChangeKey, now: Now) {
         self.commit.at = self.set_now(now);
         self.commit.change_keys.push(kept);
-        self.commit.keys_expired_before = self.keys_expired_before(self.commit.at);
+        self.date_keys();
+    }
+
+    fn date_keys(&mut self) {
+        self.commit.keys_kept_at = self.key_time(self.now);
+        self.commit.keys_expired_before = self.keys_expired_before(self.now);
     }
 
     /// Whether changes in the commit that is being built came under this key.
@@ -40,11 +45,64 @@ impl Shard {
     }
 
     /// Keys that were kept before this time are over at `now`.
-    pub fn keys_expired_before(&self, now: Timestamp) -> Timestamp {
+    pub fn keys_expired_before(&self, now: Now) -> Timestamp {
         let retention_us = match faults::is_planted(Bug::KeyOverAtOnce) {
             true => 0,
             false => self.settings.key_retention_us,
         };
-        now.plus(-retention_us)
+        self.key_time(now).plus(-retention_us)
+    }
+
+    /// The clock by which keys age: what the wall clock showed at the start, and the time that has
+    /// gone by since. No jump of the wall clock makes a key old.
+    fn key_time(&self, now: Now) -> Timestamp {
+        let start = self.began.unwrap_or(now);
+        start.wall.plus(now.ticks.saturating_sub(start.ticks))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::order::{Opening, Process, Processes, ShardNumber};
+    use crate::shard::{Allowances, ShardSettings};
+
+    const DAY: i64 = 24 * 3_600 * 1_000_000;
+
+    #[test]
+    fn keys_age_by_the_time_that_goes_by_whatever_the_wall_clock_does() {
+        let settings = ShardSettings {
+            shard: ShardNumber(0),
+            open_orders_max: 1,
+            allowances: Allowances::default(),
+            key_retention_us: 7 * DAY,
+        };
+        let processes = Processes::new(vec![Process::built_in()], Vec::new()).unwrap();
+        let random = StdRng::seed_from_u64(1);
+        let opening = Opening::default();
+        let mut shard = Shard::new(settings, &opening, Arc::new(processes), random);
+        let start = Timestamp(1_800_000_000_000_000);
+        let at = |wall_days: i64, hours: i64| Now {
+            at: start.plus(wall_days.max(0) * DAY),
+            wall: start.plus(wall_days * DAY),
+            ticks: 5 + hours * DAY / 24,
+        };
+        shard.advance(at(0, 0));
+        for (wall_days, hours) in [(0, 1), (400, 2), (-400, 3), (0, 4)] {
+            let now = at(wall_days, hours);
+            shard.advance(now);
+            let expected = start.plus(hours * DAY / 24 - 7 * DAY);
+            assert_eq!(shard.keys_expired_before(now), expected, "{wall_days}");
+        }
+        shard.reopen(&opening);
+        assert_eq!(
+            shard.keys_expired_before(at(9, 5)),
+            start.plus(5 * DAY / 24 - 7 * DAY)
+        );
     }
 }

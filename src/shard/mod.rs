@@ -91,6 +91,8 @@ pub struct Shard {
     delays: Timers,
     /// The moment of the input that is being taken.
     now: Now,
+    /// The moment of the first input of all.
+    began: Option<Now>,
     /// Holds of open orders; few orders have one.
     holds: BTreeMap<Seq, Box<Hold>>,
     last_seq: Seq,
@@ -128,6 +130,7 @@ impl Shard {
             schedules: Timers::default(),
             delays: Timers::default(),
             now: Timestamp::default().into(),
+            began: None,
             holds: BTreeMap::new(),
             last_seq: Seq::default(),
             last_lease: 0,

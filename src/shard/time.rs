@@ -37,6 +37,7 @@ impl Shard {
     /// Notes the moment of an input. Answers with the time that is written down for it.
     pub(super) fn set_now(&mut self, now: Now) -> Timestamp {
         self.now = seen(now);
+        self.began.get_or_insert(self.now);
         now.at
     }
 }

@@ -208,7 +208,7 @@ impl Data {
                 let kept = KeptKey {
                     fingerprint: key.fingerprint,
                     answer: answer.clone(),
-                    kept_at: commit.at,
+                    kept_at: commit.keys_kept_at,
                 };
                 self.keys.insert(key.key.clone(), (order.seq, kept));
             }
@@ -225,7 +225,7 @@ impl Data {
             let kept = KeptKey {
                 fingerprint: key.fingerprint,
                 answer: answer.clone(),
-                kept_at: commit.at,
+                kept_at: commit.keys_kept_at,
             };
             let kept = (seq.unwrap_or_default(), kept);
             if self.keys.insert(key.key.clone(), kept).is_some() {

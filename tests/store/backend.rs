@@ -117,6 +117,7 @@ impl Hand {
             epoch: self.opening.epoch,
             position: self.position.next(),
             at: START.plus(self.position.0 * 1_000_000),
+            keys_kept_at: START.plus(self.position.0 * 1_000_000),
             ..Commit::default()
         }
     }

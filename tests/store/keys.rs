@@ -166,12 +166,15 @@ pub fn an_answer_is_kept_with_its_change(backend: &dyn Backend) {
     hand.accept(&["a"]);
     assert!(!is_taken(&hand, "k", START));
     let mut commit = hand.blank();
+    // Keys have a clock of their own.
+    let kept_at = commit.at.plus(-1_000_000_000);
+    commit.keys_kept_at = kept_at;
     cancel(&hand, &mut commit, "a", "k");
     create(&mut hand, &mut commit, "b", "own");
     hand.commit(&commit);
-    assert_eq!(kept(&hand, "k"), Some((answer("a"), commit.at)));
-    assert_eq!(kept(&hand, "own"), Some((answer("b"), commit.at)));
-    assert!(is_taken(&hand, "k", commit.at) && !is_taken(&hand, "k", commit.at.plus(1)));
+    assert_eq!(kept(&hand, "k"), Some((answer("a"), kept_at)));
+    assert_eq!(kept(&hand, "own"), Some((answer("b"), kept_at)));
+    assert!(is_taken(&hand, "k", kept_at) && !is_taken(&hand, "k", kept_at.plus(1)));
     assert!(!is_taken(&hand, "K", START));
     // An answer may be kept without anything that changes.
     let mut commit = hand.blank();

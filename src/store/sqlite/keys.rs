@@ -32,7 +32,7 @@ pub(super) fn claim(
         &*key.key,
         key.fingerprint,
         seq.map(|seq| seq.0),
-        commit.at.0,
+        commit.keys_kept_at.0,
         answer.status,
         &*answer.content_type,
         answer.location.as_deref(),
