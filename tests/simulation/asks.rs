@@ -18,8 +18,8 @@ use orderd::shard::Effect;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::disk::Data;
 use super::proof::Broken;
+use super::stored::Stored;
 
 /// What somebody was told about a change.
 pub type Answer = Result<Effect, NotMade>;
@@ -249,7 +249,7 @@ impl Made {
     }
 
     /// Whoever was told something was told the truth. To be asked at any time after.
-    pub fn told(&self, asked: &Asked, data: &Data) -> Result<(), Broken> {
+    pub fn told(&self, asked: &Asked, data: &Stored) -> Result<(), Broken> {
         let made = self.0.get(&asked.number);
         let Fate::Told(answer) = &asked.fate else {
             return Ok(());
@@ -278,9 +278,9 @@ impl Made {
     }
 
     /// What is kept under the key of a change is what the journal says about it.
-    fn is_kept(&self, asked: &Asked, data: &Data) -> bool {
+    fn is_kept(&self, asked: &Asked, data: &Stored) -> bool {
         let kept = data.keys.get(&*name(asked.number));
-        let kept = kept.map(|(_, kept)| String::from_utf8_lossy(&kept.answer.body));
+        let kept = kept.map(|kept| String::from_utf8_lossy(&kept.answer.body));
         let expected = match self.0.get(&asked.number) {
             None => "nothing".into(),
             Some(made) => format!("version {} ", made.version),
@@ -290,7 +290,7 @@ impl Made {
 }
 
 /// Whether an order is cancelled, or on its way there.
-fn is_being_cancelled(seq: Seq, data: &Data) -> bool {
+fn is_being_cancelled(seq: Seq, data: &Stored) -> bool {
     let status = data.orders.get(&seq).map(|order| order.state.status);
     let target = Target::Cancelled;
     matches!(status, Some(Status::Cancelled { .. }))

@@ -3,7 +3,6 @@
 //! What is in it survives every crash of the simulated process. It is no second backend: it exists
 //! to inject faults, and keeps no promise beyond a run.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use orderd::clock::{ManualClock, Timestamp};
@@ -16,7 +15,11 @@ use orderd::store::{
     StoreError, journal,
 };
 
-use super::Happened;
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use super::plan;
+use super::stored::{Crash, Medium, Stored};
 
 /// What happens to the next commit, or to the next opening.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,23 +56,12 @@ pub enum Planted {
     FindsWhatIsLost,
 }
 
-/// The process is gone: what a crash throws through the engine.
-pub struct Crash;
-
-/// What is stored.
-pub struct Data {
-    pub epoch: i64,
-    pub position: Position,
-    pub hash: [u8; 32],
-    pub last_seq: Seq,
-    pub tallies: Vec<ProcessTally>,
-    pub definitions: Vec<Process>,
-    pub orders: BTreeMap<Seq, Order>,
-    pub ids: BTreeMap<OrderId, Seq>,
-    /// By key: the order that was accepted or changed under it, and what is kept.
-    pub keys: BTreeMap<Box<str>, (Seq, KeptKey)>,
-    pub journal: Vec<JournalRow>,
-    pub happened: Happened,
+/// What is stored beside that of which promises speak, and what goes wrong next.
+#[derive(Default)]
+struct Data {
+    epoch: i64,
+    last_seq: Seq,
+    definitions: Vec<Process>,
     /// The last commit, by its epoch and position.
     last: Option<(i64, Position, Receipt)>,
     fault: Option<Fault>,
@@ -79,43 +71,29 @@ pub struct Data {
 }
 
 pub struct Disk {
+    /// Taken before what is stored.
     data: Mutex<Data>,
+    stored: Mutex<Stored>,
     clock: ManualClock,
     planted: Option<Planted>,
 }
 
 impl Disk {
     pub fn new(clock: ManualClock, planted: Option<Planted>) -> Self {
-        let data = Data {
-            epoch: 0,
-            position: Position(0),
-            hash: journal::GENESIS,
-            last_seq: Seq(0),
-            tallies: Vec::new(),
-            definitions: Vec::new(),
-            orders: BTreeMap::new(),
-            ids: BTreeMap::new(),
-            keys: BTreeMap::new(),
-            journal: Vec::new(),
-            happened: Happened::new(),
-            last: None,
-            fault: None,
-            next: None,
-            commits: 0,
-        };
         Self {
-            data: Mutex::new(data),
+            data: Mutex::default(),
+            stored: Mutex::default(),
             clock,
             planted,
         }
     }
 
-    pub fn data(&self) -> MutexGuard<'_, Data> {
+    fn data(&self) -> MutexGuard<'_, Data> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next chance to fail like this is taken. `None`: nothing fails.
-    pub fn arm(&self, fault: Option<Fault>) {
+    fn arm(&self, fault: Option<Fault>) {
         self.data().fault = fault;
     }
 
@@ -125,9 +103,10 @@ impl Disk {
 
     fn apply(&self, commit: &Commit) -> Result<Receipt, StoreError> {
         let data = &mut *self.data();
-        let is_current = commit.epoch == data.epoch && commit.position == data.position.next();
+        let stored = &mut *self.stored();
+        let is_current = commit.epoch == data.epoch && commit.position == stored.position.next();
         if !is_current && self.planted != Some(Planted::HasNoFence) {
-            data.count("fenced", 1);
+            stored.count("fenced", 1);
             return Err(StoreError::Fenced);
         }
         data.commits += 1;
@@ -135,20 +114,20 @@ impl Disk {
         if is_unlucky && self.planted == Some(Planted::AnswersWithoutStoring) {
             return Ok(Receipt::default());
         }
-        let receipt = data.create(commit, self.planted);
+        let receipt = stored.create(commit, self.planted);
         let Receipt {
             collided,
             keys_taken,
         } = &receipt;
-        data.count("key taken", keys_taken.len() as u64);
-        data.count("collided", collided.len() as u64);
+        stored.count("key taken", keys_taken.len() as u64);
+        stored.count("collided", collided.len() as u64);
         if self.planted != Some(Planted::ForgetsAChangeKey) {
-            data.keep(commit);
+            stored.keep(commit);
         }
         if self.planted != Some(Planted::ForgetsAnOutput) {
-            data.say(commit);
+            stored.say(commit);
         }
-        data.change(
+        stored.change(
             commit,
             is_unlucky && self.planted == Some(Planted::ForgetsAChange),
         );
@@ -156,34 +135,30 @@ impl Disk {
         let counts_all = self.planted == Some(Planted::CountsCollisions);
         let counted: &[usize] = if counts_all { &[] } else { collided };
         for change in commit.tally_changes(counted).iter() {
-            ProcessTally::among(&mut data.tallies, &change.process).add(change);
+            ProcessTally::among(&mut stored.tallies, &change.process).add(change);
         }
         let newest = commit.created.last().map(|order| order.seq);
         data.last_seq = data.last_seq.max(newest.unwrap_or_default());
-        data.append(commit, collided);
+        stored.append(commit, collided);
         data.last = Some((commit.epoch, commit.position, receipt.clone()));
         Ok(receipt)
     }
 }
 
 impl Data {
-    fn opening(&self) -> Opening {
+    fn opening(&self, stored: &Stored) -> Opening {
         Opening {
             epoch: self.epoch,
             last_seq: self.last_seq,
-            position: self.position,
-            last_at: self.journal.last().map_or(Timestamp(0), |row| row.at),
-            tallies: self.tallies.clone(),
+            position: stored.position,
+            last_at: stored.journal.last().map_or(Timestamp(0), |row| row.at),
+            tallies: stored.tallies.clone(),
             definitions: self.definitions.clone(),
         }
     }
+}
 
-    pub fn count(&mut self, what: &'static str, times: u64) {
-        if times > 0 {
-            *self.happened.entry(what).or_default() += times;
-        }
-    }
-
+impl Stored {
     /// Takes the new orders with their keys, but for those whose id or key is taken.
     fn create(&mut self, commit: &Commit, planted: Option<Planted>) -> Receipt {
         let mut receipt = Receipt::default();
@@ -192,7 +167,7 @@ impl Data {
             let record = records.next_if(|record| record.created == at);
             let is_taken = |record: &KeyRecord| {
                 let kept = self.keys.get(&record.key.key);
-                kept.is_some_and(|(_, kept)| kept.kept_at >= commit.keys_expired_before)
+                kept.is_some_and(|kept| kept.kept_at >= commit.keys_expired_before)
             };
             if record.is_some_and(is_taken) && planted != Some(Planted::TakesAKeyTwice) {
                 receipt.collided.push(at);
@@ -210,7 +185,7 @@ impl Data {
                     answer: answer.clone(),
                     kept_at: commit.keys_kept_at,
                 };
-                self.keys.insert(key.key.clone(), (order.seq, kept));
+                self.keys.insert(key.key.clone(), kept);
             }
             self.ids.insert(order.id.clone(), order.seq);
             self.count("imported", order.imported_at.is_some().into());
@@ -221,13 +196,12 @@ impl Data {
 
     /// Keeps the answers to changes.
     fn keep(&mut self, commit: &Commit) {
-        for ChangeKey { seq, key, answer } in &commit.change_keys {
+        for ChangeKey { key, answer, .. } in &commit.change_keys {
             let kept = KeptKey {
                 fingerprint: key.fingerprint,
                 answer: answer.clone(),
                 kept_at: commit.keys_kept_at,
             };
-            let kept = (seq.unwrap_or_default(), kept);
             if self.keys.insert(key.key.clone(), kept).is_some() {
                 panic!("(3) another change under {}", key.key);
             }
@@ -277,11 +251,11 @@ impl Store for Disk {
         data.epoch += 1;
         if data.fault == Some(Fault::CrashWhileOpening) {
             data.fault = None;
-            data.count("crash while opening", 1);
+            self.stored().count("crash while opening", 1);
             drop(data);
             self.crash();
         }
-        Ok(data.opening())
+        Ok(data.opening(&self.stored()))
     }
 
     fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
@@ -291,13 +265,13 @@ impl Store for Disk {
         }
         match data.next.take() {
             Some(Fault::UnknownForGood) => {
-                data.count("not opened anew", 1);
+                self.stored().count("not opened anew", 1);
                 let detail = "as planned".into();
                 return Err(StoreError::Unreadable { detail });
             }
             Some(_) => {
                 data.epoch += 1;
-                data.count("crash while opening anew", 1);
+                self.stored().count("crash while opening anew", 1);
                 drop(data);
                 self.crash();
             }
@@ -313,15 +287,16 @@ impl Store for Disk {
             _ => fate,
         };
         data.epoch += 1;
-        data.count("opened anew", 1);
-        let opening = data.opening();
+        let mut stored = self.stored();
+        stored.count("opened anew", 1);
+        let opening = data.opening(&stored);
         Ok(Reopened { opening, fate })
     }
 
     fn is_key_taken(&self, key: &RequestKey, expired: Timestamp) -> Result<bool, StoreError> {
-        let data = self.data();
-        let kept = data.keys.get(&key.key);
-        Ok(kept.is_some_and(|(_, kept)| kept.kept_at >= expired))
+        let stored = self.stored();
+        let kept = stored.keys.get(&key.key);
+        Ok(kept.is_some_and(|kept| kept.kept_at >= expired))
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
@@ -345,7 +320,7 @@ impl Store for Disk {
                 }
             };
             data.fault = None;
-            data.count(what, 1);
+            self.stored().count(what, 1);
             fault
         };
         let detail = || "as planned".to_owned();
@@ -392,12 +367,13 @@ impl Store for Disk {
         let mut data = self.data();
         if data.fault == Some(Fault::Unreadable) {
             data.fault = None;
-            data.count("unreadable while recovering", 1);
+            self.stored().count("unreadable while recovering", 1);
             let detail = "as planned".into();
             return Err(StoreError::Unreadable { detail });
         }
         let hides_one = self.planted == Some(Planted::HidesAnOpenOrder);
-        let open = data.orders.values().filter(|order| {
+        let stored = self.stored();
+        let open = stored.orders.values().filter(|order| {
             let is_asked = order.seq > after && order.seq <= last;
             is_asked && order.state.status.is_open() && !(hides_one && order.seq.0 % 5 == 0)
         });
@@ -417,13 +393,13 @@ impl Store for Disk {
     }
 
     fn kept_key<'a>(&'a self, _: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
-        let kept = self.data().keys.get(key).map(|(_, kept)| kept.clone());
+        let kept = self.stored().keys.get(key).cloned();
         Box::pin(async move { Ok(kept) })
     }
 
     fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>> {
-        let data = self.data();
-        let order = data.ids.get(id).and_then(|seq| data.orders.get(seq));
+        let stored = self.stored();
+        let order = stored.ids.get(id).and_then(|seq| stored.orders.get(seq));
         let order = order.cloned();
         Box::pin(async move { Ok(order) })
     }
@@ -442,6 +418,28 @@ impl Store for Disk {
 
     fn journal(&self, _: Position, _: usize) -> Reading<'_, Vec<JournalRow>> {
         Box::pin(async { Err(no_part()) })
+    }
+}
+
+impl Medium for Disk {
+    fn stored(&self) -> MutexGuard<'_, Stored> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn plan_trouble(&self, random: &mut StdRng) {
+        self.arm(Some(plan::fault(random)));
+    }
+
+    fn plan_start(&self, random: &mut StdRng) {
+        match random.random_range(0..12) {
+            0 => self.arm(Some(Fault::CrashWhileOpening)),
+            1 => self.arm(Some(Fault::Unreadable)),
+            _ => {}
+        }
+    }
+
+    fn calm(&self) {
+        self.arm(None);
     }
 }
 

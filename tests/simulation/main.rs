@@ -9,19 +9,32 @@
 mod asks;
 mod campaign;
 mod client;
+mod computer;
+mod cuts;
 mod disk;
+mod files;
 mod plan;
+mod platter;
+mod power;
 mod proof;
+mod stored;
+mod trouble;
 mod world;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use campaign::Progress;
-use disk::Planted;
+use disk::{Disk, Planted};
+use orderd::clock::ManualClock;
+use proof::Broken;
+use world::{End, World};
 
 /// Seeds of an ordinary run.
 const SEEDS: u64 = 10_000;
+
+/// The test of the first tier.
+const FIRST: &str = "promises_hold_whatever_fails";
 
 /// How often something happened, by name.
 pub type Happened = BTreeMap<&'static str, u64>;
@@ -80,9 +93,20 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Plays one seed; a broken promise is an error that tells how to see it again.
-fn play(seed: u64, planted: Option<Planted>) -> Result<world::End, String> {
-    let played = catch_unwind(AssertUnwindSafe(|| world::World::new(seed, planted).play()));
-    let broken = match played {
+fn play(seed: u64, planted: Option<Planted>) -> Result<End, String> {
+    replayed(seed, FIRST, || {
+        let disk = |clock: &ManualClock| Disk::new(clock.clone(), planted);
+        World::new(seed, disk).play()
+    })
+}
+
+/// What came of a run, panics included, with the command that plays it again.
+fn replayed(
+    seed: u64,
+    test: &str,
+    run: impl FnOnce() -> Result<End, Broken>,
+) -> Result<End, String> {
+    let broken = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(end)) => return Ok(end),
         Ok(Err(broken)) => broken,
         Err(panic) => match panic.downcast_ref::<String>() {
@@ -90,9 +114,13 @@ fn play(seed: u64, planted: Option<Planted>) -> Result<world::End, String> {
             None => format!("panicked: {:?}", panic.downcast_ref::<&str>()),
         },
     };
+    let or = match test {
+        FIRST => format!(", or scripts/simulate --seed {seed}"),
+        _ => String::new(),
+    };
     Err(format!(
-        "seed {seed}: {broken}\nreplay with: scripts/simulate --seed {seed}, or \
-         ORDERD_SEED={seed} cargo test --test simulation"
+        "seed {seed}: {broken}\nreplay with: \
+         ORDERD_SEED={seed} cargo test --test simulation {test}{or}"
     ))
 }
 

@@ -17,7 +17,7 @@ use orderd::store::journal;
 use super::Happened;
 use super::asks::{Asked, Made};
 use super::client::{Attempt, Fate, attempt_of};
-use super::disk::Data;
+use super::stored::Stored;
 
 /// A broken promise.
 pub type Broken = String;
@@ -99,12 +99,18 @@ impl Proof {
     /// Checks everything that is new on disk since the last time.
     pub fn follow(
         &mut self,
-        data: &mut Data,
+        data: &mut Stored,
         (sent, asked): (&[Attempt], &[Asked]),
         processes: &Processes,
     ) -> Result<(), Broken> {
         if self.rows == data.journal.len() {
             return Ok(());
+        }
+        if self.rows > data.journal.len() {
+            let (before, now) = (self.rows, data.journal.len());
+            return Err(format!(
+                "(1) of {before} rows of the journal {now} are left"
+            ));
         }
         let mut happened = Happened::new();
         while self.rows < data.journal.len() {
@@ -125,7 +131,7 @@ impl Proof {
         Ok(())
     }
 
-    fn row(&mut self, data: &Data) -> Result<Vec<Event>, Broken> {
+    fn row(&mut self, data: &Stored) -> Result<Vec<Event>, Broken> {
         let row = &data.journal[self.rows];
         self.rows += 1;
         let expected = journal::hash(&self.hash, row.position, row.epoch, row.at, &row.entries);
@@ -152,7 +158,7 @@ impl Proof {
     fn event(
         &mut self,
         event: &Event,
-        data: &Data,
+        data: &Stored,
         sent: &[Attempt],
         processes: &Processes,
     ) -> Result<(), Broken> {
@@ -222,7 +228,7 @@ impl Proof {
     fn accepted(
         &mut self,
         seq: Seq,
-        data: &Data,
+        data: &Stored,
         sent: &[Attempt],
         processes: &Processes,
     ) -> Result<(), Broken> {
@@ -259,7 +265,7 @@ impl Proof {
 
     /// Each row of an order says what its last event says, and the counters count them.
     /// Answers how many labels there are.
-    fn rows_agree(&self, data: &Data, processes: &Processes) -> Result<u64, Broken> {
+    fn rows_agree(&self, data: &Stored, processes: &Processes) -> Result<u64, Broken> {
         let mut happened = 0;
         if self.lives.len() != data.orders.len() {
             let (lives, orders) = (self.lives.len(), data.orders.len());
@@ -311,7 +317,7 @@ impl Proof {
     }
 
     /// What a client was told is true. To be asked at any time after.
-    pub fn told(&self, number: usize, attempt: &Attempt, data: &Data) -> Result<(), Broken> {
+    pub fn told(&self, number: usize, attempt: &Attempt, data: &Stored) -> Result<(), Broken> {
         let stored = self
             .attempts
             .get(&number)
@@ -352,7 +358,7 @@ fn is_as_sent(order: &Order, sent: &NewOrder, processes: &Processes) -> bool {
 }
 
 /// The priority after the event; at first that which it came with.
-fn priority_after(event: &Event, before: Option<&Life>, data: &Data) -> Priority {
+fn priority_after(event: &Event, before: Option<&Life>, data: &Stored) -> Priority {
     match (event.detail, before) {
         (Some(Detail::Priority(priority)), _) => priority,
         (_, Some(life)) => life.priority,

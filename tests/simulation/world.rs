@@ -2,30 +2,35 @@
 //! happens is drawn from the seed.
 
 mod changing;
+mod rest;
+mod script;
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+
 use std::time::Duration;
 
 use orderd::clock::{Clock, ManualClock, Timestamp};
 use orderd::engine::{Engine, Handle, Settings, Start, StartError, SubmitError, Turns};
-use orderd::order::{ProcessTally, Processes, ShardNumber, StatusKind};
+use orderd::order::{Processes, ShardNumber, StatusKind};
 use orderd::store::{Store, StoreError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::Happened;
 use super::asks::{self, Asked};
-use super::client::{self, Attempt, Fate, Request, Told};
-use super::disk::{Crash, Disk, Fault, Planted};
+use super::client::{self, Attempt, Fate, Request, Told, attempt_of};
 use super::plan;
 use super::proof::{Broken, Proof};
+use super::stored::{Crash, Medium};
 
 /// Steps of a run before it is left to come to rest.
 const STEPS: usize = 90;
 /// Turns in which everything must have come to rest.
 const TURNS_MAX: usize = 3_000;
+
+pub use self::script::Act;
 
 /// How a run ended: its journal's hash, and what happened in it.
 pub struct End {
@@ -44,10 +49,10 @@ struct Running {
     is_recovering: bool,
 }
 
-pub struct World {
+pub struct World<M> {
     random: StdRng,
     clock: ManualClock,
-    disk: Arc<Disk>,
+    disk: Arc<M>,
     registry: Processes,
     open_orders_max: u64,
     engine: Option<Running>,
@@ -58,15 +63,16 @@ pub struct World {
     simulated_us: i64,
 }
 
-impl World {
-    pub fn new(seed: u64, planted: Option<Planted>) -> Self {
+impl<M: Medium> World<M> {
+    /// `medium` is made with the clock of the run.
+    pub fn new(seed: u64, medium: impl FnOnce(&ManualClock) -> M) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let clock = ManualClock::new(Timestamp(1_800_000_000_000_000));
         let registry = Processes::new(plan::processes(&mut random), Vec::new()).unwrap();
         Self {
             open_orders_max: [6, 40, 1_000_000][random.random_range(0..3)],
             random,
-            disk: Arc::new(Disk::new(clock.clone(), planted)),
+            disk: Arc::new(medium(&clock)),
             clock,
             registry,
             engine: None,
@@ -78,7 +84,7 @@ impl World {
     }
 
     fn count(&self, what: &'static str) {
-        self.disk.data().count(what, 1);
+        self.disk.stored().count(what, 1);
     }
 
     /// Plays the whole run, then proves everything once more.
@@ -88,7 +94,8 @@ impl World {
             self.check()?;
         }
         self.come_to_rest()?;
-        let data = self.disk.data();
+        self.disk.prove_at_rest()?;
+        let data = self.disk.stored();
         for (number, attempt) in self.attempts.iter().enumerate() {
             self.proof.told(number, attempt, &data)?;
         }
@@ -103,7 +110,8 @@ impl World {
     }
 
     fn check(&mut self) -> Result<(), Broken> {
-        let mut data = self.disk.data();
+        self.disk.complaint().map_or(Ok(()), Err)?;
+        let mut data = self.disk.stored();
         let sent = (&*self.attempts, &*self.asked);
         self.proof.follow(&mut data, sent, &self.registry)
     }
@@ -141,11 +149,7 @@ impl World {
             1..4 => self.clock.advance(self.random.random_range(0..60_000_000)),
             _ => {}
         }
-        match self.random.random_range(0..12) {
-            0 => self.disk.arm(Some(Fault::CrashWhileOpening)),
-            1 => self.disk.arm(Some(Fault::Unreadable)),
-            _ => {}
-        }
+        self.disk.plan_start(&mut self.random);
         self.engine = self.open()?;
         Ok(())
     }
@@ -173,16 +177,22 @@ impl World {
                 changes: Vec::new(),
                 is_recovering: true,
             })),
-            Ok(Err(StartError::Store(error))) => Err(format!("did not start: {error}")),
+            Ok(Err(StartError::Store(_))) if self.disk.may_fail_to_open() => {
+                self.count("not opened");
+                self.disk.process_ended(false, &mut self.random);
+                Ok(None)
+            }
             Ok(Err(error)) => Err(format!("did not start: {error}")),
-            Err(panic) if panic.is::<Crash>() => Ok(None),
+            Err(panic) if panic.is::<Crash>() => {
+                self.disk.process_ended(false, &mut self.random);
+                Ok(None)
+            }
             Err(panic) => resume_unwind(panic),
         }
     }
 
     fn arm(&mut self) {
-        let fault = plan::fault(&mut self.random);
-        self.disk.arm(Some(fault));
+        self.disk.plan_trouble(&mut self.random);
     }
 
     /// Lets time go by: to the next deadline of the engine, or just some.
@@ -232,7 +242,7 @@ impl World {
         let is_refused = request.hand_in();
         engine.requests.push(request);
         let refused = u64::from(is_refused);
-        self.disk.data().count("refused at once", refused);
+        self.disk.stored().count("refused at once", refused);
     }
 
     fn fresh(&mut self, number: usize) -> client::Sent {
@@ -282,15 +292,20 @@ impl World {
             return Ok(());
         };
         let turned = catch_unwind(AssertUnwindSafe(|| engine.turns.turn(Duration::ZERO)));
+        let mut is_in_order = true;
         let is_over = match turned {
             Ok(Ok(flow)) => {
                 engine.is_recovering = engine.turns.is_recovering();
                 flow == ControlFlow::Break(())
             }
-            Ok(Err(StoreError::Unknown { .. } | StoreError::Unreadable { .. })) => true,
+            Ok(Err(StoreError::Unknown { .. } | StoreError::Unreadable { .. })) => {
+                is_in_order = false;
+                true
+            }
             Ok(Err(error)) => return Err(format!("the engine ended: {error}")),
             Err(panic) if panic.is::<Crash>() => {
                 self.lose_engine();
+                self.disk.process_ended(false, &mut self.random);
                 return self.check();
             }
             Err(panic) => resume_unwind(panic),
@@ -299,6 +314,7 @@ impl World {
         self.listen()?;
         if is_over {
             self.lose_engine();
+            self.disk.process_ended(is_in_order, &mut self.random);
         }
         Ok(())
     }
@@ -327,7 +343,7 @@ impl World {
         });
         let deferred = engine.changes.len() as u64;
         if is_recovering {
-            self.disk.data().count("change deferred", deferred);
+            self.disk.stored().count("change deferred", deferred);
         }
         for (number, answer) in changes {
             self.hear_change(number, answer)?;
@@ -340,11 +356,9 @@ impl World {
 
     fn hear(&mut self, told: Told) -> Result<(), Broken> {
         let number = told.attempt;
-        let attempt = &mut self.attempts[number];
-        let mut data = self.disk.data();
-        let is_repeat = attempt.repeats.is_some();
-        attempt.end = told.end;
-        attempt.fate = match told.answer {
+        let mut data = self.disk.stored();
+        let is_repeat = self.attempts[number].repeats.is_some();
+        let fate = match told.answer {
             Ok(order) => {
                 data.count("sent again, accepted", u64::from(is_repeat));
                 Fate::Accepted(order)
@@ -359,14 +373,15 @@ impl World {
                 }
                 if error == SubmitError::KeyTaken {
                     data.count("sent again, replayed", u64::from(is_repeat));
-                    let key = attempt.order.idempotency_key.as_deref().unwrap_or_default();
-                    let kept = data.keys.get(key);
-                    let order = kept.and_then(|(seq, _)| data.orders.get(seq));
-                    let is_told = |order: &orderd::order::Order| {
-                        kept.is_some_and(|(_, it)| *it.answer.body == *order.id.as_str().as_bytes())
-                    };
-                    if !order.is_some_and(is_told) {
-                        return Err(format!("(3) {key} is said to be taken by {order:?}"));
+                    let key = self.attempts[number].order.idempotency_key.as_deref();
+                    let kept = key.and_then(|key| data.keys.get(key));
+                    let order = data.orders.values().find(|order| {
+                        let id = order.id.as_str().as_bytes();
+                        kept.is_some_and(|kept| *kept.answer.body == *id)
+                    });
+                    let sent = order.and_then(|order| self.attempts.get(attempt_of(order)?));
+                    if sent.is_none_or(|sent| sent.order.idempotency_key.as_deref() != key) {
+                        return Err(format!("(3) {key:?} is said to be taken by {order:?}"));
                     }
                 }
                 let is_overload = matches!(error, SubmitError::Overloaded { .. });
@@ -374,12 +389,14 @@ impl World {
                 Fate::Refused(error)
             }
         };
+        let attempt = &mut self.attempts[number];
+        (attempt.fate, attempt.end) = (fate, told.end);
         self.proof.told(number, attempt, &data)
     }
 
     /// Whoever waits for an end hears of it after it is on disk.
     fn hear_ends(&mut self) -> Result<(), Broken> {
-        let mut data = self.disk.data();
+        let mut data = self.disk.stored();
         for attempt in &mut self.attempts {
             let Some(Ok(told)) = attempt.end.as_mut().map(|end| end.try_recv()) else {
                 continue;
@@ -406,6 +423,7 @@ impl World {
             self.count("crash while recovering");
         }
         self.lose_engine();
+        self.disk.process_ended(false, &mut self.random);
     }
 
     fn lose_engine(&mut self) {
@@ -419,12 +437,12 @@ impl World {
             self.asked[*number].fate = asks::Fate::Unknown;
         }
         self.attempts.iter_mut().for_each(|it| it.end = None);
-        self.disk.arm(None);
+        self.disk.calm();
     }
 
     /// A second server opens the shard; the first one does not know, and must not do harm.
     fn take_over(&mut self) -> Result<(), Broken> {
-        self.disk.arm(None);
+        self.disk.calm();
         self.send_one();
         let Some(second) = self.open()? else {
             return Ok(());
@@ -432,19 +450,18 @@ impl World {
         let Some(first) = &mut self.engine else {
             return Ok(());
         };
-        let rows = self.disk.data().journal.len();
+        let rows = self.disk.stored().journal.len();
         let turned = first.turns.turn(Duration::ZERO);
         let is_fenced = matches!(turned, Err(StoreError::Fenced));
-        if self.disk.data().journal.len() != rows {
+        if self.disk.stored().journal.len() != rows {
             return Err("wrote after it was taken over: no fence".into());
         }
         self.listen()?;
-        if is_fenced {
-            self.lose_engine();
-        } else {
+        if !is_fenced {
             // It had nothing to write: overloaded.
-            self.crash("crash between turns");
+            self.count("crash between turns");
         }
+        self.lose_engine();
         self.engine = Some(second);
         Ok(())
     }
@@ -462,71 +479,6 @@ impl World {
             }
         }
         self.count("drained");
-        Ok(())
-    }
-
-    /// The engine's own counters are those on disk.
-    fn compare_counters(&mut self) -> Result<(), Broken> {
-        self.disk.arm(None);
-        let Some(engine) = &self.engine else {
-            return Ok(());
-        };
-        let handle = engine.handle.clone();
-        let mut stats = Box::pin(async move { handle.stats().await });
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        assert!(stats.as_mut().poll(&mut context).is_pending());
-        let mut kept = self.disk.data().tallies.clone();
-        kept.retain(|tally| !tally.is_zero());
-        self.turn()?;
-        let std::task::Poll::Ready(stats) = stats.as_mut().poll(&mut context) else {
-            return Err("asked for statistics, not answered".into());
-        };
-        let mut counted = stats.map_or(Vec::new(), |stats| stats.processes);
-        counted.retain(|tally| !tally.is_zero());
-        let is_kept = |tally: &ProcessTally| kept.contains(tally);
-        if counted.iter().all(is_kept) && counted.len() == kept.len() {
-            return Ok(());
-        }
-        Err(format!("(8) counted {counted:?}, kept {kept:?}"))
-    }
-
-    /// Without faults and new orders everything ends, and nobody waits for an answer.
-    fn come_to_rest(&mut self) -> Result<(), Broken> {
-        self.disk.arm(None);
-        if self.engine.is_none() {
-            self.engine = self.open()?;
-        }
-        self.run_out()?;
-        self.release_all();
-        self.run_out()?;
-        let waiting = |it: &Running| it.requests.len() + it.changes.len();
-        let waiting = self.engine.as_ref().map_or(0, waiting);
-        if waiting > 0 {
-            return Err(format!("{waiting} requests were never answered"));
-        }
-        let data = self.disk.data();
-        let moves = |order: &&orderd::order::Order| {
-            order.state.status.is_open() && order.state.status.kind() != StatusKind::Dead
-        };
-        match data.orders.values().find(moves) {
-            Some(order) => Err(format!("forgotten: {order:?}")),
-            None => Ok(()),
-        }
-    }
-
-    /// Turn after turn, until there is nothing left to do.
-    fn run_out(&mut self) -> Result<(), Broken> {
-        for _ in 0..TURNS_MAX {
-            self.turn()?;
-            let engine = self
-                .engine
-                .as_ref()
-                .ok_or("the engine ended without a fault")?;
-            let Some(deadline) = engine.turns.deadline() else {
-                break;
-            };
-            self.wait(deadline.micros_since(self.clock.now()).max(0));
-        }
         Ok(())
     }
 }

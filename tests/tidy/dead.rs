@@ -24,6 +24,8 @@ fn is_root(path: &str, manifest: &str) -> bool {
     match parts.as_slice() {
         // The targets of `cargo fuzz`, a package of its own.
         ["fuzz", "lib.rs"] | ["fuzz", "fuzz_targets", _] => true,
+        // A package of its own that only tests use.
+        ["tests", _, "src", "lib.rs"] => true,
         ["build.rs"] | ["src", "lib.rs" | "main.rs"] | ["src", "bin", _] => true,
         ["tests" | "benches" | "examples", _] => true,
         ["tests" | "benches" | "examples", _, "main.rs"] | ["src", "bin", _, "main.rs"] => true,

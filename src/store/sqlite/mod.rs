@@ -54,7 +54,7 @@ pub struct Sqlite {
     durability: Durability,
     /// Damaged rows that reads have met.
     bad_rows: AtomicU64,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// All that writes.
@@ -65,14 +65,14 @@ struct Pen {
 
 impl Pen {
     fn open(path: &Path) -> Result<(Self, Durability), StoreError> {
-        let connection = open::writer(path)?;
-        let durability = open::durability(&connection)?;
+        let (connection, durability) = open::writer(path)?;
         if faults::is_planted(Bug::SynchronousNormal) {
             let set = connection.pragma_update(None, "synchronous", "NORMAL");
             set.map_err(row::refused)?;
         }
         let checkpointer = Checkpointer::start(open::checkpoint_connection(path)?)?;
         let writer = Writer::new(connection, checkpointer.watch())?;
+        writer.rewrite()?;
         let pen = Self {
             writer,
             checkpointer,
@@ -115,7 +115,8 @@ impl Pool {
 
 impl Sqlite {
     /// Opens, creates or migrates the database at `path`, with `readers` connections for single
-    /// rows. Nobody looks at the room on the disk.
+    /// rows. Nobody looks at the room on the disk. On another of SQLite's file systems
+    /// (`file:PATH?vfs=NAME`) no folder is locked.
     pub fn open(path: &Path, readers: usize) -> Result<Self, StoreError> {
         Self::open_with(path, &Options::readers(readers))
     }
@@ -219,7 +220,7 @@ impl Snapshot {
     /// Opens the database at `path` for reading, in one consistent state.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let path: PathBuf = path.into();
-        if !path.exists() {
+        if !open::is_elsewhere(&path) && !path.exists() {
             let detail = "there is no such file".into();
             return Err(StoreError::NotWritable { path, detail });
         }

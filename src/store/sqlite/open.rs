@@ -7,6 +7,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::row::{self, refused};
@@ -34,9 +35,21 @@ pub(super) fn folder(path: &Path) -> &Path {
     }
 }
 
+/// Whether the path is a URI that names another of SQLite's file systems: `file:PATH?vfs=NAME`.
+/// Only that one knows what is there and who may use it.
+pub(super) fn is_elsewhere(path: &Path) -> bool {
+    let query = path
+        .to_str()
+        .and_then(|path| path.strip_prefix("file:")?.split_once('?'));
+    query.is_some_and(|(_, query)| query.split('&').any(|part| part.starts_with("vfs=")))
+}
+
 /// Takes the lock beside the database, making the folder if need be. Held until the file is
-/// dropped.
-pub(super) fn lock_folder(path: &Path) -> Result<File, StoreError> {
+/// dropped. `None`: the database is elsewhere.
+pub(super) fn lock_folder(path: &Path) -> Result<Option<File>, StoreError> {
+    if is_elsewhere(path) {
+        return Ok(None);
+    }
     let folder = folder(path);
     let not_writable = |error: std::io::Error| StoreError::NotWritable {
         path: folder.into(),
@@ -47,7 +60,7 @@ pub(super) fn lock_folder(path: &Path) -> Result<File, StoreError> {
     match file.try_lock() {
         Ok(()) => {
             faults::point("opening-locked");
-            Ok(file)
+            Ok(Some(file))
         }
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
             path: folder.into(),
@@ -56,13 +69,15 @@ pub(super) fn lock_folder(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// The connection that writes: schema up to date, settings durable.
-pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
+/// The connection that writes, and what its commits are worth: schema up to date, settings durable.
+pub(super) fn writer(path: &Path) -> Result<(Connection, Durability), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = open(path, flags)?;
     set_up(&connection, WRITER_CACHE_KIB).map_err(|error| cannot_use(path, &error))?;
+    // Before anything is written: a flush that failed may have kept the database from its log.
+    let durability = durability(&connection)?;
     check_version(&connection)?;
     faults::point("opening-migrates");
     // In one transaction with the row that says so: otherwise a schema could be there that nobody
@@ -73,7 +88,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
         detail: format!("migration failed: {error}"),
     })?;
     faults::point("opening-migrated");
-    Ok(connection)
+    Ok((connection, durability))
 }
 
 /// A connection that only reads.
@@ -98,6 +113,10 @@ pub(super) fn checkpoint_connection(path: &Path) -> Result<Connection, StoreErro
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags);
     let connection = connection.map_err(|error| cannot_use(path, &error))?;
+    // Closing copies nothing: after a failed flush the log may not hold what SQLite thinks. What is
+    // left in it is copied at the next start.
+    let no_copy = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    connection.set_db_config(no_copy, true).map_err(refused)?;
     // Only a migration or a checkpoint of ours can ever be in the way, and both are short.
     connection
         .busy_timeout(Duration::from_secs(5))
@@ -113,7 +132,8 @@ fn cannot_use(path: &Path, error: &rusqlite::Error) -> StoreError {
 }
 
 fn set_up(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // To its end, not only to its answer: what it writes is flushed there, and that may fail.
+    connection.pragma(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Checkpoints are ours: see `checkpoint`.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -154,7 +174,7 @@ pub(super) fn check_version(connection: &Connection) -> Result<(), StoreError> {
 }
 
 /// Reads the settings that decide what a commit is worth.
-pub(super) fn durability(connection: &Connection) -> Result<Durability, StoreError> {
+fn durability(connection: &Connection) -> Result<Durability, StoreError> {
     if rusqlite::version_number() < VERSION_MIN {
         let detail = format!("SQLite {} is older than 3.51.3", rusqlite::version());
         return Err(StoreError::NotDurable { detail });

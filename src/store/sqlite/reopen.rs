@@ -3,7 +3,6 @@
 //! The failed connection writes and flushes nothing more: a flush that failed once may say "done"
 //! the second time although pages are lost. Nothing here repairs anything.
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 
 use super::write::{Head, Writer};
@@ -16,12 +15,6 @@ impl Writer {
     /// Closes the connection without flushing anything. Answers with where the journal ended before
     /// the commit that failed.
     pub(super) fn give_up(self) -> Option<Head> {
-        // Only the last connection to a database would copy its log when it is closed. Readers are
-        // open throughout; this is for the case that they are not.
-        let no_copy = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-        if let Err(error) = self.connection.set_db_config(no_copy, true) {
-            tracing::warn!(%error, "a failed connection may copy its log when it is closed");
-        }
         let head = self.head;
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!(%error, "a failed connection could not be closed in order");
@@ -29,8 +22,23 @@ impl Writer {
         head
     }
 
-    /// Has all that is stored copied and flushed, then tells whether the commit is part of it.
-    /// `known` is where the journal ended before.
+    /// Moves the whole log into the database and flushes both, before anything rests on it: what a
+    /// failed flush of an earlier connection, or of an earlier process, may have lost although it
+    /// can still be read is written again, and what cannot be shows now. A reader that stays in the
+    /// way leaves some of it in the log, which is flushed all the same.
+    pub(super) fn rewrite(&self) -> Result<(), StoreError> {
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let copied = self
+            .connection
+            .query_row(sql, [], |row| row.get::<_, i64>(0));
+        if copied.map_err(row::refused)? != 0 {
+            tracing::warn!("a reader is in the way: the log was not copied to its end");
+        }
+        Ok(())
+    }
+
+    /// Tells whether the commit is part of what is stored. `known` is where the journal ended
+    /// before.
     ///
     /// Fails unless the journal ends there, or with this commit and nothing behind it.
     pub(super) fn find_out(
@@ -40,7 +48,6 @@ impl Writer {
     ) -> Result<Option<Receipt>, StoreError> {
         let known = known.filter(|known| known.0 == commit.shard);
         let (_, position, hash) = known.ok_or(StoreError::Fenced)?;
-        rewrite(&self.connection)?;
         faults::point("reopening-flushed");
         let head = read::head(&self.connection, commit.shard)?.ok_or(StoreError::Fenced)?;
         if head.epoch != commit.epoch {
@@ -52,18 +59,6 @@ impl Writer {
         check_row(&self.connection, commit.position, &head)?;
         receipt(&self.connection, commit).map(Some)
     }
-}
-
-/// Moves the whole log into the database and flushes both: what cannot be read or written again
-/// shows now. A reader that stays in the way leaves some of it in the log, which is flushed all the
-/// same.
-fn rewrite(connection: &Connection) -> Result<(), StoreError> {
-    let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
-    let copied = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    if copied.map_err(row::refused)? != 0 {
-        tracing::warn!("a reader is in the way: the log was not copied to its end");
-    }
-    Ok(())
 }
 
 /// The journal ends with the row at `position`, and that row is chained to the one before.

@@ -12,8 +12,9 @@ use super::World;
 use crate::asks::{self, Asked, NotMade};
 use crate::client::Fate;
 use crate::proof::Broken;
+use crate::stored::Medium;
 
-impl World {
+impl<M: Medium> World<M> {
     /// Asks for some changes of orders that somebody was told about.
     pub(super) fn ask(&mut self) {
         if self.random.random_ratio(1, 3) {
@@ -94,7 +95,7 @@ impl World {
             Err(NotMade::Failed(SubmitError::KeyTaken)) => "change asked again, replayed",
             Err(NotMade::Failed(_)) => "change refused",
         };
-        let mut data = self.disk.data();
+        let mut data = self.disk.stored();
         data.count(what, 1);
         let asked = &mut self.asked[at];
         let is_made_now = asked.number != at && matches!(answer, Ok(Effect::Made { .. }));
@@ -106,7 +107,7 @@ impl World {
     /// Somebody lets everything go on that is held back.
     pub(super) fn release_all(&mut self) {
         let held: Vec<_> = {
-            let data = self.disk.data();
+            let data = self.disk.stored();
             let held = data.orders.values().filter(|order| order.hold.is_some());
             held.map(|order| order.seq).collect()
         };

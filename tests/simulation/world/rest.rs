@@ -1,0 +1,76 @@
+//! How a run comes to its end: counters compared, everything worked off, nobody left waiting.
+//! Nothing goes wrong here any more.
+
+use std::task::{Context, Poll, Waker};
+
+use orderd::clock::Clock;
+use orderd::order::{Order, ProcessTally, StatusKind};
+
+use super::{Broken, Medium, Running, TURNS_MAX, World};
+
+impl<M: Medium> World<M> {
+    /// The engine's own counters are those on disk.
+    pub(super) fn compare_counters(&mut self) -> Result<(), Broken> {
+        self.disk.calm();
+        let Some(engine) = &self.engine else {
+            return Ok(());
+        };
+        let handle = engine.handle.clone();
+        let mut stats = Box::pin(async move { handle.stats().await });
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(stats.as_mut().poll(&mut context).is_pending());
+        let mut kept = self.disk.stored().tallies.clone();
+        kept.retain(|tally| !tally.is_zero());
+        self.turn()?;
+        let Poll::Ready(stats) = stats.as_mut().poll(&mut context) else {
+            return Err("asked for statistics, not answered".into());
+        };
+        let mut counted = stats.map_or(Vec::new(), |stats| stats.processes);
+        counted.retain(|tally| !tally.is_zero());
+        let is_kept = |tally: &ProcessTally| kept.contains(tally);
+        if counted.iter().all(is_kept) && counted.len() == kept.len() {
+            return Ok(());
+        }
+        Err(format!("(8) counted {counted:?}, kept {kept:?}"))
+    }
+
+    /// Without faults and new orders everything ends, and nobody waits for an answer.
+    pub(super) fn come_to_rest(&mut self) -> Result<(), Broken> {
+        self.disk.calm();
+        if self.engine.is_none() {
+            self.engine = self.open()?;
+        }
+        self.run_out()?;
+        self.release_all();
+        self.run_out()?;
+        let waiting = |it: &Running| it.requests.len() + it.changes.len();
+        let waiting = self.engine.as_ref().map_or(0, waiting);
+        if waiting > 0 {
+            return Err(format!("{waiting} requests were never answered"));
+        }
+        let data = self.disk.stored();
+        let moves = |order: &&Order| {
+            order.state.status.is_open() && order.state.status.kind() != StatusKind::Dead
+        };
+        match data.orders.values().find(moves) {
+            Some(order) => Err(format!("forgotten: {order:?}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Turn after turn, until there is nothing left to do.
+    fn run_out(&mut self) -> Result<(), Broken> {
+        for _ in 0..TURNS_MAX {
+            self.turn()?;
+            let engine = self
+                .engine
+                .as_ref()
+                .ok_or("the engine ended without a fault")?;
+            let Some(deadline) = engine.turns.deadline() else {
+                break;
+            };
+            self.wait(deadline.micros_since(self.clock.now()).max(0));
+        }
+        Ok(())
+    }
+}
