@@ -113,6 +113,7 @@ impl Built {
             .args(check.arguments)
             .envs(check.environment.iter().copied())
             .env_remove("ORDERD_BUG")
+            .env("ORDERD_SHRINK_SECONDS", "0")
             .env("RUST_BACKTRACE", "0");
         if let Some(bug) = bug {
             command.env("ORDERD_BUG", bug);

@@ -2,7 +2,8 @@
 //! refuses, fills up and forgets to answer, with a clock that only moves by hand.
 //!
 //! One seed is one run. `ORDERD_SEED=n` replays it, `ORDERD_SEEDS=n` plays n of them, from
-//! `ORDERD_FROM=n`; `scripts/simulate` does so in an optimized build.
+//! `ORDERD_FROM=n`; `scripts/simulate` does so in an optimized build. A failure is told as the
+//! shortest trace that can be found in `ORDERD_SHRINK_SECONDS=n`, 20 without it.
 
 #![expect(clippy::unwrap_used, reason = "a failure is how a test tells")]
 
@@ -17,17 +18,23 @@ mod plan;
 mod platter;
 mod power;
 mod proof;
+mod shrink;
+mod steps;
 mod stored;
+mod trace;
 mod trouble;
 mod world;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use campaign::Progress;
 use disk::{Disk, Planted};
 use orderd::clock::ManualClock;
 use proof::Broken;
+use shrink::{class, explain, shortest};
+use stored::Medium;
 use world::{End, World};
 
 /// Seeds of an ordinary run.
@@ -92,55 +99,64 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Plays one seed; a broken promise is an error that tells how to see it again.
-fn play(seed: u64, planted: Option<Planted>) -> Result<End, String> {
-    replayed(seed, FIRST, || {
-        let disk = |clock: &ManualClock| Disk::new(clock.clone(), planted);
-        World::new(seed, disk).play()
+/// The world of a seed over the store in memory.
+fn world(seed: u64, planted: Option<Planted>) -> World<Disk> {
+    World::new(seed, |clock: &ManualClock| {
+        Disk::new(clock.clone(), planted)
     })
 }
 
-/// What came of a run, panics included, with the command that plays it again.
-fn replayed(
+/// Plays one seed; a broken promise is an error that tells how to see it again.
+fn play(seed: u64, planted: Option<Planted>) -> Result<End, String> {
+    replayed(seed, FIRST, || world(seed, planted))
+}
+
+/// What came of a run, with the command that plays it again.
+fn replayed<M: Medium>(
     seed: u64,
     test: &str,
-    run: impl FnOnce() -> Result<End, Broken>,
+    world: impl FnOnce() -> World<M>,
 ) -> Result<End, String> {
-    let broken = match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(end)) => return Ok(end),
-        Ok(Err(broken)) => broken,
-        Err(panic) => match panic.downcast_ref::<String>() {
+    outcome(|| world().play()).map_err(|broken| {
+        let or = match test {
+            FIRST => format!(", or scripts/simulate --seed {seed}"),
+            _ => String::new(),
+        };
+        format!(
+            "seed {seed}: {broken}\nreplay with: \
+             ORDERD_SEED={seed} cargo test --test simulation {test}{or}"
+        )
+    })
+}
+
+/// What came of a run, panics included.
+fn outcome(run: impl FnOnce() -> Result<End, Broken>) -> Result<End, Broken> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(end) => end,
+        Err(panic) => Err(match panic.downcast_ref::<String>() {
             Some(text) => text.clone(),
             None => format!("panicked: {:?}", panic.downcast_ref::<&str>()),
-        },
-    };
-    let or = match test {
-        FIRST => format!(", or scripts/simulate --seed {seed}"),
-        _ => String::new(),
-    };
-    Err(format!(
-        "seed {seed}: {broken}\nreplay with: \
-         ORDERD_SEED={seed} cargo test --test simulation {test}{or}"
-    ))
+        }),
+    }
 }
 
 #[test]
 fn promises_hold_whatever_fails() {
-    if let Some(seed) = number("ORDERD_SEED") {
-        let end = play(seed, None).unwrap_or_else(|broken| panic!("{broken}"));
-        println!("seed {seed} holds: {:#?}", end.happened);
-        return;
-    }
-    let (from, seeds) = (number("ORDERD_FROM"), number("ORDERD_SEEDS"));
-    let (from, seeds) = (from.unwrap_or(0), seeds.unwrap_or(SEEDS));
+    let (from, seeds) = match number("ORDERD_SEED") {
+        Some(seed) => (seed, 1),
+        None => {
+            let (from, seeds) = (number("ORDERD_FROM"), number("ORDERD_SEEDS"));
+            (from.unwrap_or(0), seeds.unwrap_or(SEEDS))
+        }
+    };
     let progress = match number("ORDERD_PROGRESS") {
         Some(_) => Progress::Shown,
         None => Progress::Silent,
     };
     let summary = campaign::play_all(from..from + seeds, progress, |seed| play(seed, None));
     println!("{summary}");
-    if let Some(broken) = summary.broken.values().next() {
-        panic!("{broken}");
+    if let Some((seed, broken)) = summary.broken.first_key_value() {
+        panic!("{}", explain(broken, &|| world(*seed, None)));
     }
     let never = MUST_HAPPEN.into_iter();
     let never: Vec<_> = never
@@ -151,6 +167,38 @@ fn promises_hold_whatever_fails() {
         never.is_empty() || seeds < SEEDS,
         "never happened: {never:?}"
     );
+}
+
+/// Of a failing run only a few steps are left, none of which can be spared, and they are told.
+#[test]
+fn a_failure_is_told_in_few_steps() {
+    for planted in [
+        Planted::AnswersWithoutStoring,
+        Planted::StoresWhatItRefuses,
+        Planted::TakesAKeyTwice,
+        Planted::HidesAnOpenOrder,
+        Planted::LosesWhatIsStored,
+    ] {
+        let fails = |seed: &u64| play(*seed, Some(planted)).is_err();
+        let seed = (0..200).find(fails).unwrap();
+        let fresh = || world(seed, Some(planted));
+        let (shrunk, trace) = shortest(&fresh, Duration::from_secs(60)).unwrap();
+        let (steps, text) = (&shrunk.steps, trace.text());
+        let told = format!(
+            "{planted:?}, seed {seed}: {steps:#?}\n{text}\n{}",
+            shrunk.broken
+        );
+        println!("{told}");
+        assert!(steps.len() <= 12, "{told}");
+        assert!(text.contains("client  sends order 0"), "{told}");
+        for left_out in 0..steps.len() {
+            let mut fewer = steps.clone();
+            fewer.remove(left_out);
+            let broken = outcome(|| fresh().play_steps(&fewer, None)).err();
+            let is_same = broken.is_some_and(|it| class(&it) == class(&shrunk.broken));
+            assert!(!is_same, "{told}\ncould spare {:?}", steps[left_out]);
+        }
+    }
 }
 
 #[test]

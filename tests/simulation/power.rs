@@ -4,6 +4,7 @@
 
 use super::campaign::{self, Progress};
 use super::files::OnFiles;
+use super::shrink::explain;
 use super::world::{End, World};
 use super::{number, replayed};
 
@@ -48,7 +49,7 @@ pub fn play(seed: u64) -> Result<End, String> {
 
 fn play_on(seed: u64, medium: impl FnOnce(u64) -> OnFiles) -> Result<End, String> {
     replayed(seed, "promises_hold_on_the_real_store", || {
-        World::new(seed, |_| medium(seed)).play()
+        World::new(seed, |_| medium(seed))
     })
 }
 
@@ -63,8 +64,11 @@ fn promises_hold_on_the_real_store_whatever_its_files_lose() {
     let (from, seeds) = (from.unwrap_or(0), seeds.unwrap_or(SEEDS));
     let summary = campaign::play_all(from..from + seeds, Progress::Silent, play);
     println!("{summary}");
-    if let Some(broken) = summary.broken.values().next() {
-        panic!("{broken}");
+    if let Some((seed, broken)) = summary.broken.first_key_value() {
+        panic!(
+            "{}",
+            explain(broken, &|| World::new(*seed, |_| OnFiles::new(*seed)))
+        );
     }
     let never = MUST_HAPPEN.into_iter();
     let never: Vec<_> = never

@@ -23,10 +23,10 @@ use super::asks::{self, Asked};
 use super::client::{self, Attempt, Fate, Request, Told, attempt_of};
 use super::plan;
 use super::proof::{Broken, Proof};
+use super::steps::{self, Kind, Step};
 use super::stored::{Crash, Medium};
+use super::trace::{Trace, View};
 
-/// Steps of a run before it is left to come to rest.
-const STEPS: usize = 90;
 /// Turns in which everything must have come to rest.
 const TURNS_MAX: usize = 3_000;
 
@@ -50,7 +50,11 @@ struct Running {
 }
 
 pub struct World<M> {
+    seed: u64,
     random: StdRng,
+    /// Most orders or changes that are sent in this step.
+    most: usize,
+    trace: Option<Trace>,
     clock: ManualClock,
     disk: Arc<M>,
     registry: Processes,
@@ -71,7 +75,10 @@ impl<M: Medium> World<M> {
         let registry = Processes::new(plan::processes(&mut random), Vec::new()).unwrap();
         Self {
             open_orders_max: [6, 40, 1_000_000][random.random_range(0..3)],
+            seed,
             random,
+            most: usize::MAX,
+            trace: None,
             disk: Arc::new(medium(&clock)),
             clock,
             registry,
@@ -89,12 +96,34 @@ impl<M: Medium> World<M> {
 
     /// Plays the whole run, then proves everything once more.
     pub fn play(mut self) -> Result<End, Broken> {
-        for _ in 0..STEPS {
-            self.step()?;
-            self.check()?;
+        let steps = steps::all(&mut self.random);
+        self.play_steps(&steps, None)
+    }
+
+    /// The steps of a whole run.
+    pub fn steps(mut self) -> Vec<Step> {
+        steps::all(&mut self.random)
+    }
+
+    /// The same with some of its steps only.
+    pub fn play_steps(mut self, steps: &[Step], trace: Option<Trace>) -> Result<End, Broken> {
+        self.trace = trace;
+        for step in steps {
+            (self.random, self.most) = (StdRng::seed_from_u64(step.seed), step.most);
+            let stepped = self.step(step.kind).and_then(|()| self.check());
+            self.look();
+            stepped?;
         }
-        self.come_to_rest()?;
+        self.random = StdRng::seed_from_u64(self.seed);
+        let rested = self.come_to_rest();
+        self.look();
+        rested?;
         self.disk.prove_at_rest()?;
+        self.prove()
+    }
+
+    /// Whoever was told something was told the truth.
+    fn prove(&self) -> Result<End, Broken> {
         let data = self.disk.stored();
         for (number, attempt) in self.attempts.iter().enumerate() {
             self.proof.told(number, attempt, &data)?;
@@ -116,25 +145,41 @@ impl<M: Medium> World<M> {
         self.proof.follow(&mut data, sent, &self.registry)
     }
 
-    fn step(&mut self) -> Result<(), Broken> {
+    /// Lets whoever wants to know see what has changed.
+    fn look(&self) {
+        let Some(trace) = &self.trace else {
+            return;
+        };
+        let data = self.disk.stored();
+        trace.look(&View {
+            micros: self.clock.ticks(),
+            is_up: self.engine.is_some(),
+            attempts: &self.attempts,
+            asked: &self.asked,
+            journal: &data.journal,
+            happened: &data.happened,
+        });
+    }
+
+    fn step(&mut self, kind: Kind) -> Result<(), Broken> {
         if self.engine.is_none() {
             return self.start();
         }
-        match self.random.random_range(0..100) {
-            0..34 => self.send_one(),
-            34..42 => self.send_many(),
-            42..46 => self.send_again(),
-            46..54 => self.ask(),
-            54..78 => return self.turn(),
-            78..86 => {
+        match kind {
+            Kind::SendOne => self.send_one(),
+            Kind::SendMany => self.send_many(),
+            Kind::SendAgain => self.send_again(),
+            Kind::Ask => self.ask(),
+            Kind::Turn => return self.turn(),
+            Kind::PassAndTurn => {
                 self.pass();
                 return self.turn();
             }
-            86..94 => self.arm(),
-            94..96 => self.crash("crash between turns"),
-            96..97 => return self.take_over(),
-            97..98 => return self.drain(),
-            _ => return self.compare_counters(),
+            Kind::Arm => self.arm(),
+            Kind::Crash => self.crash("crash between turns"),
+            Kind::TakeOver => return self.take_over(),
+            Kind::Drain => return self.drain(),
+            Kind::CompareCounters => return self.compare_counters(),
         }
         Ok(())
     }
@@ -261,7 +306,7 @@ impl<M: Medium> World<M> {
 
     fn send_many(&mut self) {
         let first = self.attempts.len();
-        let count = self.random.random_range(2..7);
+        let count = self.random.random_range(2..7).min(self.most);
         let orders = (first..first + count).map(|number| self.fresh(number));
         let orders = orders.collect();
         self.send(orders);

@@ -37,7 +37,7 @@ impl<M: Medium> World<M> {
             let seq = told[self.random.random_range(0..told.len())];
             asks::change(&mut self.random, seq, number, now)
         });
-        let mut changes: Vec<_> = changes.collect();
+        let mut changes: Vec<_> = changes.take(self.most).collect();
         if self.random.random_ratio(1, 2) {
             self.hand_in(changes);
         } else {
