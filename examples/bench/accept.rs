@@ -17,6 +17,9 @@ use super::wrk::Requests;
 /// How long a server may take to work off, or to load, what was accepted in a block.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Connections that are many.
+const CONNECTIONS: u32 = 5_000;
+
 /// A block to be played.
 struct Turn {
     measure: &'static str,
@@ -139,6 +142,59 @@ pub fn keys(stage: &mut Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One order per request on 5,000 connections, against 256.
+///
+/// # Errors
+///
+/// As [`single`].
+pub fn connections(stage: &mut Stage) -> anyhow::Result<()> {
+    let folder = stage.fresh()?;
+    let sides = [("256", 256), ("orderd", CONNECTIONS)];
+    for (round, (name, connections)) in interleaved(stage.plan.rounds, &sides) {
+        let mut requests = Requests::single(folder.path())?;
+        requests.connections = connections;
+        let (measure, side) = ("connections", Side::Orderd(Work::Hour));
+        play(
+            stage,
+            Turn {
+                measure,
+                name,
+                round,
+                side,
+                requests,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// One order per request, with this build of orderd and with another one.
+///
+/// # Errors
+///
+/// As [`single`].
+pub fn against(stage: &mut Stage) -> anyhow::Result<()> {
+    let folder = stage.fresh()?;
+    let requests = Requests::single(folder.path())?;
+    for (round, side) in interleaved(
+        stage.plan.rounds,
+        &[Side::Another, Side::Orderd(Work::Hour)],
+    ) {
+        let (measure, name, requests) = ("against", side.name(), requests.clone());
+        play(
+            stage,
+            Turn {
+                measure,
+                name,
+                round,
+                side,
+                requests,
+            },
+        )?;
+    }
+    Ok(())
+}
+
 /// One order per request, done as soon as it begins; the block ends when nothing is open any more.
 ///
 /// # Errors
@@ -160,7 +216,7 @@ pub fn completed(stage: &mut Stage) -> anyhow::Result<()> {
         };
         match side {
             Side::Floor => play(stage, turn)?,
-            Side::Orderd(_) | Side::OrderdWithDialects => play_to_the_end(stage, turn)?,
+            _ => play_to_the_end(stage, turn)?,
         }
     }
     Ok(())

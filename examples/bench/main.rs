@@ -7,12 +7,15 @@
 
 mod accept;
 mod chart;
+mod comparisons;
 mod disk;
 mod http;
+mod idle;
 mod latency;
 mod load;
 mod machine;
 mod memory;
+mod overload;
 mod page;
 mod plan;
 mod ratio;
@@ -21,6 +24,7 @@ mod record;
 mod server;
 mod stage;
 mod stored;
+mod stream;
 mod tables;
 mod wrk;
 
@@ -75,6 +79,11 @@ fn run(plan: &Plan) -> anyhow::Result<usize> {
     Ok(failed)
 }
 
+fn connections(stage: &mut Stage) -> anyhow::Result<()> {
+    accept::connections(stage)?;
+    idle::measure(stage)
+}
+
 /// One failed measurement does not take the others with it.
 fn measure(plan: &Plan) -> anyhow::Result<(Record, usize)> {
     let mut stage = Stage::set(plan)?;
@@ -90,6 +99,9 @@ fn measure(plan: &Plan) -> anyhow::Result<(Record, usize)> {
             Measure::Latency => latency::measure(&mut stage),
             Measure::Memory => memory::measure(&mut stage),
             Measure::Stored => stored::measure(&mut stage),
+            Measure::Overload => overload::measure(&mut stage),
+            Measure::Connections => connections(&mut stage),
+            Measure::Against => accept::against(&mut stage),
         };
         if let Err(error) = result {
             stage.say(&format!("{}: failed: {error:#}", measure.name()));

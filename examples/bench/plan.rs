@@ -14,10 +14,13 @@ Usage: scripts/bench [OPTIONS]
   --seconds N        length of a block [default: 8]
   --warm-up N        seconds before each block that do not count [default: 2]
   --latency N        length of the blocks at half load, in seconds [default: 15]
-  --only LIST        accept,completed,batch,dialects,keys,reads,latency,memory,stored
-                     [default: all];
+  --only LIST        accept,completed,batch,dialects,keys,reads,latency,memory,stored,overload,
+                     connections [default: all];
                      memory measures the restart too
+  --against FILE     only accept, in turn with the orderd in FILE, which is another build
   --open N           open orders for memory and restart [default: 1000000]
+  --overload N       length of the overload, in seconds [default: 60]
+  --idle N           idle connections [default: 10000]
   --stored N         stored orders for the slow-down by history [default: 5000000]
   --quick            one short round with few orders: shows that everything works, no figures
   --json FILE        write all raw values, after every block
@@ -46,11 +49,17 @@ pub enum Measure {
     Memory,
     /// Accept with a long history in the store.
     Stored,
+    /// Ten times as many orders as the work allows.
+    Overload,
+    /// Accept on many connections, and beside idle ones.
+    Connections,
+    /// Accept with this build of orderd and with another one.
+    Against,
 }
 
 impl Measure {
-    /// All of them, in the order in which they run.
-    pub const ALL: [Self; 9] = [
+    /// All that need nothing else, in the order in which they run.
+    pub const ALL: [Self; 11] = [
         Self::Accept,
         Self::Completed,
         Self::Batch,
@@ -60,6 +69,8 @@ impl Measure {
         Self::Latency,
         Self::Memory,
         Self::Stored,
+        Self::Overload,
+        Self::Connections,
     ];
 
     /// The name in `--only` and in the raw values.
@@ -74,6 +85,9 @@ impl Measure {
             Self::Latency => "latency",
             Self::Memory => "memory",
             Self::Stored => "stored",
+            Self::Overload => "overload",
+            Self::Connections => "connections",
+            Self::Against => "against",
         }
     }
 }
@@ -89,6 +103,10 @@ pub struct Plan {
     pub warm_up_seconds: u32,
     /// Seconds of a block at half load, at least 1.
     pub latency_seconds: u32,
+    /// Seconds of the overload, at least 5.
+    pub overload_seconds: u32,
+    /// Idle connections, at least 100.
+    pub idle_connections: u32,
     /// What is measured.
     pub only: Vec<Measure>,
     /// Open orders for memory and restart, at least 1,000.
@@ -103,6 +121,8 @@ pub struct Plan {
     pub from: Vec<PathBuf>,
     /// Whether the page is rewritten.
     pub write: bool,
+    /// Another build of orderd.
+    pub against: Option<PathBuf>,
     /// Where stores are put.
     pub data: Option<PathBuf>,
 }
@@ -114,6 +134,8 @@ impl Default for Plan {
             seconds: 8,
             warm_up_seconds: 2,
             latency_seconds: 15,
+            overload_seconds: 60,
+            idle_connections: 10_000,
             only: Measure::ALL.into(),
             open_orders: 1_000_000,
             stored_orders: 5_000_000,
@@ -121,6 +143,7 @@ impl Default for Plan {
             json: None,
             from: Vec::new(),
             write: false,
+            against: None,
             data: None,
         }
     }
@@ -148,8 +171,14 @@ impl Plan {
                 "--seconds" => plan.seconds = number(word, value()?, 1)?,
                 "--warm-up" => plan.warm_up_seconds = number(word, value()?, 1)?,
                 "--latency" => plan.latency_seconds = number(word, value()?, 1)?,
+                "--overload" => plan.overload_seconds = number(word, value()?, 5)?,
+                "--idle" => plan.idle_connections = number(word, value()?, 100)?,
                 "--open" => plan.open_orders = number(word, value()?, 1_000)?.into(),
                 "--stored" => plan.stored_orders = number(word, value()?, 1_000)?.into(),
+                "--against" => {
+                    plan.against = Some(value()?.into());
+                    plan.only = vec![Measure::Against];
+                }
                 "--only" => plan.only = measures(value()?)?,
                 "--json" => plan.json = Some(value()?.into()),
                 "--from" => plan.from.push(value()?.into()),
@@ -169,6 +198,8 @@ impl Plan {
         self.seconds = 2;
         self.warm_up_seconds = 1;
         self.latency_seconds = 2;
+        self.overload_seconds = 5;
+        self.idle_connections = 1_000;
         self.open_orders = 50_000;
         self.stored_orders = 100_000;
     }
@@ -203,7 +234,7 @@ mod tests {
     fn without_arguments_everything_is_measured_three_times() {
         let plan = parse("").unwrap().unwrap();
         assert_eq!(plan, Plan::default());
-        assert_eq!(plan.only.len(), 9);
+        assert_eq!(plan.only.len(), 11);
         assert_eq!((plan.rounds, plan.seconds), (3, 8));
     }
 
@@ -212,6 +243,8 @@ mod tests {
         let plan = parse("--only restart,accept --rounds 5").unwrap().unwrap();
         assert_eq!(plan.only, [Measure::Accept, Measure::Memory]);
         assert_eq!(plan.rounds, 5);
+        let against = parse("--against target/old").unwrap().unwrap();
+        assert_eq!(against.only, [Measure::Against]);
         assert!(parse("--only speed").unwrap_err().contains("speed"));
     }
 

@@ -21,6 +21,14 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(1);
 
+/// How many orders are worked off each second where work is limited: a thousand at once, for a
+/// second on average.
+pub const LIMITED_PER_SECOND: u32 = 1_000;
+/// How many may be open there.
+pub const LIMITED_OPEN_MAX: u32 = 5_000;
+/// Connections that a server may have: more than any measurement opens.
+const CONNECTIONS_MAX: u32 = 20_000;
+
 /// What orderd does with the orders it accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -28,6 +36,8 @@ pub enum Work {
     Hour,
     /// Each order is done as soon as it begins.
     Instant,
+    /// [`LIMITED_PER_SECOND`] orders a second, and [`LIMITED_OPEN_MAX`] may be open.
+    Limited,
 }
 
 /// What runs: one of the things compared.
@@ -37,6 +47,8 @@ pub enum Side {
     Floor,
     /// The whole server.
     Orderd(Work),
+    /// The whole server, but another build of it; work as with `Hour`.
+    Another,
     /// The whole server with all dialects, each at a port of its own; work as with `Hour`.
     OrderdWithDialects,
 }
@@ -46,6 +58,7 @@ impl Side {
     pub fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
+            Self::Another => "another",
             Self::Orderd(_) | Self::OrderdWithDialects => "orderd",
         }
     }
@@ -58,6 +71,8 @@ pub struct Programs {
     pub orderd: PathBuf,
     /// The floor.
     pub floor: PathBuf,
+    /// Another build of the server.
+    pub another: PathBuf,
 }
 
 /// Memory of a server, in bytes.
@@ -114,10 +129,11 @@ impl Server {
         let listen = address.to_string();
         let mut command = match side {
             Side::Floor => Command::new(&programs.floor),
-            Side::Orderd(work) => orderd(programs, folder, &configuration(work))?,
+            Side::Orderd(work) => orderd(&programs.orderd, folder, &configuration(work))?,
+            Side::Another => orderd(&programs.another, folder, &configuration(Work::Hour))?,
             Side::OrderdWithDialects => {
                 let settings = configuration(Work::Hour) + &dialects()?;
-                orderd(programs, folder, &settings)?
+                orderd(&programs.orderd, folder, &settings)?
             }
         };
         let log = folder.join("server.log");
@@ -252,11 +268,11 @@ impl Drop for Server {
     }
 }
 
-/// The two kinds of work have two versions: a store knows which process its orders began with.
-fn orderd(programs: &Programs, folder: &Path, settings: &str) -> anyhow::Result<Command> {
+/// Each kind of work has a version of its own: a store knows which process its orders began with.
+fn orderd(program: &Path, folder: &Path, settings: &str) -> anyhow::Result<Command> {
     let file = folder.join("orderd.toml");
     fs::write(&file, settings)?;
-    let mut command = Command::new(&programs.orderd);
+    let mut command = Command::new(program);
     command.arg("serve").arg("--data").arg(folder.join("data"));
     command.arg("--config").arg(file);
     Ok(command)
@@ -277,12 +293,22 @@ fn dialects() -> anyhow::Result<String> {
 }
 
 fn configuration(work: Work) -> String {
-    let (version, step) = match work {
-        Work::Instant => (1, "duration = \"0s\"\n"),
-        Work::Hour => (2, "duration = \"1h\"\nconcurrency = 1\n"),
+    let (version, step, open_max) = match work {
+        Work::Instant => (1, "duration = \"0s\"\n".to_owned(), 100_000_000),
+        Work::Hour => (
+            2,
+            "duration = \"1h\"\nconcurrency = 1\n".to_owned(),
+            100_000_000,
+        ),
+        Work::Limited => {
+            let step =
+                format!("duration = \"500ms..1500ms\"\nconcurrency = {LIMITED_PER_SECOND}\n");
+            (3, step, LIMITED_OPEN_MAX)
+        }
     };
     format!(
-        "[queue]\nmax_open_orders = 100000000\n\n[log]\nfilter = \"warn\"\n\n\
+        "[server]\nconnections_max = {CONNECTIONS_MAX}\n\n\
+         [queue]\nmax_open_orders = {open_max}\n\n[log]\nfilter = \"warn\"\n\n\
          [process.default]\nversion = {version}\n\n\
          [[process.default.step]]\nname = \"work\"\nkind = \"simulate\"\n{step}"
     )
@@ -321,9 +347,12 @@ mod tests {
     }
 
     #[test]
-    fn the_two_kinds_of_work_have_two_versions() {
+    fn each_kind_of_work_has_a_version_of_its_own() {
         assert!(configuration(Work::Instant).contains("version = 1\n"));
         let hour = configuration(Work::Hour);
         assert!(hour.contains("version = 2\n") && hour.contains("concurrency = 1\n"));
+        let limited = configuration(Work::Limited);
+        assert!(limited.contains("version = 3\n") && limited.contains("concurrency = 1000\n"));
+        assert!(limited.contains("max_open_orders = 5000\n"));
     }
 }

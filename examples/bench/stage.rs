@@ -66,8 +66,13 @@ impl Stage {
         let programs = Programs {
             orderd: builds.join("orderd"),
             floor: examples.join("floor"),
+            another: plan.against.clone().unwrap_or_default(),
         };
-        for program in [&programs.orderd, &programs.floor] {
+        let another = plan.against.as_ref();
+        for program in [&programs.orderd, &programs.floor]
+            .into_iter()
+            .chain(another)
+        {
             if !program.is_file() {
                 let name = program.display();
                 bail!("{name} is not built; scripts/bench builds everything");
@@ -213,11 +218,13 @@ fn blocks_of(measure: Measure, plan: &Plan) -> u64 {
         | Measure::Completed
         | Measure::Dialects
         | Measure::Keys
+        | Measure::Against
         | Measure::Reads
         | Measure::Stored => 2,
         Measure::Batch => 3,
         Measure::Latency => 2 * super::latency::PERCENTS.len() as u64,
-        Measure::Memory => 1,
+        Measure::Memory | Measure::Overload => 1,
+        Measure::Connections => 3,
     };
     sides * u64::from(plan.rounds)
 }
@@ -225,13 +232,15 @@ fn blocks_of(measure: Measure, plan: &Plan) -> u64 {
 fn in_words(plan: &Plan) -> String {
     format!(
         "{} rounds, blocks of {} s after {} s of warm-up, {} s at half load; \
-         {} open orders, {} stored orders",
+         {} open orders, {} stored orders, {} s of overload, {} idle connections",
         plan.rounds,
         plan.seconds,
         plan.warm_up_seconds,
         plan.latency_seconds,
         plan.open_orders,
-        plan.stored_orders
+        plan.stored_orders,
+        plan.overload_seconds,
+        plan.idle_connections
     )
 }
 

@@ -5,8 +5,10 @@
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, ContentArrangement};
 
+use super::comparisons::{COMPARISONS, Comparison};
 use super::latency::{self, PERCENTS};
 use super::record::Record;
+use super::{idle, overload};
 
 /// A table with its title; the first column is text, the others are figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,65 +21,6 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-/// One line of the first table: what is compared with what, and the least ratio it should have.
-struct Comparison {
-    name: &'static str,
-    of: (&'static str, &'static str),
-    to: (&'static str, &'static str),
-    goal: &'static str,
-}
-
-const COMPARISONS: [Comparison; 8] = [
-    Comparison {
-        name: "accept to floor",
-        of: ("accept", "orderd"),
-        to: ("accept", "floor"),
-        goal: "0.70",
-    },
-    Comparison {
-        name: "accept to completed, to floor",
-        of: ("completed", "orderd"),
-        to: ("completed", "floor"),
-        goal: "0.60",
-    },
-    Comparison {
-        name: "batch of 100, to single accept",
-        of: ("batch", "orderd"),
-        to: ("batch", "single"),
-        goal: "3.5",
-    },
-    Comparison {
-        name: "batch of 100, to floor",
-        of: ("batch", "orderd"),
-        to: ("batch", "floor"),
-        goal: "",
-    },
-    Comparison {
-        name: "accept beside five dialects, to without",
-        of: ("dialects", "orderd"),
-        to: ("dialects", "alone"),
-        goal: "0.97",
-    },
-    Comparison {
-        name: "accept under keys, to without",
-        of: ("keys", "orderd"),
-        to: ("keys", "without"),
-        goal: "0.80",
-    },
-    Comparison {
-        name: "reads while writing, to floor",
-        of: ("reads", "orderd"),
-        to: ("reads", "floor"),
-        goal: "0.60",
-    },
-    Comparison {
-        name: "accept with history, to empty store",
-        of: ("stored", "full"),
-        to: ("stored", "empty"),
-        goal: "0.85",
-    },
-];
-
 /// All tables that have rows.
 pub fn all(record: &Record) -> Vec<Table> {
     let tables = [
@@ -85,6 +28,8 @@ pub fn all(record: &Record) -> Vec<Table> {
         amounts(record),
         curve(record),
         processor(record),
+        overload::table(record),
+        idle::table(record),
     ];
     tables
         .into_iter()
