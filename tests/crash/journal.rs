@@ -213,7 +213,7 @@ impl Book {
                 "refused" => book.order(rest.parse().unwrap()).is_refused = true,
                 "asks-change" => {
                     let name = rest.split(' ').next().unwrap();
-                    book.changes.insert(name.to_owned(), Asked::default());
+                    book.changes.entry(name.to_owned()).or_default();
                 }
                 "change-made" => {
                     let (name, events) = rest.split_once(' ').unwrap();

@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
-use super::changes;
+use super::changes::{self, Change};
 use super::http::{Client, Reply};
 use super::journal::Journal;
 use super::request::{Guard, Request, Route};
@@ -48,6 +48,8 @@ pub struct Shared {
     told: HashMap<u64, String>,
     /// Acknowledged orders that nobody changes at the moment.
     pub idle: Vec<Idle>,
+    /// Changes under a key that were not answered.
+    pub changes_again: Vec<Change>,
     /// Changes of this run that were answered, and how many events must bear their name.
     pub changed: Vec<(String, u64)>,
     /// What must not be.
@@ -135,6 +137,9 @@ impl Load {
     fn act(&self, client: &mut Client, random: &mut StdRng) -> Went {
         if let Some(request) = self.waiting() {
             return self.ask(client, request, random);
+        }
+        if changes::ask_again(self, client)? {
+            return Ok(());
         }
         match random.random_range(0..100) {
             0..55 => {
@@ -306,6 +311,7 @@ impl Load {
         while let Some(request) = self.waiting() {
             self.ask_once(client, request)?;
         }
+        while changes::ask_again(self, client)? {}
         Ok(())
     }
 

@@ -58,7 +58,8 @@ const MUST_BE_EMPTY: [(&str, &str); 5] = [
     ("not ended", "SELECT id FROM orders WHERE ended_at IS NULL"),
     (
         "a key without its order",
-        "SELECT key FROM idempotency_keys LEFT JOIN orders USING (seq) WHERE id IS NULL",
+        "SELECT key FROM idempotency_keys LEFT JOIN orders USING (seq)
+          WHERE seq IS NOT NULL AND id IS NULL",
     ),
     (
         "a wrong counter",
