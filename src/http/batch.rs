@@ -200,17 +200,17 @@ pub(super) fn each(
 
 /// Reads a JSON array of orders. Fails as a whole if it is not one, or has too many.
 pub fn array(body: &[u8], processes: &Processes) -> Result<Vec<Read>, ApiError> {
-    if let Ok(Bounded(drafts)) = serde_json::from_slice::<Bounded<Object<OrderBody<'_>>>>(body)
-        && !drafts
-            .iter()
-            .any(|Object(draft)| draft.idempotency_key.is_some())
-    {
-        let check = |Object(draft): Object<OrderBody<'_>>| {
-            let checked = NewOrder::check(&draft.into_draft(), processes);
-            let order = checked.map_err(ApiError::invalid_order)?;
-            Ok(Item { order, key: None })
-        };
-        return Ok(drafts.into_iter().map(check).collect());
+    let check = |Object(draft): Object<OrderBody<'_>>| {
+        // Its fingerprint is of the bytes, which are not known here.
+        if draft.idempotency_key.is_some() {
+            return None;
+        }
+        let checked = NewOrder::check(&draft.into_draft(), processes);
+        let checked = checked.map_err(ApiError::invalid_order);
+        Some(checked.map(|order| Item { order, key: None }))
+    };
+    if let Ok(read) = list(body, check) {
+        return Ok(read);
     }
     // Some order has another form or a key of its own, or the whole is no array: take it apart
     // first.
@@ -218,7 +218,7 @@ pub fn array(body: &[u8], processes: &Processes) -> Result<Vec<Read>, ApiError> 
 }
 
 fn parts(body: &[u8], item: impl Fn(&[u8]) -> Read) -> Result<Vec<Read>, ApiError> {
-    let parts = serde_json::from_slice::<Bounded<&RawValue>>(body).map_err(|error| {
+    let parts = list(body, Some::<&RawValue>).map_err(|error| {
         if error.to_string().starts_with(CODED) {
             return too_many();
         }
@@ -227,7 +227,7 @@ fn parts(body: &[u8], item: impl Fn(&[u8]) -> Read) -> Result<Vec<Read>, ApiErro
             ApiError::invalid_order(vec![Fault::new("", "wrong-type", detail)])
         })
     })?;
-    let orders = parts.0.into_iter();
+    let orders = parts.into_iter();
     Ok(orders.map(|part| item(part.get().as_bytes())).collect())
 }
 
@@ -293,32 +293,36 @@ fn problem(out: &mut Vec<u8>, error: &ApiError) {
     out.push(b'}');
 }
 
-/// A list that stops being read when it has too many entries.
-struct Bounded<T>(Vec<T>);
+/// Reads a JSON array and makes something of each entry at once, so that an entry takes no memory
+/// for longer. Fails if there are too many, or nothing can be made of one.
+fn list<'a, T: Deserialize<'a>, M>(
+    body: &'a [u8],
+    make: impl FnMut(T) -> Option<M>,
+) -> serde_json::Result<Vec<M>> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let made = reader.deserialize_seq(ListVisitor(make, PhantomData))?;
+    reader.end()?;
+    Ok(made)
+}
 
-struct BoundedVisitor<T>(PhantomData<T>);
+struct ListVisitor<T, F>(F, PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for BoundedVisitor<T> {
-    type Value = Bounded<T>;
+impl<'de, T: Deserialize<'de>, M, F: FnMut(T) -> Option<M>> Visitor<'de> for ListVisitor<T, F> {
+    type Value = Vec<M>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of orders")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bounded<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Vec<M>, A::Error> {
         let mut entries = Vec::new();
         while let Some(entry) = list.next_element()? {
             if entries.len() == BATCH_ORDERS_MAX {
                 return Err(A::Error::custom(CODED));
             }
-            entries.push(entry);
+            let made = (self.0)(entry);
+            entries.push(made.ok_or_else(|| A::Error::custom("an entry of another kind"))?);
         }
-        Ok(Bounded(entries))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(BoundedVisitor(PhantomData))
+        Ok(entries)
     }
 }

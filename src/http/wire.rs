@@ -10,11 +10,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::diagnosis;
 use super::error::ApiError;
-use crate::order::{Draft, HoldDraft, Item, Line, NewOrder, Processes};
+use crate::order::{Draft, HoldDraft, ITEMS_MAX, Item, Line, NewOrder, Processes};
 
 /// Marks a message that carries its own code before a colon; see [`diagnosis`].
 pub(super) const CODED: &str = "orderd/";
@@ -288,9 +288,15 @@ impl<'de> Visitor<'de> for ItemsVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items<'de>, A::Error> {
         let mut items = Vec::with_capacity(4);
-        while let Some(WireItem(item)) = list.next_element()? {
+        // One more than an order may have shows that there are too many. The rest of a list that
+        // fills a whole body is not worth twenty times the memory.
+        while items.len() <= ITEMS_MAX {
+            let Some(WireItem(item)) = list.next_element()? else {
+                return Ok(Items(items));
+            };
             items.push(item);
         }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Items(items))
     }
 }

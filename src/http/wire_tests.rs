@@ -220,6 +220,28 @@ fn a_bad_order_of_a_batch_does_not_touch_its_neighbours() {
 }
 
 #[test]
+fn items_beyond_the_limit_are_counted_and_not_read() {
+    let mut order = good();
+    order["items"] = json!(vec!["x"; 1_001]);
+    order["items"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"sku": 7}));
+    let body = order.to_string();
+    assert_eq!(fault(&body), ("/items".into(), "invalid-length"));
+    let cut = body.replace("{\"sku\":7}", "{\"sku\":");
+    assert_eq!(
+        read(cut.as_bytes()).unwrap_err().code(),
+        Code::MalformedJson
+    );
+    order["items"].as_array_mut().unwrap().truncate(1_000);
+    assert_eq!(
+        read(order.to_string().as_bytes()).unwrap().item_count,
+        1_000
+    );
+}
+
+#[test]
 fn a_batch_full_of_faults_is_answered_in_proportion() {
     let mut bad = good();
     (bad["customer_id"], bad["items"]) = ("".into(), json!(vec![""; 1_000]));

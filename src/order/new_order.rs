@@ -235,7 +235,8 @@ fn items(draft: &Draft<'_>, total: Option<Money>, faults: &mut Vec<Fault>) {
     let count = draft.items.len();
     let count_min = draft.rules.items_min();
     if !(count_min..=ITEMS_MAX).contains(&count) {
-        let detail = format!("an order has {count_min} to {ITEMS_MAX} items, this one has {count}");
+        let has = if count == 0 { "none" } else { "more" };
+        let detail = format!("an order has {count_min} to {ITEMS_MAX} items, this one has {has}");
         faults.push(Fault::new("/items", "invalid-length", detail));
         return;
     }
