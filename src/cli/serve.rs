@@ -61,7 +61,7 @@ pub struct Arguments {
     /// Folder of the data [env: ORDERD_DATA] [default: ./orderd-data]
     #[arg(long, value_name = "FOLDER", conflicts_with = "store")]
     data: Option<PathBuf>,
-    /// Store, if not in the data folder: sqlite:PATH [env: ORDERD_STORE or DATABASE_URL]
+    /// sqlite:PATH or postgres://… if not in the folder [env: ORDERD_STORE or DATABASE_URL]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// Let other machines connect although nobody has to log in
@@ -165,7 +165,7 @@ pub async fn serve(
     let mut shutdown = pin!(shutdown);
     let store = tokio::select! {
         biased;
-        store = takeover.get(open, |error| matches!(error, StoreError::Locked { .. })) => store,
+        store = takeover.get(open, is_in_use) => store,
         () = &mut shutdown => return Ok(()),
     };
     let store = store.map_err(|error| failed_start(&error))?;
@@ -263,12 +263,20 @@ async fn finish(engine: Engine, notices: Notices) -> anyhow::Result<()> {
     }
 }
 
+/// Whether another server has the store, which may be about to end.
+fn is_in_use(error: &StoreError) -> bool {
+    matches!(error, StoreError::Locked { .. } | StoreError::InUse { .. })
+}
+
 /// A store or shard that could not be opened, with the exit code that tells why.
 fn failed_start(error: &StoreError) -> Failure {
     let code = match error {
-        StoreError::Locked { .. } | StoreError::NotWritable { .. } => exit::UNAVAILABLE,
+        StoreError::Locked { .. }
+        | StoreError::NotWritable { .. }
+        | StoreError::InUse { .. }
+        | StoreError::Unreachable { .. } => exit::UNAVAILABLE,
         StoreError::Newer { .. } => exit::STORE_NEWER,
-        StoreError::UnknownUrl { .. } => exit::CONFIGURATION,
+        StoreError::UnknownUrl { .. } | StoreError::BadUrl { .. } => exit::CONFIGURATION,
         _ => exit::FAILURE,
     };
     Failure::new(code, error.to_string())

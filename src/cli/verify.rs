@@ -20,7 +20,7 @@ use self::show::Paint;
 use super::exit::{self, Failure};
 use super::{Globals, output};
 use crate::clock;
-use crate::config::Flag;
+use crate::config::{Flag, masked};
 use crate::store::StoreError;
 
 pub use self::findings::{Check, Finding, Findings, Violation};
@@ -44,7 +44,7 @@ pub struct Arguments {
     /// Folder of the data [env: ORDERD_DATA] [default: ./orderd-data]
     #[arg(long, value_name = "FOLDER", conflicts_with = "store")]
     data: Option<PathBuf>,
-    /// Store, if not in the data folder: sqlite:PATH [env: ORDERD_STORE or DATABASE_URL]
+    /// sqlite:PATH or postgres://… if not in the folder [env: ORDERD_STORE or DATABASE_URL]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 }
@@ -71,22 +71,21 @@ impl Arguments {
 pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
     let config = globals.config(arguments.flags())?;
     let url = config.store.effective_url();
-    let Some(path) = url.strip_prefix("sqlite:").map(Path::new) else {
-        let message = "only a sqlite:PATH store can be verified";
-        return Err(Failure::new(exit::CONFIGURATION, message).into());
-    };
-    if !path.exists() {
+    let path = url.strip_prefix("sqlite:").map(Path::new);
+    if let Some(path) = path.filter(|path| !path.exists()) {
         let path = path.display();
         let message = format!("there is no store at {path}; name its folder with --data");
         return Err(Failure::new(exit::NOT_FOUND, message).into());
     }
+    // A file is named by its path, a database by its URL.
+    let name = path.map_or_else(|| masked(&url), |path| path.display().to_string());
     let started = clock::monotonic();
-    let cannot = |error: StoreError| cannot_open(path, &error);
-    say_memory(walk::orders_expected(path).map_err(cannot)?);
+    let cannot = |error: StoreError| cannot_open(&name, &error);
+    say_memory(walk::orders_expected(&url).map_err(cannot)?);
     let progress = Progress::new();
-    let report = prove(path, &mut |stage| progress.show(stage)).map_err(cannot)?;
+    let report = prove(&url, &mut |stage| progress.show(stage)).map_err(cannot)?;
     progress.end();
-    print(&report, path, started.elapsed(), globals)?;
+    print(&report, &name, started.elapsed(), globals)?;
     Ok(if report.findings.are_none() {
         exit::OK
     } else {
@@ -94,9 +93,9 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
     })
 }
 
-fn print(report: &Report, path: &Path, took: Duration, globals: &Globals) -> anyhow::Result<()> {
+fn print(report: &Report, store: &str, took: Duration, globals: &Globals) -> anyhow::Result<()> {
     if globals.json {
-        output::line(&show::json(report, path, took))?;
+        output::line(&show::json(report, store, took))?;
         return Ok(());
     }
     let is_colourful = !globals.no_color && stdout().is_terminal() && !globals.is_dumb_terminal();
@@ -116,12 +115,14 @@ fn say_memory(orders: u64) {
     eprintln!("Up to {orders} orders: needs about {needed:.1} MiB of memory.");
 }
 
-fn cannot_open(path: &Path, error: &StoreError) -> Failure {
+fn cannot_open(store: &str, error: &StoreError) -> Failure {
     let code = match error {
         StoreError::Newer { .. } => exit::STORE_NEWER,
+        StoreError::Unreachable { .. } => exit::UNAVAILABLE,
+        StoreError::BadUrl { .. } => exit::CONFIGURATION,
         _ => exit::FAILURE,
     };
-    Failure::new(code, format!("cannot verify {}: {error}", path.display()))
+    Failure::new(code, format!("cannot verify {store}: {error}"))
 }
 
 /// A bar on stderr; nothing if that is not a terminal.

@@ -126,7 +126,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(CHARS_MAX).chain("…".chars()).collect()
 }
 
-/// The text without the password that a URL may hold.
+/// The text without the password that a URL may hold, before the host or among the parameters.
 pub fn masked(text: &str) -> String {
     let masked = || {
         let (scheme, rest) = text.split_once("://")?;
@@ -134,7 +134,17 @@ pub fn masked(text: &str) -> String {
         let (name, _) = user.split_once(':')?;
         Some(format!("{scheme}://{name}:***@{host}"))
     };
-    masked().unwrap_or_else(|| text.into())
+    let text = masked().unwrap_or_else(|| text.into());
+    let Some((before, parameters)) = text.split_once('?') else {
+        return text;
+    };
+    let parameters = parameters
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((name @ "password", _)) => format!("{name}=***"),
+            _ => pair.into(),
+        });
+    format!("{before}?{}", parameters.collect::<Vec<_>>().join("&"))
 }
 
 /// What went wrong while the values were taken apart, in our own words.
@@ -239,5 +249,9 @@ mod tests {
             "postgres://me:***@db/x"
         );
         assert_eq!(masked("sqlite:/data/orders.db"), "sqlite:/data/orders.db");
+        assert_eq!(
+            masked("postgres://db/x?user=me&password=se@cret&sslmode=require"),
+            "postgres://db/x?user=me&password=***&sslmode=require"
+        );
     }
 }

@@ -12,13 +12,17 @@ use super::{Breach, size};
 /// File name of the database in the data folder.
 const DATABASE: &str = "orders.db";
 
+/// The stores there are.
+const USABLE: &str = "sqlite:PATH or postgres://USER@HOST/DATABASE";
+
 /// What the store is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
     /// The folder of the database `orders.db`, made if it is missing. Default `./orderd-data`.
     pub data: PathBuf,
-    /// Which store, if it is not the database in the data folder: `sqlite:PATH`.
+    /// Which store, if it is not the database in the data folder: `sqlite:PATH`, or the URL of a
+    /// PostgreSQL database.
     pub url: Option<String>,
     /// Connections for looking up single orders, 1 to 64. Default 4.
     pub readers: usize,
@@ -46,18 +50,17 @@ impl StoreSettings {
         self.url.clone().unwrap_or_else(in_folder)
     }
 
-    /// The folder that holds everything, for people.
-    pub fn folder(&self) -> PathBuf {
-        let path = self
-            .url
-            .as_deref()
-            .and_then(|url| url.strip_prefix("sqlite:"));
-        let parent = path.and_then(|path| Path::new(path).parent());
-        match parent {
+    /// The folder that holds everything, for people. `None` if a database server does.
+    pub fn folder(&self) -> Option<PathBuf> {
+        let Some(url) = &self.url else {
+            return Some(self.data.clone());
+        };
+        let parent = Path::new(url.strip_prefix("sqlite:")?).parent();
+        Some(match parent {
             Some(folder) if folder.as_os_str().is_empty() => ".".into(),
             Some(folder) => folder.into(),
             None => self.data.clone(),
-        }
+        })
     }
 
     /// Between a folder and a URL the one that was asked for more strongly counts: `--data` beats a
@@ -87,11 +90,15 @@ impl StoreSettings {
         let detail = match url.split_once(':') {
             Some(("sqlite", "")) => "names no file; write sqlite:PATH".into(),
             Some(("sqlite", _)) => return Ok(()),
-            Some((scheme @ ("postgres" | "postgresql" | "mysql"), _)) => {
-                format!("names a {scheme} store, which is not built yet; use sqlite:PATH")
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => return Ok(()),
+            Some(("postgres" | "postgresql", _)) => {
+                "is not complete; write postgres://USER@HOST/DATABASE".into()
             }
-            Some((scheme, _)) => format!("has the scheme {scheme:?}; use sqlite:PATH"),
-            None => "is not a URL; write sqlite:PATH".into(),
+            Some((scheme @ "mysql", _)) => {
+                format!("names a {scheme} store, which is not built yet; use {USABLE}")
+            }
+            Some((scheme, _)) => format!("has the scheme {scheme:?}; use {USABLE}"),
+            None => format!("is not a URL; write {USABLE}"),
         };
         Err(Breach::new("store.url", detail))
     }

@@ -112,7 +112,7 @@ fn short_variables_are_aliases_and_empty_ones_do_not_count() {
 fn the_folder_or_the_url_counts_whichever_was_asked_for_more_strongly() {
     let given = file("[store]\nurl = \"sqlite:far/away.db\"");
     let config = given.read().unwrap();
-    assert_eq!(config.store.folder().to_str(), Some("far"));
+    assert_eq!(config.store.folder(), Some("far".into()));
     let config = given.flag("--data", "store.data", "here").read().unwrap();
     assert_eq!(config.store.effective_url(), "sqlite:here/orders.db");
     assert_eq!(
@@ -187,8 +187,8 @@ const MISTAKES: [(&str, &str); 15] = [
              warn, info, debug, trace",
     ),
     (
-        "[store]\nurl = \"postgres://me:secret@db/x\"",
-        "store.url names a postgres store, which is not built yet; use sqlite:PATH",
+        "[store]\nurl = \"postgres:me\"",
+        "store.url is not complete; write postgres://USER@HOST/DATABASE",
     ),
     (
         "server = 3",
@@ -235,7 +235,8 @@ fn a_mistake_in_the_environment_names_the_variable() {
     );
     assert_eq!(
         error("DATABASE_URL", "mysql://x"),
-        "DATABASE_URL: store.url names a mysql store, which is not built yet; use sqlite:PATH"
+        "DATABASE_URL: store.url names a mysql store, which is not built yet; use \
+         sqlite:PATH or postgres://USER@HOST/DATABASE"
     );
 }
 

@@ -119,6 +119,13 @@ impl Commit {
         self.created.len() + self.changed.len()
     }
 
+    /// The sequence number of the new order with this index, and that of the last one.
+    pub fn seqs_from(&self, at: usize) -> (Seq, Seq) {
+        let own = self.created.get(at).map_or(Seq::default(), |it| it.seq);
+        let last = self.created.last().map_or(own, |it| it.seq);
+        (own, last)
+    }
+
     /// The events that are true if the `collided` new orders are left out.
     pub fn surviving_events<'a>(
         &'a self,

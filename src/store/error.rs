@@ -68,6 +68,26 @@ pub enum StoreError {
         /// What the system said.
         detail: String,
     },
+    /// Another server uses the database.
+    #[error("the database {database} is in use by another orderd; stop it, or choose another one")]
+    InUse {
+        /// The database, for people.
+        database: String,
+    },
+    /// There is no way to the database.
+    #[error("cannot reach the database {database}: {detail}")]
+    Unreachable {
+        /// The database, for people.
+        database: String,
+        /// What the system or the server said.
+        detail: String,
+    },
+    /// The URL of the store cannot be read.
+    #[error("the URL of the store is wrong: {detail}")]
+    BadUrl {
+        /// What is wrong; never the whole URL, which may hold a password.
+        detail: String,
+    },
     /// The schema is newer than this binary.
     #[error(
         "the store has schema version {found}, this orderd knows up to {known}; use a newer orderd"
@@ -85,7 +105,7 @@ pub enum StoreError {
         detail: String,
     },
     /// No backend for such a URL.
-    #[error("there is no store for {url:?} URLs; use sqlite:PATH")]
+    #[error("there is no store for {url:?} URLs; use sqlite:PATH or postgres://")]
     UnknownUrl {
         /// The scheme; never the whole URL, which may hold a password.
         url: String,

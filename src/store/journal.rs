@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::JournalRow;
+use super::{JournalRow, ShardHead};
 use crate::clock::Timestamp;
 use crate::order::{Detail, Event, EventKind, Position, Priority, Seq, StatusKind};
 
@@ -121,6 +121,22 @@ pub fn hash(
     sha.update(at.0.to_be_bytes());
     sha.update(entries.as_bytes());
     sha.finalize().into()
+}
+
+/// Whether rows end with the one at `position`, which is chained to the one before and is where the
+/// shard's journal ends.
+pub(super) fn ends_with(rows: &[JournalRow], position: Position, head: &ShardHead) -> bool {
+    let at = rows.iter().position(|row| row.position == position);
+    let before = match at {
+        Some(0) | None => GENESIS,
+        Some(at) => rows[at - 1].hash,
+    };
+    at.is_some_and(|at| {
+        let row = &rows[at];
+        let hash = hash(&before, position, row.epoch, row.at, &row.entries);
+        let is_last = (head.position, head.hash) == (position, row.hash);
+        is_last && row.epoch == head.epoch && row.hash == hash
+    })
 }
 
 /// An entry as it stands in the text.

@@ -8,6 +8,7 @@ mod columns;
 mod error;
 mod feed;
 pub mod journal;
+pub mod postgres;
 mod query;
 pub mod sqlite;
 
@@ -20,8 +21,8 @@ pub use query::{Durability, EventPlace, EventView, JournalRow, ListQuery, Page, 
 
 use crate::clock::Timestamp;
 use crate::order::{
-    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
-    ShardNumber,
+    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Process, ProcessTally, Receipt,
+    RequestKey, Seq, ShardNumber,
 };
 
 /// A read in progress. Reads run beside commits and never hold them up.
@@ -103,6 +104,31 @@ pub trait Store: Send + Sync {
     fn journal(&self, after: Position, limit: usize) -> Reading<'_, Vec<JournalRow>>;
 }
 
+/// A store in one consistent state, for an offline look at it by `orderd verify`: read-only, beside
+/// a running server. Every read fails on a row that breaks an invariant, and names it.
+pub trait Snapshot {
+    /// The counters of a shard by process, as stored.
+    fn tallies(&self, shard: ShardNumber) -> Result<Vec<ProcessTally>, StoreError>;
+
+    /// Every process that an order pins.
+    fn definitions(&self) -> Result<Vec<Process>, StoreError>;
+
+    /// Journal rows after a position, ascending, at most `limit`.
+    fn journal(&self, after: Position, limit: usize) -> Result<Vec<JournalRow>, StoreError>;
+
+    /// Orders with sequence numbers above `after`, ascending, at most `limit`.
+    fn orders(&self, after: Seq, limit: usize) -> Result<Vec<Order>, StoreError>;
+
+    /// Outputs of steps whose order is not there, by sequence number and step, at most `limit`.
+    fn stray_outputs(&self, limit: usize) -> Result<Vec<(Seq, String)>, StoreError>;
+
+    /// Where a shard's journal ends, if it was ever opened.
+    fn head(&self, shard: ShardNumber) -> Result<Option<ShardHead>, StoreError>;
+
+    /// What the engine itself says about its files: empty if they are sound.
+    fn integrity(&self) -> Result<Vec<String>, StoreError>;
+}
+
 /// What a store knows after it was opened anew.
 #[derive(Debug)]
 pub struct Reopened {
@@ -142,7 +168,7 @@ pub fn open(url: &str, readers: usize) -> Result<Arc<dyn Store>, StoreError> {
     open_with(url, &Options::readers(readers))
 }
 
-/// Opens the store that a URL names: `sqlite:PATH`.
+/// Opens the store that a URL names: `sqlite:PATH`, `postgres://…` or `postgresql://…`.
 ///
 /// Creates and migrates it if need be.
 ///
@@ -152,8 +178,26 @@ pub fn open(url: &str, readers: usize) -> Result<Arc<dyn Store>, StoreError> {
 pub fn open_with(url: &str, options: &Options) -> Result<Arc<dyn Store>, StoreError> {
     match url.split_once(':') {
         Some(("sqlite", path)) => Ok(Arc::new(sqlite::Sqlite::open_with(path.as_ref(), options)?)),
-        _ => Err(StoreError::UnknownUrl {
-            url: url.split("://").next().unwrap_or("").into(),
-        }),
+        Some(("postgres" | "postgresql", _)) => {
+            Ok(Arc::new(postgres::Postgres::open(url, options.readers)?))
+        }
+        _ => Err(unknown(url)),
+    }
+}
+
+/// Opens the store that a URL names for looking at it. Creates and migrates nothing.
+///
+/// Fails if there is none, if it is newer than this binary, or if it cannot be read.
+pub fn snapshot(url: &str) -> Result<Box<dyn Snapshot>, StoreError> {
+    match url.split_once(':') {
+        Some(("sqlite", path)) => Ok(Box::new(sqlite::Snapshot::open(path.as_ref())?)),
+        Some(("postgres" | "postgresql", _)) => Ok(Box::new(postgres::View::open(url)?)),
+        _ => Err(unknown(url)),
+    }
+}
+
+fn unknown(url: &str) -> StoreError {
+    StoreError::UnknownUrl {
+        url: url.split("://").next().unwrap_or("").into(),
     }
 }

@@ -18,13 +18,14 @@ use orderd::server::{self, BodyBudget, Door, Front, Requests, ServerSettings};
 use orderd::store::{self, Store};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tempfile::TempDir;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::chosen;
 use crate::compat_curl::{self, check};
 use crate::compat_faults::FaultyReads;
+use crate::databases::Place;
 use crate::support::{Connection, Reply, within};
 
 /// The usual port of the native API alone.
@@ -86,7 +87,7 @@ pub struct CompatServer {
     engine: Engine,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
-    folder: TempDir,
+    place: Box<dyn Place>,
 }
 
 impl CompatServer {
@@ -95,14 +96,12 @@ impl CompatServer {
     }
 
     pub async fn with(setup: Setup) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self::begin(setup, folder, ManualClock::new(START)).await
+        Self::begin(setup, chosen::place(), ManualClock::new(START)).await
     }
 
-    async fn begin(setup: Setup, folder: TempDir, clock: ManualClock) -> Self {
-        let url = format!("sqlite:{}", folder.path().join("orders.db").display());
+    async fn begin(setup: Setup, place: Box<dyn Place>, clock: ManualClock) -> Self {
         let reads_fail = Arc::new(AtomicBool::new(false));
-        let store: Arc<dyn Store> = store::open(&url, 2).unwrap();
+        let store: Arc<dyn Store> = store::open(&place.url(), 2).unwrap();
         let engine = Engine::start(engine::Start {
             store: Arc::clone(&store),
             shard: ShardNumber::default(),
@@ -135,7 +134,7 @@ impl CompatServer {
             engine,
             stop,
             served,
-            folder,
+            place,
         }
     }
 
@@ -147,18 +146,18 @@ impl CompatServer {
     /// Ends it well, and starts another on the same data.
     pub async fn restart(self) -> Self {
         let (setup, clock) = (self.setup.clone(), self.clock.clone());
-        let folder = self.end().await;
-        Self::begin(setup, folder, clock).await
+        let place = self.end().await;
+        Self::begin(setup, place, clock).await
     }
 
-    async fn end(self) -> TempDir {
+    async fn end(self) -> Box<dyn Place> {
         self.stop.send(()).unwrap();
         within(self.served).await.unwrap();
         self.handle.drain();
         let engine = self.engine;
         let joined = tokio::task::spawn_blocking(move || engine.join());
         within(joined).await.unwrap().unwrap();
-        self.folder
+        self.place
     }
 
     /// From now on reads of the store fail, or do so no longer.

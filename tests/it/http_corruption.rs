@@ -12,7 +12,7 @@ const DAMAGES: [&str; 6] = [
     "status = 99",
     "priority = 7",
     "lease = NULL, due_at = NULL",
-    "hold = '{'",
+    "hold = '{}'",
 ];
 
 /// A server with three open orders.
@@ -74,7 +74,7 @@ async fn a_damaged_order_is_shown_to_nobody_and_the_others_go_on() {
         let line = "orderd_bad_rows_total 0";
         assert!(!metrics.lines().any(|it| it == line), "{metrics}");
         let setup = Setup {
-            folder: Some(server.stop().await),
+            place: Some(server.stop().await),
             ..Setup::default()
         };
 

@@ -1,4 +1,5 @@
-//! Integration tests: a whole server on a free port, with a store in a fresh folder.
+//! Integration tests: a whole server on a free port, with a store of its own. `ORDERD_TEST_STORE`
+//! says on which backend.
 //!
 //! Nothing here sleeps: what must happen is awaited, with a bound on everything.
 
@@ -8,8 +9,11 @@
     reason = "a failure is how a test tells"
 )]
 
+#[path = "../databases/chosen.rs"]
+mod chosen;
 mod cli_commands;
 mod cli_orders;
+mod cli_postgres;
 mod cli_serve;
 mod cli_support;
 mod compat_api_v1;
@@ -29,6 +33,8 @@ mod compat_support;
 mod compat_transcript;
 mod compat_two_queue;
 mod compat_words;
+#[path = "../databases/mod.rs"]
+mod databases;
 mod http_batch;
 mod http_change_keys;
 mod http_changes;
@@ -46,3 +52,5 @@ mod http_rules;
 mod http_slow;
 mod openapi;
 mod support;
+#[path = "../databases/unchecked.rs"]
+mod unchecked;

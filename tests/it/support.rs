@@ -13,15 +13,18 @@ use orderd::http;
 use orderd::order::{Process, RetryPolicy, ShardNumber, Simulate, Step, StepKind};
 use orderd::server::{self, BodyBudget, Door, Front, Requests, ServerSettings};
 use orderd::store::sqlite::{Gauge, Sqlite};
-use orderd::store::{Options, Store};
+use orderd::store::{self, Options, Store};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+use super::chosen;
+use super::databases::{Place, sqlite};
+use super::unchecked;
 
 /// Longest that any wait in a test may take before it counts as a hang.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +38,7 @@ pub struct Setup {
     /// Says how much is free on the disk. `None`: nobody looks.
     pub gauge: Option<Gauge>,
     /// With the data of a server that was stopped. `None`: with none.
-    pub folder: Option<TempDir>,
+    pub place: Option<Box<dyn Place>>,
 }
 
 impl Default for Setup {
@@ -51,7 +54,7 @@ impl Default for Setup {
                 process("failing", 0, 1_000_000),
             ],
             gauge: None,
-            folder: None,
+            place: None,
         }
     }
 }
@@ -81,6 +84,19 @@ fn process(name: &str, micros: i64, failures_ppm: u32) -> Process {
     }
 }
 
+/// A store on a disk of which the gauge tells how full it is. Only SQLite looks at its disk.
+fn full_disk(gauge: Gauge) -> (Box<dyn Place>, Arc<dyn Store>) {
+    let place = sqlite::place().unwrap();
+    let options = Options {
+        free_space_min: None,
+        ..Options::readers(2)
+    };
+    let url = place.url();
+    let path = url.strip_prefix("sqlite:").unwrap();
+    let store = Sqlite::open_on(path.as_ref(), &options, gauge);
+    (place, Arc::new(store.unwrap()))
+}
+
 /// A running server. It is drained and its engine joined by `stop`.
 pub struct TestServer {
     pub address: SocketAddr,
@@ -88,7 +104,7 @@ pub struct TestServer {
     engine: Engine,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
-    folder: TempDir,
+    place: Box<dyn Place>,
 }
 
 impl TestServer {
@@ -97,20 +113,14 @@ impl TestServer {
     }
 
     pub async fn with(setup: Setup) -> Self {
-        let folder = setup.folder.unwrap_or_else(|| tempfile::tempdir().unwrap());
-        let path = folder.path().join("orders.db");
-        let store = match setup.gauge {
-            None => Sqlite::open(&path, 2),
-            Some(gauge) => {
-                let free_space_min = None;
-                let options = Options {
-                    free_space_min,
-                    ..Options::readers(2)
-                };
-                Sqlite::open_on(&path, &options, gauge)
+        let (place, store) = match setup.gauge {
+            None => {
+                let place = setup.place.unwrap_or_else(chosen::place);
+                let store = store::open(&place.url(), 2).unwrap();
+                (place, store)
             }
+            Some(gauge) => full_disk(gauge),
         };
-        let store: Arc<dyn Store> = Arc::new(store.unwrap());
         let engine = Engine::start(engine::Start {
             store: Arc::clone(&store),
             shard: ShardNumber::default(),
@@ -149,27 +159,24 @@ impl TestServer {
             engine,
             stop,
             served,
-            folder,
+            place,
         }
     }
 
     /// Changes the database behind the server's back, whatever the schema says to it.
     pub fn damage(&self, sql: &str) {
-        let connection = rusqlite::Connection::open(self.folder.path().join("orders.db")).unwrap();
-        let anything = "PRAGMA ignore_check_constraints = ON; PRAGMA busy_timeout = 5000";
-        connection.execute_batch(anything).unwrap();
-        assert!(connection.execute(sql, []).unwrap() > 0, "{sql}");
+        assert!(unchecked::run(&self.place.url(), sql).unwrap() > 0, "{sql}");
     }
 
     /// Sends the shutdown, and waits until everything has ended well. Answers with its data.
-    pub async fn stop(self) -> TempDir {
+    pub async fn stop(self) -> Box<dyn Place> {
         self.stop.send(()).unwrap();
         within(self.served).await.unwrap();
         self.handle.drain();
         let engine = self.engine;
         let joined = tokio::task::spawn_blocking(move || engine.join());
         within(joined).await.unwrap().unwrap();
-        self.folder
+        self.place
     }
 
     /// Tells the server to stop accepting, and gives what is left to wait for.

@@ -2,7 +2,6 @@
 //! Nothing here knows what a case expects.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use orderd::clock::Timestamp;
@@ -11,71 +10,60 @@ use orderd::order::{
     Position, Priority, ProcessTally, Receipt, Seq, ShardNumber, Status,
 };
 use orderd::store::{Store, StoreError};
-use tempfile::TempDir;
 
-/// What a test needs of a backend besides its store.
-pub trait Backend {
+use super::behind::Behind;
+use super::databases::Place;
+use super::unchecked;
+
+/// A backend under test.
+pub struct Backend {
+    url: String,
+    _place: Box<dyn Place>,
+}
+
+impl Backend {
+    pub fn at(place: Box<dyn Place>) -> Self {
+        Self {
+            url: place.url(),
+            _place: place,
+        }
+    }
+
+    fn behind(&self) -> Behind<'_> {
+        Behind::of(&self.url)
+    }
+
     /// Opens the store, again if need be.
-    fn open(&self) -> Result<Arc<dyn Store>, StoreError>;
+    pub fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        orderd::store::open(&self.url, 2)
+    }
 
-    /// Opens it where it cannot be.
-    fn open_elsewhere(&self) -> Result<Arc<dyn Store>, StoreError>;
+    /// Opens it where it cannot be. Answers the place, too.
+    pub fn open_elsewhere(&self) -> (Result<Arc<dyn Store>, StoreError>, String) {
+        let (url, place) = self.behind().nowhere();
+        (orderd::store::open(&url, 1), place)
+    }
 
     /// Runs SQL behind the store's back. `Err` if the schema refuses it.
-    fn sql(&self, sql: &str) -> Result<usize, String>;
+    pub fn sql(&self, sql: &str) -> Result<u64, String> {
+        self.behind().sql(sql)
+    }
 
     /// The same, whatever the CHECK constraints of the schema say.
-    fn sql_unchecked(&self, sql: &str);
+    pub fn sql_unchecked(&self, sql: &str) {
+        assert!(unchecked::run(&self.url, sql).unwrap() > 0, "{sql}");
+    }
+
+    /// So many zero bytes in SQL.
+    pub fn zeros(&self, count: usize) -> String {
+        self.behind().zeros(count)
+    }
 
     /// Makes the schema look newer than this binary.
-    fn age(&self);
-}
-
-pub struct Sqlite(TempDir);
-
-impl Sqlite {
-    pub fn fresh() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path().join("orders.db")
-    }
-
-    fn connection(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(self.path()).unwrap()
-    }
-}
-
-impl Backend for Sqlite {
-    fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
-        orderd::store::open(&format!("sqlite:{}", self.path().display()), 2)
-    }
-
-    /// Below a file: rights would not stop root.
-    fn open_elsewhere(&self) -> Result<Arc<dyn Store>, StoreError> {
-        let file = self.0.path().join("file");
-        std::fs::write(&file, "in the way").unwrap();
-        orderd::store::open(&format!("sqlite:{}/orders.db", file.display()), 1)
-    }
-
-    fn sql(&self, sql: &str) -> Result<usize, String> {
-        self.connection()
-            .execute(sql, [])
-            .map_err(|error| error.to_string())
-    }
-
-    fn sql_unchecked(&self, sql: &str) {
-        let connection = self.connection();
-        let anything = "PRAGMA ignore_check_constraints = ON";
-        connection.execute_batch(anything).unwrap();
-        assert!(connection.execute(sql, []).unwrap() > 0, "{sql}");
-    }
-
-    fn age(&self) {
+    pub fn age(&self) {
         let sql = "INSERT INTO refinery_schema_history SELECT 999, 'later', applied_on, checksum
                      FROM refinery_schema_history LIMIT 1";
-        self.connection().execute(sql, []).unwrap();
+        self.sql(sql).unwrap();
     }
 }
 
@@ -97,7 +85,7 @@ pub struct Hand {
 }
 
 impl Hand {
-    pub fn new(backend: &dyn Backend) -> Self {
+    pub fn new(backend: &Backend) -> Self {
         Self::on(backend.open().unwrap())
     }
 

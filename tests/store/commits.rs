@@ -14,7 +14,7 @@ fn holds(hand: &Hand, orders: i64, rows: usize) {
     let journal = wait(hand.store.journal(Position(0), 100)).unwrap();
     assert_eq!(journal.len(), rows, "journal rows");
     let query = orderd::store::ListQuery {
-        limit: 100,
+        limit: 1_000,
         ..Default::default()
     };
     let page = wait(hand.store.orders(query)).unwrap();
@@ -25,7 +25,7 @@ fn holds(hand: &Hand, orders: i64, rows: usize) {
     assert_eq!(opening.position, Position(rows as i64), "position");
 }
 
-pub fn an_old_epoch_is_fenced(backend: &dyn Backend) {
+pub fn an_old_epoch_is_fenced(backend: &Backend) {
     let mut old = Hand::new(backend);
     old.accept(&["a"]);
     let mut commit = old.blank();
@@ -38,7 +38,7 @@ pub fn an_old_epoch_is_fenced(backend: &dyn Backend) {
     holds(&new, 2, 2);
 }
 
-pub fn an_old_epoch_is_fenced_even_at_a_position_that_is_taken(backend: &dyn Backend) {
+pub fn an_old_epoch_is_fenced_even_at_a_position_that_is_taken(backend: &Backend) {
     let mut old = Hand::new(backend);
     let mut commit = old.blank();
     old.create(&mut commit, "late");
@@ -49,7 +49,7 @@ pub fn an_old_epoch_is_fenced_even_at_a_position_that_is_taken(backend: &dyn Bac
     holds(&new, 1, 1);
 }
 
-pub fn a_gap_and_a_repetition_are_refused(backend: &dyn Backend) {
+pub fn a_gap_and_a_repetition_are_refused(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a"]);
     for position in [1, 3, 0] {
@@ -72,7 +72,7 @@ pub fn a_gap_and_a_repetition_are_refused(backend: &dyn Backend) {
     holds(&hand, 1, 1);
 }
 
-pub fn a_taken_id_is_left_out_with_its_events_and_its_count(backend: &dyn Backend) {
+pub fn a_taken_id_is_left_out_with_its_events_and_its_count(backend: &Backend) {
     let mut hand = Hand::new(backend);
     assert!(hand.accept(&["a", "b"]).collided.is_empty());
     let receipt = hand.accept(&["c", "a", "d", "c", "b"]);
@@ -92,7 +92,7 @@ pub fn a_taken_id_is_left_out_with_its_events_and_its_count(backend: &dyn Backen
     );
 }
 
-pub fn a_batch_in_which_everything_collides_is_a_commit(backend: &dyn Backend) {
+pub fn a_batch_in_which_everything_collides_is_a_commit(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a"]);
     assert_eq!(hand.accept(&["a", "a"]).collided, [0, 1]);
@@ -100,7 +100,42 @@ pub fn a_batch_in_which_everything_collides_is_a_commit(backend: &dyn Backend) {
     holds(&hand, 2, 3);
 }
 
-pub fn a_commit_that_fails_in_the_middle_stores_nothing(backend: &dyn Backend) {
+/// Ordinary and imported orders, with changes of others, in commits with and without collisions.
+pub fn collisions_come_and_go(backend: &Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["taken"]);
+    let mut stored = 1;
+    for round in 0..80 {
+        let mut commit = hand.blank();
+        hand.create(&mut commit, &format!("first-{round}"));
+        let collides = round % 40 < 3;
+        let id = if collides {
+            "taken"
+        } else {
+            &*format!("second-{round}")
+        };
+        hand.create(&mut commit, id);
+        if round % 2 == 0 {
+            let order = commit.created.last_mut().unwrap();
+            let ended_at = order.created_at;
+            order.state.status = Status::Cancelled { ended_at };
+            order.imported_at = Some(ended_at);
+            recount(&mut commit);
+        }
+        let before = hand.order("taken").unwrap();
+        let mut state = before.state.clone();
+        state.version += 1;
+        state.position = commit.position;
+        change(&mut commit, &before, state, EventKind::Retried);
+        let expected: &[usize] = if collides { &[1] } else { &[] };
+        assert_eq!(hand.commit(&commit).collided, expected, "{round}");
+        stored += 2 - i64::from(collides);
+        assert_eq!(hand.order("taken").unwrap().state.version, round + 2);
+    }
+    holds(&hand, stored, 81);
+}
+
+pub fn a_commit_that_fails_in_the_middle_stores_nothing(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a"]);
     let mut commit = hand.blank();
@@ -125,7 +160,7 @@ pub fn a_commit_that_fails_in_the_middle_stores_nothing(backend: &dyn Backend) {
     );
 }
 
-pub fn a_counter_below_zero_is_refused(backend: &dyn Backend) {
+pub fn a_counter_below_zero_is_refused(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a"]);
     let mut commit = hand.blank();
@@ -139,7 +174,7 @@ pub fn a_counter_below_zero_is_refused(backend: &dyn Backend) {
     holds(&hand, 1, 1);
 }
 
-pub fn a_changed_order_is_written_in_its_latest_state(backend: &dyn Backend) {
+pub fn a_changed_order_is_written_in_its_latest_state(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a", "b"]);
     let before = hand.order("a").unwrap();
@@ -173,7 +208,7 @@ pub fn a_changed_order_is_written_in_its_latest_state(backend: &dyn Backend) {
     assert_eq!(tally.by_status(StatusKind::Pending), 1);
 }
 
-pub fn counters_are_kept_by_process(backend: &dyn Backend) {
+pub fn counters_are_kept_by_process(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();
     for (id, process) in [
@@ -223,7 +258,7 @@ pub fn counters_are_kept_by_process(backend: &dyn Backend) {
     assert_eq!(kept, [("default", (1, 1), 1_999_998, 1), express]);
 }
 
-pub fn sums_stay_at_their_highest_value(backend: &dyn Backend) {
+pub fn sums_stay_at_their_highest_value(backend: &Backend) {
     let mut hand = Hand::new(backend);
     for _ in 0..3 {
         let mut commit = hand.blank();
@@ -239,7 +274,7 @@ pub fn sums_stay_at_their_highest_value(backend: &dyn Backend) {
     assert_eq!(sums, [(i64::MAX, i64::MAX)]);
 }
 
-pub fn processes_are_defined_once(backend: &dyn Backend) {
+pub fn processes_are_defined_once(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let second = Process {
         version: 2,
@@ -265,7 +300,7 @@ pub fn processes_are_defined_once(backend: &dyn Backend) {
     assert_eq!(steps(&kept[1]), steps(&second));
 }
 
-pub fn a_hold_is_kept_until_it_is_over(backend: &dyn Backend) {
+pub fn a_hold_is_kept_until_it_is_over(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();
     let seq = hand.create(&mut commit, "a");
@@ -304,7 +339,7 @@ pub fn a_hold_is_kept_until_it_is_over(backend: &dyn Backend) {
     }
 }
 
-pub fn an_order_that_ends_in_the_commit_that_releases_it_has_no_hold(backend: &dyn Backend) {
+pub fn an_order_that_ends_in_the_commit_that_releases_it_has_no_hold(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();
     let seq = hand.create(&mut commit, "a");

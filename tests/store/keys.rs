@@ -63,7 +63,7 @@ fn kept(hand: &Hand, key: &str) -> Option<(KeptAnswer, Timestamp)> {
     Some((kept.answer, kept.kept_at))
 }
 
-pub fn an_answer_is_kept_with_its_order(backend: &dyn Backend) {
+pub fn an_answer_is_kept_with_its_order(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();
     hand.create(&mut commit, "a");
@@ -75,7 +75,7 @@ pub fn an_answer_is_kept_with_its_order(backend: &dyn Backend) {
     assert!(wait(hand.store.kept_key("other", "k")).unwrap().is_none());
 }
 
-pub fn a_taken_key_leaves_the_order_out(backend: &dyn Backend) {
+pub fn a_taken_key_leaves_the_order_out(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();
     create(&mut hand, &mut commit, "a", "k");
@@ -98,7 +98,7 @@ pub fn a_taken_key_leaves_the_order_out(backend: &dyn Backend) {
     assert_eq!(kept(&hand, "k"), Some((answer("a"), START)));
 }
 
-pub fn an_order_that_is_left_out_leaves_its_key_free(backend: &dyn Backend) {
+pub fn an_order_that_is_left_out_leaves_its_key_free(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a"]);
     let mut commit = hand.blank();
@@ -114,7 +114,7 @@ pub fn an_order_that_is_left_out_leaves_its_key_free(backend: &dyn Backend) {
     assert!(hand.commit(&commit).collided.is_empty());
 }
 
-pub fn a_refused_commit_keeps_no_key(backend: &dyn Backend) {
+pub fn a_refused_commit_keeps_no_key(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();
     create(&mut hand, &mut commit, "a", "k");
@@ -125,7 +125,7 @@ pub fn a_refused_commit_keeps_no_key(backend: &dyn Backend) {
     assert_eq!(kept(&hand, "k"), None);
 }
 
-pub fn a_key_that_is_over_is_given_again_and_in_the_end_removed(backend: &dyn Backend) {
+pub fn a_key_that_is_over_is_given_again_and_in_the_end_removed(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();
     create(&mut hand, &mut commit, "a", "k");
@@ -144,7 +144,7 @@ pub fn a_key_that_is_over_is_given_again_and_in_the_end_removed(backend: &dyn Ba
     assert_eq!(kept(&hand, "old"), None);
 }
 
-pub fn a_lost_receipt_is_found_again(backend: &dyn Backend) {
+pub fn a_lost_receipt_is_found_again(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();
     create(&mut hand, &mut commit, "a", "k");
@@ -161,7 +161,7 @@ pub fn a_lost_receipt_is_found_again(backend: &dyn Backend) {
     assert_eq!(hand.store.reopen(&commit).unwrap().fate, Some(receipt));
 }
 
-pub fn an_answer_is_kept_with_its_change(backend: &dyn Backend) {
+pub fn an_answer_is_kept_with_its_change(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a"]);
     assert!(!is_taken(&hand, "k", START));
@@ -188,7 +188,7 @@ pub fn an_answer_is_kept_with_its_change(backend: &dyn Backend) {
     assert_eq!(kept(&hand, "alone"), Some((answer("c"), commit.at)));
 }
 
-pub fn a_refused_commit_keeps_no_key_of_a_change(backend: &dyn Backend) {
+pub fn a_refused_commit_keeps_no_key_of_a_change(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a"]);
     let mut commit = hand.blank();
@@ -198,7 +198,7 @@ pub fn a_refused_commit_keeps_no_key_of_a_change(backend: &dyn Backend) {
     assert!(!is_taken(&hand, "k", START) && kept(&hand, "k").is_none());
 }
 
-pub fn a_key_of_a_change_is_over_like_any_other(backend: &dyn Backend) {
+pub fn a_key_of_a_change_is_over_like_any_other(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a", "b", "c"]);
     let mut commit = hand.blank();
@@ -214,7 +214,7 @@ pub fn a_key_of_a_change_is_over_like_any_other(backend: &dyn Backend) {
     assert_eq!(kept(&hand, "old"), None, "pruned");
 }
 
-pub fn changes_under_a_key_are_found_again(backend: &dyn Backend) {
+pub fn changes_under_a_key_are_found_again(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a"]);
     let mut commit = hand.blank();
@@ -222,4 +222,41 @@ pub fn changes_under_a_key_are_found_again(backend: &dyn Backend) {
     let receipt = hand.commit(&commit);
     assert_eq!(hand.store.reopen(&commit).unwrap().fate, Some(receipt));
     assert!(is_taken(&hand, "k", START));
+}
+
+/// One commit in which the same keys and ids occur again and again: each key counts for the first
+/// order under it that is stored, and for no other.
+pub fn a_key_that_occurs_twice_in_a_commit_counts_for_the_first_order_stored(backend: &Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["taken"]);
+    for round in 0..3 {
+        let mut commit = hand.blank();
+        for (id, key) in [
+            ("taken", "k"),
+            ("a", "k"),
+            ("b", "k"),
+            ("a", "l"),
+            ("c", "l"),
+            ("c", "m"),
+            ("taken", "l"),
+        ] {
+            let id = if id == "taken" {
+                id.into()
+            } else {
+                format!("{id}-{round}")
+            };
+            create(&mut hand, &mut commit, &id, &format!("{key}-{round}"));
+        }
+        let receipt = hand.commit(&commit);
+        assert_eq!(
+            (&*receipt.collided, &*receipt.keys_taken),
+            (&[0, 2, 3, 5, 6][..], &[2, 6][..])
+        );
+        let body = |key: &str| kept(&hand, &format!("{key}-{round}")).map(|(answer, _)| answer);
+        assert_eq!(body("k"), Some(answer(&format!("a-{round}"))));
+        assert_eq!(body("l"), Some(answer(&format!("c-{round}"))));
+        assert_eq!(body("m"), None);
+        assert_eq!(hand.store.reopen(&commit).unwrap().fate.unwrap(), receipt);
+        hand = Hand::on(hand.store);
+    }
 }

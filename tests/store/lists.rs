@@ -91,7 +91,7 @@ fn search(stored: &[Order], query: &ListQuery) -> Vec<i64> {
     found.map(|order| order.seq.0).collect()
 }
 
-pub fn lists_give_what_a_search_from_end_to_end_gives(backend: &dyn Backend) {
+pub fn lists_give_what_a_search_from_end_to_end_gives(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let stored = fill(&mut hand);
     for filters in 0..256_u32 {
@@ -116,7 +116,7 @@ pub fn lists_give_what_a_search_from_end_to_end_gives(backend: &dyn Backend) {
     }
 }
 
-pub fn a_list_is_paged_without_gaps_or_repetitions(backend: &dyn Backend) {
+pub fn a_list_is_paged_without_gaps_or_repetitions(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let stored = fill(&mut hand);
     for limit in [1, 2, 5, 99, 100, 1_000] {
@@ -137,7 +137,7 @@ pub fn a_list_is_paged_without_gaps_or_repetitions(backend: &dyn Backend) {
     assert_eq!(newest.unwrap().orders[0], stored[0]);
 }
 
-pub fn time_ranges_are_found_among_missing_numbers(backend: &dyn Backend) {
+pub fn time_ranges_are_found_among_missing_numbers(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let stored = fill(&mut hand);
     for from in (-1..15).map(|half| START.plus(half * 1_000_000 - half % 2)) {
@@ -159,7 +159,7 @@ pub fn time_ranges_are_found_among_missing_numbers(backend: &dyn Backend) {
     }
 }
 
-pub fn an_empty_store_lists_nothing(backend: &dyn Backend) {
+pub fn an_empty_store_lists_nothing(backend: &Backend) {
     let hand = Hand::new(backend);
     for before in [None, Some(Seq(0)), Some(Seq(i64::MAX))] {
         let query = ListQuery {
@@ -173,7 +173,7 @@ pub fn an_empty_store_lists_nothing(backend: &dyn Backend) {
 }
 
 /// Imports between ordinary orders, each with a past of its own length.
-pub fn orders_that_came_later_than_they_were_made_are_found_by_their_times(backend: &dyn Backend) {
+pub fn orders_that_came_later_than_they_were_made_are_found_by_their_times(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut stored = Vec::new();
     for batch in 0..20_i64 {
@@ -224,7 +224,7 @@ pub fn orders_that_came_later_than_they_were_made_are_found_by_their_times(backe
 }
 
 /// Dead orders by step and by words of their last failure.
-pub fn open_orders_are_listed_by_step_and_reason(backend: &dyn Backend) {
+pub fn open_orders_are_listed_by_step_and_reason(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();
     let reasons = [

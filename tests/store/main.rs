@@ -1,32 +1,43 @@
 //! What a store must do, the same for every backend. A mistake in one backend becomes a case for
 //! all of them first.
 //!
-//! A backend is one line in the list at the end of this file, and its `Backend`.
+//! A backend is one line in the list of this file, and its place in `databases`.
 
-#![expect(clippy::unwrap_used, reason = "a failure is how a test tells")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure is how a test tells"
+)]
 
 mod backend;
+mod behind;
 mod commits;
+#[path = "../databases/mod.rs"]
+mod databases;
 mod keys;
 mod lists;
 mod opening;
 mod reads;
 mod rows;
+#[path = "../databases/unchecked.rs"]
+mod unchecked;
 
 /// Makes a test of each case for each backend.
 macro_rules! conformance {
-    ($($backend:ident: $fresh:expr),+; $($module:ident: [$($case:ident),+ $(,)?]),+ $(,)?) => {
+    ($($backend:ident: $fresh:path),+; $($module:ident: [$($case:ident),+ $(,)?]),+ $(,)?) => {
         conformance!(@ $($backend: $fresh),+; { $($module: [$($case),+]),+ });
     };
-    (@ $($backend:ident: $fresh:expr),+; $cases:tt) => {
+    (@ $($backend:ident: $fresh:path),+; $cases:tt) => {
         $(conformance!(# $backend: $fresh; $cases);)+
     };
-    (# $backend:ident: $fresh:expr; { $($module:ident: [$($case:ident),+]),+ }) => {
+    (# $backend:ident: $fresh:path; { $($module:ident: [$($case:ident),+]),+ }) => {
         mod $backend {
             $(mod $module {
                 $(#[test]
                 fn $case() {
-                    $crate::$module::$case(&$fresh);
+                    if let Some(place) = $fresh() {
+                        $crate::$module::$case(&$crate::backend::Backend::at(place));
+                    }
                 })+
             })+
         }
@@ -34,14 +45,15 @@ macro_rules! conformance {
 }
 
 conformance! {
-    sqlite: crate::backend::Sqlite::fresh();
+    sqlite: crate::databases::sqlite::place,
+    postgres: crate::databases::postgres::place;
     opening: [
         a_fresh_store_is_empty,
         the_epoch_rises_with_each_opening,
         what_was_committed_is_there_after_a_restart,
         a_newer_schema_is_refused,
-        a_second_server_is_told_that_the_folder_is_in_use,
-        a_folder_that_cannot_be_made_is_named,
+        a_second_server_is_told_that_the_store_is_in_use,
+        a_place_where_no_store_can_be_is_named,
         a_commit_survives_power_loss,
         housekeeping_changes_nothing,
         a_store_that_is_opened_anew_knows_what_became_of_a_commit,
@@ -53,6 +65,7 @@ conformance! {
         a_gap_and_a_repetition_are_refused,
         a_taken_id_is_left_out_with_its_events_and_its_count,
         a_batch_in_which_everything_collides_is_a_commit,
+        collisions_come_and_go,
         a_commit_that_fails_in_the_middle_stores_nothing,
         a_counter_below_zero_is_refused,
         a_changed_order_is_written_in_its_latest_state,
@@ -73,6 +86,7 @@ conformance! {
         a_refused_commit_keeps_no_key_of_a_change,
         a_key_of_a_change_is_over_like_any_other,
         changes_under_a_key_are_found_again,
+        a_key_that_occurs_twice_in_a_commit_counts_for_the_first_order_stored,
     ],
     reads: [
         every_status_survives_the_way_through_the_store,

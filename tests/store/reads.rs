@@ -34,7 +34,7 @@ pub const STATUSES: [Status; 12] = [
     Status::Expired { ended_at: AT },
 ];
 
-pub fn every_status_survives_the_way_through_the_store(backend: &dyn Backend) {
+pub fn every_status_survives_the_way_through_the_store(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let ids: Vec<_> = (0..STATUSES.len())
         .map(|at| format!("order-{at}"))
@@ -58,7 +58,7 @@ pub fn every_status_survives_the_way_through_the_store(backend: &dyn Backend) {
     }
 }
 
-pub fn everything_that_was_ordered_survives(backend: &dyn Backend) {
+pub fn everything_that_was_ordered_survives(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();
     for (at, id) in ["!~", &"x".repeat(64), "ordinary"].iter().enumerate() {
@@ -90,7 +90,7 @@ pub fn everything_that_was_ordered_survives(backend: &dyn Backend) {
     );
 }
 
-pub fn the_journal_is_chained(backend: &dyn Backend) {
+pub fn the_journal_is_chained(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a", "b"]);
     hand.accept(&["a"]);
@@ -142,7 +142,7 @@ fn live(hand: &mut Hand, id: &str, attempts: u16) -> u32 {
     state.version
 }
 
-pub fn a_history_goes_back_to_the_beginning(backend: &dyn Backend) {
+pub fn a_history_goes_back_to_the_beginning(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a", "b", "c"]);
     let versions = ["a", "b", "a"].map(|id| live(&mut hand, id, 4));
@@ -172,7 +172,7 @@ pub fn a_history_goes_back_to_the_beginning(backend: &dyn Backend) {
     assert_eq!(wait(hand.store.history(&nobody)).unwrap(), None);
 }
 
-pub fn the_feed_of_events_is_read_in_pages_of_any_size(backend: &dyn Backend) {
+pub fn the_feed_of_events_is_read_in_pages_of_any_size(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a", "b", "c"]);
     hand.accept(&["a"]);
@@ -203,7 +203,7 @@ pub fn the_feed_of_events_is_read_in_pages_of_any_size(backend: &dyn Backend) {
     assert!(wait(hand.store.events(far, 9)).unwrap().is_empty());
 }
 
-pub fn open_orders_are_read_in_pages(backend: &dyn Backend) {
+pub fn open_orders_are_read_in_pages(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let ids: Vec<_> = (0..12).map(|at| format!("order-{at}")).collect();
     hand.accept(&ids.iter().map(String::as_str).collect::<Vec<_>>());
@@ -244,7 +244,7 @@ pub fn open_orders_are_read_in_pages(backend: &dyn Backend) {
     assert_eq!(whole.state, order.state);
 }
 
-pub fn what_steps_said_is_read_with_their_order(backend: &dyn Backend) {
+pub fn what_steps_said_is_read_with_their_order(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a", "b"]);
     let said = |step: &str, output: &str| StepOutput {

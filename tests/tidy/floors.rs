@@ -28,7 +28,7 @@ const FLOORS: [(&str, u8); 14] = [
 pub const BACKENDS: [&str; 3] = ["sqlite", "postgres", "mysql"];
 
 /// Vendor libraries, and the only places below `src/` that may name them.
-const VENDORS: [(&str, &[&str]); 13] = [
+const VENDORS: [(&str, &[&str]); 16] = [
     ("axum", &["src/server", "src/http", "src/compat"]),
     ("tower", &["src/server", "src/http", "src/compat"]),
     ("utoipa", &["src/http", "src/compat"]),
@@ -41,7 +41,13 @@ const VENDORS: [(&str, &[&str]); 13] = [
         &["src/store/sqlite", "src/store/postgres", "src/store/mysql"],
     ),
     ("tokio_postgres", &["src/store/postgres"]),
-    ("deadpool_postgres", &["src/store/postgres"]),
+    ("tokio_postgres_rustls", &["src/store/postgres"]),
+    ("rustls", &["src/store/postgres", "src/store/mysql"]),
+    (
+        "rustls_native_certs",
+        &["src/store/postgres", "src/store/mysql"],
+    ),
+    ("futures_util", &["src/store/postgres", "src/store/mysql"]),
     ("mysql_async", &["src/store/mysql"]),
     ("clap", &["src/cli", "src/config"]),
     ("clap_complete", &["src/cli"]),

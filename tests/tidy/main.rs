@@ -31,6 +31,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "a benchmark composes an engine, as cli/serve.rs does; the seed is fixed",
     ),
     (
+        "tests/databases/postgres.rs",
+        "static",
+        "the tests of a binary share one server; nobody is there to hand it from test to test",
+    ),
+    (
         "src/faults/armed.rs",
         "static",
         "faults of a test build are asked for at the deepest places; handing them down would \

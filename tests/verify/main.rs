@@ -12,7 +12,8 @@ use std::process::{Command, Output};
 use orderd::cli::verify::{Check, Report, prove};
 
 fn proof(path: &Path) -> Report {
-    prove(path, &mut |_| ()).unwrap()
+    let url = format!("sqlite:{}", path.display());
+    prove(&url, &mut |_| ()).unwrap()
 }
 
 fn command(arguments: &[&str]) -> Output {

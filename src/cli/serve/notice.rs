@@ -105,6 +105,13 @@ impl Banner<'_> {
         places.filter(|place| !place.dialects.is_empty())
     }
 
+    /// Where everything is: a folder, or the URL of a database.
+    fn data(&self) -> String {
+        let store = &self.config.store;
+        let folder = store.folder().map(|folder| folder.display().to_string());
+        folder.unwrap_or_else(|| masked(&store.effective_url()))
+    }
+
     fn events(&self) {
         for warning in self.warnings() {
             tracing::warn!("{warning}");
@@ -127,7 +134,7 @@ impl Banner<'_> {
             api = self.url("/v1/orders"),
             openapi = self.url("/openapi.json"),
             metrics = self.url("/metrics"),
-            data = %self.config.store.folder().display(),
+            data = self.data(),
             durability = self.durability.level,
             durability_detail = self.durability.detail,
             started_in_ms = u64::try_from(self.started_in.as_millis()).unwrap_or(u64::MAX),
@@ -141,18 +148,17 @@ impl Banner<'_> {
             Colour::Off => "",
         };
         let (bold, dim, warn, plain) = (style(BOLD), style(DIM), style(YELLOW), style(PLAIN));
-        let store = &self.config.store;
-        let folder = store.folder();
-        let store_url = masked(&store.effective_url());
+        let store_url = masked(&self.config.store.effective_url());
+        let data = match self.config.store.folder() {
+            Some(folder) => format!("{} {dim}({store_url}){plain}", folder.display()),
+            None => store_url,
+        };
         let Durability { level, detail } = &self.durability;
         let mut rows = vec![
             ("API", self.url("/v1/orders")),
             ("OpenAPI", self.url("/openapi.json")),
             ("Metrics", self.url("/metrics")),
-            (
-                "Data",
-                format!("{} {dim}({store_url}){plain}", folder.display()),
-            ),
+            ("Data", data),
             ("Durability", format!("{level} {dim}({detail}){plain}")),
         ];
         for place in self.compat() {

@@ -3,13 +3,10 @@
 //! Reads a consistent snapshot page by page and changes nothing. What cannot be read is a finding;
 //! the walk goes on behind it.
 
-use std::path::Path;
-
 use super::findings::{Check, Findings, NAMED_MAX};
 use super::histories::Histories;
 use crate::order::{Position, Seq, ShardNumber};
-use crate::store::sqlite::Snapshot;
-use crate::store::{ShardHead, StoreError};
+use crate::store::{self, ShardHead, Snapshot, StoreError};
 
 /// Journal rows on a page. A row may be as large as a commit, so there are few.
 const ROWS: usize = 64;
@@ -49,7 +46,7 @@ pub struct Report {
 }
 
 struct Walk<'a> {
-    snapshot: Snapshot,
+    snapshot: Box<dyn Snapshot>,
     heads: Vec<(ShardNumber, ShardHead)>,
     histories: Histories,
     rows: u64,
@@ -63,18 +60,18 @@ struct Walk<'a> {
 /// # Errors
 ///
 /// The store cannot be opened.
-pub fn orders_expected(path: &Path) -> Result<u64, StoreError> {
-    Ok(expected(&heads(&Snapshot::open(path)?)?).1)
+pub fn orders_expected(url: &str) -> Result<u64, StoreError> {
+    Ok(expected(&heads(&*store::snapshot(url)?)?).1)
 }
 
-/// Proves the invariants of the store at `path`, as far as they hold.
+/// Proves the invariants of the store that `url` names, as far as they hold.
 ///
 /// # Errors
 ///
 /// The store cannot be opened, is newer than this binary, or is none. Everything else is a finding.
-pub fn prove(path: &Path, watch: &mut dyn FnMut(Stage)) -> Result<Report, StoreError> {
-    let snapshot = Snapshot::open(path)?;
-    let heads = heads(&snapshot)?;
+pub fn prove(url: &str, watch: &mut dyn FnMut(Stage)) -> Result<Report, StoreError> {
+    let snapshot = store::snapshot(url)?;
+    let heads = heads(&*snapshot)?;
     let mut walk = Walk {
         snapshot,
         heads,
@@ -93,7 +90,7 @@ pub fn prove(path: &Path, watch: &mut dyn FnMut(Stage)) -> Result<Report, StoreE
     Ok(walk.report())
 }
 
-fn heads(snapshot: &Snapshot) -> Result<Vec<(ShardNumber, ShardHead)>, StoreError> {
+fn heads(snapshot: &dyn Snapshot) -> Result<Vec<(ShardNumber, ShardHead)>, StoreError> {
     let mut heads = Vec::new();
     for shard in (0..SHARDS).map(ShardNumber) {
         if let Some(head) = snapshot.head(shard)? {

@@ -35,8 +35,8 @@ use super::{
 use crate::clock::Timestamp;
 use crate::faults::{self, Bug};
 use crate::order::{
-    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
-    ShardNumber,
+    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Process, ProcessTally, Receipt,
+    RequestKey, Seq, ShardNumber,
 };
 
 /// An opened SQLite store.
@@ -229,42 +229,34 @@ impl Snapshot {
         connection.execute_batch("BEGIN").map_err(row::unreadable)?;
         Ok(Self(connection))
     }
+}
 
-    /// The counters of a shard by process, as stored.
-    pub fn tallies(
-        &self,
-        shard: ShardNumber,
-    ) -> Result<Vec<crate::order::ProcessTally>, StoreError> {
+impl super::Snapshot for Snapshot {
+    fn tallies(&self, shard: ShardNumber) -> Result<Vec<ProcessTally>, StoreError> {
         read::tallies(&self.0, shard)
     }
 
-    /// Every process that an order pins.
-    pub fn definitions(&self) -> Result<Vec<crate::order::Process>, StoreError> {
+    fn definitions(&self) -> Result<Vec<Process>, StoreError> {
         read::definitions(&self.0)
     }
 
-    /// Journal rows after a position, ascending.
-    pub fn journal(&self, after: Position, limit: usize) -> Result<Vec<JournalRow>, StoreError> {
+    fn journal(&self, after: Position, limit: usize) -> Result<Vec<JournalRow>, StoreError> {
         read::journal(&self.0, after, limit)
     }
 
-    /// Orders with sequence numbers above `after`, ascending.
-    pub fn orders(&self, after: Seq, limit: usize) -> Result<Vec<Order>, StoreError> {
+    fn orders(&self, after: Seq, limit: usize) -> Result<Vec<Order>, StoreError> {
         read::orders_ascending(&self.0, after, limit)
     }
 
-    /// Outputs of steps whose order is not there, by sequence number and step, at most `limit`.
-    pub fn stray_outputs(&self, limit: usize) -> Result<Vec<(Seq, String)>, StoreError> {
+    fn stray_outputs(&self, limit: usize) -> Result<Vec<(Seq, String)>, StoreError> {
         read::stray_outputs(&self.0, limit)
     }
 
-    /// Where a shard's journal ends, if it was ever opened.
-    pub fn head(&self, shard: ShardNumber) -> Result<Option<ShardHead>, StoreError> {
+    fn head(&self, shard: ShardNumber) -> Result<Option<ShardHead>, StoreError> {
         read::head(&self.0, shard)
     }
 
-    /// What SQLite itself says about the file: empty if it is sound.
-    pub fn integrity(&self) -> Result<Vec<String>, StoreError> {
+    fn integrity(&self) -> Result<Vec<String>, StoreError> {
         read::integrity(&self.0)
     }
 }

@@ -6,9 +6,9 @@
 use rusqlite::{Connection, params};
 
 use super::write::{Head, Writer};
-use super::{keys, read, row};
+use super::{read, row};
 use crate::faults;
-use crate::order::{Commit, Position, Receipt};
+use crate::order::{Commit, KeyRecord, Position, Receipt};
 use crate::store::{ShardHead, StoreError, journal};
 
 impl Writer {
@@ -68,24 +68,15 @@ fn check_row(
     head: &ShardHead,
 ) -> Result<(), StoreError> {
     let rows = read::journal(connection, Position(position.0 - 2), 3)?;
-    let at = rows.iter().position(|row| row.position == position);
-    let before = match at {
-        Some(0) | None => journal::GENESIS,
-        Some(at) => rows[at - 1].hash,
-    };
-    let is_sound = at.is_some_and(|at| {
-        let row = &rows[at];
-        let hash = journal::hash(&before, position, row.epoch, row.at, &row.entries);
-        let is_last = (head.position, head.hash) == (position, row.hash);
-        is_last && row.epoch == head.epoch && row.hash == hash
-    });
     let broken = || StoreError::BadRow {
         table: "journal",
         column: "hash",
         key: position.0.to_string(),
         detail: "the journal does not end where it should".into(),
     };
-    is_sound.then_some(()).ok_or_else(broken)
+    journal::ends_with(&rows, position, head)
+        .then_some(())
+        .ok_or_else(broken)
 }
 
 /// The receipt of a commit that is stored.
@@ -100,15 +91,30 @@ fn receipt(connection: &Connection, commit: &Commit) -> Result<Receipt, StoreErr
             continue;
         }
         receipt.collided.push(at);
-        // An order that is left out because of its id gives its key back.
         if let Some(record) = record
-            && let Some(kept) = keys::find(connection, &record.key.scope, &record.key.key)?
-            && kept.kept_at >= commit.keys_expired_before
+            && was_taken(connection, commit, record)?
         {
             receipt.keys_taken.push(at);
         }
     }
     Ok(receipt)
+}
+
+/// Whether a key counted for another order when its own was looked at. An order that is left out
+/// because of its id gives its key back, and one behind it may have got it.
+fn was_taken(
+    connection: &Connection,
+    commit: &Commit,
+    record: &KeyRecord,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM idempotency_keys
+                WHERE scope = ?1 AND key = ?2 AND kept_at >= ?3
+                  AND (seq BETWEEN ?4 AND ?5) IS NOT TRUE";
+    let mut find = connection.prepare_cached(sql).map_err(row::unreadable)?;
+    let (own, last) = commit.seqs_from(record.created);
+    let (key, expired_before) = (&record.key, commit.keys_expired_before.0);
+    let found = find.exists(params![key.scope, &*key.key, expired_before, own.0, last.0]);
+    found.map_err(row::unreadable)
 }
 
 #[cfg(test)]

@@ -149,7 +149,8 @@ pub fn all(bench: &mut Bench, bytes: &[u8]) {
         );
     }
     recover(&rows.doors);
-    let report = prove(&rows.doors.path(), &mut |_| ());
+    let url = format!("sqlite:{}", rows.doors.path().display());
+    let report = prove(&url, &mut |_| ());
     if bytes.is_empty() {
         assert!(report.expect("a report").findings.are_none());
     }

@@ -1,0 +1,179 @@
+//! Connections: where to, with which settings, and the task that moves their bytes.
+//!
+//! Shows passwords to nobody: a database is named by host, port and name only.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Row, Statement};
+
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{error, tls, url};
+use crate::store::StoreError;
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A database, and how to get there.
+#[derive(Clone)]
+pub(super) struct Target {
+    config: Config,
+    tls: MakeRustlsConnect,
+    /// For people.
+    name: Arc<str>,
+}
+
+impl Target {
+    /// Reads a URL, and the certificates that it names.
+    pub(super) fn of_url(text: &str) -> Result<Self, StoreError> {
+        let url::Parts {
+            mut config,
+            mode,
+            roots,
+        } = url::read(text)?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        config.application_name("orderd");
+        let tls = tls::settings(mode, roots.as_deref());
+        let tls = tls.map_err(|detail| StoreError::BadUrl { detail })?;
+        let name = url::name(&config).into();
+        let tls = MakeRustlsConnect::new(tls);
+        Ok(Self { config, tls, name })
+    }
+
+    /// The database for people, `orders on db.internal:5432`.
+    pub(super) fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    /// Makes a connection, whose bytes are moved by a task on the runtime that this runs on.
+    pub(super) async fn connect(&self, role: Role) -> Result<Link, StoreError> {
+        let unreachable = |error: tokio_postgres::Error| StoreError::Unreachable {
+            database: self.name(),
+            detail: error::text(&error),
+        };
+        let connected = self.config.connect(self.tls.clone()).await;
+        let (client, connection) = connected.map_err(unreachable)?;
+        let is_doubtful = Arc::new(AtomicBool::new(false));
+        tokio::spawn(drive(connection, Arc::clone(&is_doubtful)));
+        let link = Link {
+            client,
+            is_doubtful,
+            prepared: Mutex::default(),
+        };
+        link.set_up(role).await.map_err(unreachable)?;
+        Ok(link)
+    }
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Commits.
+    Writer,
+    /// Questions.
+    Reader,
+    /// Going through everything once.
+    Snapshot,
+}
+
+impl Role {
+    /// Settings of the session. What this server does not know is left alone.
+    fn settings(self) -> &'static str {
+        match self {
+            // A statement is planned once, for tables of any size: by their indexes.
+            Self::Writer => {
+                "SELECT count(set_config(s.name, v.value, false)) FROM pg_settings s JOIN
+                 (VALUES ('jit', 'off'), ('plan_cache_mode', 'force_generic_plan'),
+                         ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'),
+                         ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
+                         ('statement_timeout', '0'), ('idle_session_timeout', '0'),
+                         ('idle_in_transaction_session_timeout', '0'))
+                   AS v (name, value) USING (name)"
+            }
+            Self::Reader => {
+                "SELECT count(set_config(s.name, v.value, false)) FROM pg_settings s JOIN
+                 (VALUES ('jit', 'off'), ('plan_cache_mode', 'force_generic_plan'),
+                         ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'),
+                         ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
+                         ('default_transaction_read_only', 'on'),
+                         ('statement_timeout', '10s'), ('idle_session_timeout', '0'))
+                   AS v (name, value) USING (name)"
+            }
+            Self::Snapshot => "SET default_transaction_read_only = on; SET statement_timeout = 0",
+        }
+    }
+}
+
+/// A connection.
+pub(super) struct Link {
+    pub(super) client: Client,
+    is_doubtful: Arc<AtomicBool>,
+    /// Statements that were prepared on it, by their text.
+    prepared: Mutex<HashMap<&'static str, Statement>>,
+}
+
+impl Link {
+    async fn set_up(&self, role: Role) -> Result<(), tokio_postgres::Error> {
+        self.client.batch_execute(role.settings()).await
+    }
+
+    /// The statement with this text, prepared when it is needed first.
+    pub(super) async fn prepared(&self, sql: &'static str) -> Result<Statement, StoreError> {
+        let known = || self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(statement) = known().get(sql).cloned() {
+            return Ok(statement);
+        }
+        let statement = self.client.prepare(sql).await.map_err(error::unreadable)?;
+        known().insert(sql, statement.clone());
+        Ok(statement)
+    }
+
+    /// Asks a question.
+    pub(super) async fn query(
+        &self,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, StoreError> {
+        let statement = self.prepared(sql).await?;
+        let rows = self.client.query(&statement, values).await;
+        rows.map_err(error::unreadable)
+    }
+
+    /// Whether the server said of a commit that it may not have reached its standbys.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.is_doubtful.load(Ordering::Acquire)
+    }
+}
+
+/// Moves the bytes of a connection until it ends, and listens to what the server says beside.
+async fn drive<S, T>(mut connection: Connection<S, T>, is_doubtful: Arc<AtomicBool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        match std::future::poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(AsyncMessage::Notice(notice))) => {
+                // The wait for a standby was broken off: the commit is done here and perhaps
+                // nowhere else.
+                if notice.routine() == Some("SyncRepWaitForLSN") {
+                    is_doubtful.store(true, Ordering::Release);
+                }
+                tracing::debug!(notice = notice.message(), "the database says");
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                let error = error::text(&error);
+                return tracing::debug!(%error, "a connection to the database ended");
+            }
+            None => return,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The PostgreSQL store: one connection that writes, several that read.
+//!
+//! A commit is one transaction that leaves in one go and is answered in one go. When it has
+//! returned, it survives what the server's settings say, which are read at the start. Holds an
+//! advisory lock while it lives, so that a second server does not start; a commit under an old
+//! epoch is refused in any case.
+
+mod arrays;
+mod claims;
+mod connect;
+mod error;
+mod lists;
+mod motor;
+mod open;
+mod pool;
+mod read;
+mod read_events;
+mod reopen;
+mod row;
+mod snapshot;
+mod statements;
+mod tail;
+mod tls;
+mod url;
+mod write;
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use self::connect::{Role, Target};
+use self::motor::Motor;
+use self::pool::Pool;
+pub use self::snapshot::View;
+use self::statements::Statements;
+use self::write::Writer;
+use super::{
+    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Store,
+    StoreError,
+};
+use crate::clock::Timestamp;
+use crate::order::{
+    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
+    ShardNumber,
+};
+
+/// An opened PostgreSQL store.
+pub struct Postgres {
+    target: Target,
+    /// `None` once it failed and no other could be had.
+    pen: Mutex<Option<Pen>>,
+    /// For single rows.
+    points: Pool,
+    /// For pages and scans.
+    scans: Pool,
+    durability: Durability,
+    /// Damaged rows that reads have met.
+    bad_rows: AtomicU64,
+    /// Moves the bytes of those that read.
+    motor: Motor,
+}
+
+/// All that writes: a connection, and what moves its bytes while somebody waits.
+struct Pen {
+    writer: Writer,
+    motor: Motor,
+}
+
+impl Pen {
+    fn open(target: &Target) -> Result<(Self, Durability), StoreError> {
+        let motor = Motor::while_waiting()?;
+        let opening = async {
+            let mut link = target.connect(Role::Writer).await?;
+            open::lock(&link, target).await?;
+            open::migrate(&mut link.client).await?;
+            let durability = open::durability(&link.client).await?;
+            let statements = Statements::prepare(&link.client).await;
+            let statements = statements.map_err(error::refused)?;
+            Ok::<_, StoreError>((Writer::new(link, statements), durability))
+        };
+        let (writer, durability) = motor.run(opening)?;
+        Ok((Self { writer, motor }, durability))
+    }
+
+    /// Runs work of the writer, and the bytes it needs, on this thread.
+    fn run<'a, T, F>(&'a mut self, work: impl FnOnce(&'a mut Writer) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'a,
+        T: Send,
+    {
+        self.motor.run(work(&mut self.writer))
+    }
+}
+
+fn given_up() -> StoreError {
+    StoreError::Refused {
+        detail: "writing was given up after an error".into(),
+    }
+}
+
+impl Postgres {
+    /// Opens or migrates the database that `url` names, with `readers` connections for single rows.
+    pub fn open(url: &str, readers: usize) -> Result<Self, StoreError> {
+        let target = Target::of_url(url)?;
+        let (pen, durability) = Pen::open(&target)?;
+        let readers_motor = Motor::at_any_time()?;
+        let handle = readers_motor.handle()?;
+        let pool = |size| Pool::new(target.clone(), handle.clone(), size);
+        Ok(Self {
+            points: pool(readers),
+            scans: pool(2),
+            target,
+            pen: Mutex::new(Some(pen)),
+            durability,
+            bad_rows: AtomicU64::new(0),
+            motor: readers_motor,
+        })
+    }
+
+    fn pen(&self) -> MutexGuard<'_, Option<Pen>> {
+        // After a panic inside a transaction its connection is not used again.
+        self.pen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Postgres {
+    /// Counts a damaged row that a read meets.
+    async fn counted<T>(
+        &self,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let read = read.await;
+        if let Err(StoreError::BadRow { .. }) = &read {
+            self.bad_rows.fetch_add(1, Ordering::Relaxed);
+        }
+        read
+    }
+}
+
+impl Store for Postgres {
+    fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError> {
+        let mut pen = self.pen();
+        let pen = pen.as_mut().ok_or_else(given_up)?;
+        pen.run(|writer| writer.open_shard(shard))
+    }
+
+    fn is_key_taken(
+        &self,
+        key: &RequestKey,
+        expired_before: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut pen = self.pen();
+        let pen = pen.as_mut().ok_or_else(given_up)?;
+        pen.run(|writer| read::is_key_taken(&writer.link, key, expired_before))
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
+        let mut pen = self.pen();
+        let pen = pen.as_mut().ok_or_else(given_up)?;
+        pen.run(|writer| writer.commit(commit))
+    }
+
+    fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
+        let mut pen = self.pen();
+        let failed = pen.take().ok_or_else(given_up)?;
+        let known = failed.writer.head;
+        drop(failed);
+        let (mut fresh, _) = Pen::open(&self.target)?;
+        let (opening, fate) = fresh.run(|writer| writer.find_out(commit, known))?;
+        *pen = Some(fresh);
+        Ok(Reopened { opening, fate })
+    }
+
+    fn tidy_up(&self) {}
+
+    fn durability(&self) -> Durability {
+        self.durability.clone()
+    }
+
+    fn open_orders(
+        &self,
+        after: Seq,
+        last: Seq,
+        limit: usize,
+    ) -> Result<Vec<OpenOrder>, StoreError> {
+        let read = async {
+            let link = self.scans.link().await?;
+            read::open_orders(&link, after, last, limit).await
+        };
+        self.motor.run(self.counted(read))
+    }
+
+    fn bad_rows(&self) -> u64 {
+        self.bad_rows.load(Ordering::Relaxed)
+    }
+
+    fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>> {
+        Box::pin(self.counted(async move { read::order(&*self.points.link().await?, id).await }))
+    }
+
+    fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
+        Box::pin(async move { read::kept_key(&*self.points.link().await?, scope, key).await })
+    }
+
+    fn orders(&self, query: ListQuery) -> Reading<'_, Page> {
+        let read = async move { lists::orders(&*self.scans.link().await?, &query).await };
+        Box::pin(async move {
+            let page = self.counted(read).await?;
+            let left_out = page.left_out as u64;
+            self.bad_rows.fetch_add(left_out, Ordering::Relaxed);
+            Ok(page)
+        })
+    }
+
+    fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
+        let read = async move { read_events::history(&*self.scans.link().await?, id).await };
+        Box::pin(self.counted(read))
+    }
+
+    fn events(&self, after: EventPlace, limit: usize) -> Reading<'_, Vec<EventView>> {
+        let read =
+            async move { read_events::events(&*self.scans.link().await?, after, limit).await };
+        Box::pin(self.counted(read))
+    }
+
+    fn journal(&self, after: Position, limit: usize) -> Reading<'_, Vec<JournalRow>> {
+        Box::pin(async move { read::journal(&*self.scans.link().await?, after, limit).await })
+    }
+}

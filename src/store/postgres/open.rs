@@ -1,0 +1,124 @@
+//! Opening a database: the lock on it, its schema, its settings, and what they are worth.
+//!
+//! Refuses rather than guesses: a newer schema, a second server, settings that do not keep a commit
+//! safe.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::connect::{Link, Target};
+use super::error::{refused, unreadable};
+use crate::store::{Durability, StoreError};
+
+mod migrations {
+    refinery::embed_migrations!("migrations/postgres");
+}
+
+/// The advisory lock that a server holds as long as it writes: "orderd" as a number.
+const LOCK: i64 = 0x6f72_6465_7264;
+
+/// How long to wait for the lock: a server that has just ended may not be gone for the database.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Pause between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Takes the database for this connection: as long as it lives, no other server writes here.
+pub(super) async fn lock(link: &Link, target: &Target) -> Result<(), StoreError> {
+    let take = async {
+        loop {
+            let sql = "SELECT pg_try_advisory_lock($1)";
+            let row = link.client.query_one(sql, &[&LOCK]).await;
+            if row.and_then(|row| row.try_get(0)).map_err(refused)? {
+                return Ok(());
+            }
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
+    };
+    let in_use = |_| StoreError::InUse {
+        database: target.name(),
+    };
+    let taken = tokio::time::timeout(LOCK_PATIENCE, take).await;
+    taken.map_err(in_use)?
+}
+
+/// Brings the schema up to date, or refuses one that is newer. Only who has the lock may do this.
+pub(super) async fn migrate(client: &mut Client) -> Result<(), StoreError> {
+    check_encoding(client).await?;
+    check_version(client).await?;
+    // In one transaction with the row that says so: a start that breaks off leaves nothing.
+    let runner = migrations::migrations::runner().set_grouped(true);
+    let report = runner.run_async(client).await;
+    report.map_err(|error| StoreError::Refused {
+        detail: format!("migration failed: {error}"),
+    })?;
+    Ok(())
+}
+
+async fn setting(client: &Client, name: &str) -> Result<String, StoreError> {
+    let sql = "SELECT coalesce(current_setting($1, true), '')";
+    let row = client.query_one(sql, &[&name]).await.map_err(unreadable)?;
+    row.try_get(0).map_err(unreadable)
+}
+
+async fn check_encoding(client: &Client) -> Result<(), StoreError> {
+    let encoding = setting(client, "server_encoding").await?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    let detail = format!("the database has the encoding {encoding}; it must be UTF8");
+    Err(StoreError::Refused { detail })
+}
+
+/// Refuses a schema that is newer than this binary.
+pub(super) async fn check_version(client: &Client) -> Result<(), StoreError> {
+    let runner = migrations::migrations::runner();
+    let known = runner.get_migrations().iter().map(|m| m.version()).max();
+    let known = known.and_then(|version| u32::try_from(version).ok());
+    let known = known.unwrap_or(0);
+    let sql = "SELECT to_regclass('refinery_schema_history') IS NOT NULL";
+    let row = client.query_one(sql, &[]).await.map_err(unreadable)?;
+    if !row.try_get(0).map_err(unreadable)? {
+        return Ok(());
+    }
+    let sql = "SELECT coalesce(max(version), 0)::bigint FROM refinery_schema_history";
+    let row = client.query_one(sql, &[]).await.map_err(unreadable)?;
+    let found: i64 = row.try_get(0).map_err(unreadable)?;
+    let found = u32::try_from(found).unwrap_or(u32::MAX);
+    if found > known {
+        Err(StoreError::Newer { found, known })
+    } else {
+        Ok(())
+    }
+}
+
+/// Reads the settings that decide what a commit is worth.
+pub(super) async fn durability(client: &Client) -> Result<Durability, StoreError> {
+    for (name, why) in [
+        ("fsync", "nothing survives power loss"),
+        ("full_page_writes", "a torn page cannot be repaired"),
+        ("synchronous_commit", "a commit does not wait for the disk"),
+    ] {
+        if setting(client, name).await? == "off" {
+            let detail = format!("PostgreSQL says {name} = off: {why}; it must be on");
+            return Err(StoreError::NotDurable { detail });
+        }
+    }
+    let version = setting(client, "server_version").await?;
+    let version = version.split(' ').next().unwrap_or_default();
+    let commit = setting(client, "synchronous_commit").await?;
+    let standbys = setting(client, "synchronous_standby_names").await?;
+    let mut detail = format!(
+        "PostgreSQL {version}, fsync=on, full_page_writes=on, synchronous_commit={commit}: every \
+         answer waits for the disk"
+    );
+    if !standbys.is_empty() && commit != "local" {
+        detail.push_str(" and for the standbys ");
+        detail.push_str(&standbys);
+    }
+    Ok(Durability {
+        level: "disk",
+        detail,
+    })
+}
