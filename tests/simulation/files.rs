@@ -14,6 +14,7 @@ use orderd::order::{
     Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
     ShardNumber,
 };
+use orderd::store::Snapshot as _;
 use orderd::store::sqlite::{Snapshot, Sqlite};
 use orderd::store::{
     Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Store,
