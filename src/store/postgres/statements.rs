@@ -102,10 +102,10 @@ UPDATE orders o
  WHERE o.seq = c.seq";
 
 /// What most commits have not: processes that are defined ($16 to $18), what steps said ($19 to
-/// $22), and idempotency keys, of new orders ($23 to $31) and of changes ($34 to $42). A taken key of
-/// an order ends the transaction; that of a change was free when it was decided, or is over. With
-/// keys go old ones: at most $33 of those that are over at $32, from the oldest on, so that nothing
-/// else is looked at.
+/// $22), and idempotency keys, of new orders ($23 to $31) and of changes ($34 to $42). A taken key
+/// of an order ends the transaction; that of a change was free when it was decided, or is over.
+/// With keys go old ones: at most $33 of those that are over at $32, from the oldest on, so that
+/// nothing else is looked at.
 const BESIDE: &str = "
 , defined AS (
   INSERT INTO processes (name, version, definition)
