@@ -97,5 +97,6 @@ fn without_flushes_acknowledged_orders_are_lost_and_missed() {
         .filter_map(|seed| play_on(seed, OnFiles::ignoring_flushes).err())
         .collect();
     let lost = seen.iter().filter(|text| text.contains("(1)")).count();
-    assert!(lost > 6, "{seen:#?}");
+    // Of some runs the disk is left in such a state that nothing is opened at all.
+    assert!(seen.len() > 9 && lost > 2, "{seen:#?}");
 }
