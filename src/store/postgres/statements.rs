@@ -102,10 +102,10 @@ UPDATE orders o
  WHERE o.seq = c.seq";
 
 /// What most commits have not: processes that are defined ($16 to $18), what steps said ($19 to
-/// $22), and idempotency keys, of new orders ($23 to $31) and of changes ($34 to $42). A taken key
-/// of an order ends the transaction; that of a change was free when it was decided, or is over.
-/// With keys go old ones: at most $33 of those that are over at $32, from the oldest on, so that
-/// nothing else is looked at.
+/// $22), and idempotency keys, of new orders ($23 to $31) and of changes ($34 to $42), kept at $43.
+/// A taken key of an order ends the transaction; that of a change was free when it was decided, or
+/// is over. With keys go old ones: at most $33 of those that are over at $32, from the oldest on,
+/// so that nothing else is looked at.
 const BESIDE: &str = "
 , defined AS (
   INSERT INTO processes (name, version, definition)
@@ -121,7 +121,7 @@ const BESIDE: &str = "
 ), kept AS (
   INSERT INTO idempotency_keys (seq, scope, key, fingerprint, kept_at, status, content_type,
                                 location, etag, body)
-  SELECT k.seq, k.scope, k.key, k.fingerprint, $5, k.status, k.content_type, k.location, k.etag,
+  SELECT k.seq, k.scope, k.key, k.fingerprint, $43, k.status, k.content_type, k.location, k.etag,
          k.body
     FROM head, unnest($23::bigint[], $24::text[], $25::text[], $26::bytea[], $27::integer[],
                       $28::text[], $29::text[], $30::text[], $31::bytea[])
@@ -129,7 +129,7 @@ const BESIDE: &str = "
 ), kept_of_changes AS (
   INSERT INTO idempotency_keys AS o (seq, scope, key, fingerprint, kept_at, status, content_type,
                                      location, etag, body)
-  SELECT k.seq, k.scope, k.key, k.fingerprint, $5, k.status, k.content_type, k.location, k.etag,
+  SELECT k.seq, k.scope, k.key, k.fingerprint, $43, k.status, k.content_type, k.location, k.etag,
          k.body
     FROM head, unnest($34::bigint[], $35::text[], $36::text[], $37::bytea[], $38::integer[],
                       $39::text[], $40::text[], $41::text[], $42::bytea[])

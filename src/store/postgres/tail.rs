@@ -54,6 +54,7 @@ struct Beside<'a> {
     change_keys: Keys<'a>,
     expired_before: i64,
     pruned_max: i64,
+    kept_at: i64,
 }
 
 impl<'a> Tail<'a> {
@@ -135,6 +136,7 @@ impl<'a> Beside<'a> {
         let mut beside = Self {
             expired_before: commit.keys_expired_before.0,
             pruned_max: i64::try_from(2 * keys).unwrap_or(i64::MAX),
+            kept_at: commit.keys_kept_at.0,
             ..Self::default()
         };
         for process in &commit.definitions {
@@ -183,6 +185,7 @@ impl<'a> Beside<'a> {
         let expiry: Values<'_> = vec![&self.expired_before, &self.pruned_max];
         values.extend(expiry);
         values.extend(self.change_keys.values());
+        values.push(&self.kept_at);
         values
     }
 }
