@@ -1,10 +1,11 @@
 //! How a run comes to its end: counters compared, everything worked off, nobody left waiting.
 //! Nothing goes wrong here any more.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use orderd::clock::Clock;
-use orderd::order::{Order, ProcessTally, StatusKind};
+use orderd::order::{Order, Process, ProcessTally, StatusKind};
 
 use super::{Broken, Medium, Running, TURNS_MAX, World};
 
@@ -15,17 +16,26 @@ impl<M: Medium> World<M> {
         let Some(engine) = &self.engine else {
             return Ok(());
         };
-        let handle = engine.handle.clone();
-        let mut stats = Box::pin(async move { handle.stats().await });
         let mut context = Context::from_waker(Waker::noop());
-        assert!(stats.as_mut().poll(&mut context).is_pending());
+        let processes = self.registry.current().iter();
+        let ask = |process: &Process| {
+            let (handle, name) = (engine.handle.clone(), Arc::clone(&process.name));
+            Box::pin(async move { handle.process_tally(&name).await })
+        };
+        let mut asked: Vec<_> = processes.map(ask).collect();
+        for tally in &mut asked {
+            assert!(tally.as_mut().poll(&mut context).is_pending());
+        }
         let mut kept = self.disk.stored().tallies.clone();
         kept.retain(|tally| !tally.is_zero());
         self.turn()?;
-        let Poll::Ready(stats) = stats.as_mut().poll(&mut context) else {
-            return Err("asked for statistics, not answered".into());
-        };
-        let mut counted = stats.map_or(Vec::new(), |stats| stats.processes);
+        let mut counted = Vec::new();
+        for tally in &mut asked {
+            match tally.as_mut().poll(&mut context) {
+                Poll::Ready(tally) => counted.extend(tally),
+                Poll::Pending => return Err("asked for counters, not answered".into()),
+            }
+        }
         counted.retain(|tally| !tally.is_zero());
         let is_kept = |tally: &ProcessTally| kept.contains(tally);
         if counted.iter().all(is_kept) && counted.len() == kept.len() {
