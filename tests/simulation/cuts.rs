@@ -102,7 +102,7 @@ impl Recorded {
             }
         }
         if is_thorough {
-            let report = verify::prove(path.as_ref(), &mut |_| ());
+            let report = verify::prove(&format!("sqlite:{path}"), &mut |_| ());
             let report = report.map_err(|error| error.to_string())?;
             if !report.findings.are_none() {
                 return Err(format!("orderd verify finds {:?}", report.findings));

@@ -363,7 +363,8 @@ impl Medium for OnFiles {
         if lasting.orders != stored.orders || lasting.tallies != stored.tallies {
             return Err("(1) after a power cut orders are others".into());
         }
-        let report = verify::prove(path.as_ref(), &mut |_| ()).map_err(|it| it.to_string())?;
+        let report =
+            verify::prove(&format!("sqlite:{path}"), &mut |_| ()).map_err(|it| it.to_string())?;
         if !report.findings.are_none() {
             return Err(format!("orderd verify finds {:?}", report.findings));
         }
