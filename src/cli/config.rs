@@ -146,7 +146,7 @@ pub fn as_toml(config: &Config) -> String {
             _ => true,
         };
         let mark = if counts { "" } else { "# " };
-        let line = format!("{mark}{name} = {value}");
+        let line = format!("{mark}{name} = {}", steps::toml(&value));
         text.push_str(&format!("{line:<40} # {}\n", origin(config, key)));
     }
     for process in &config.processes {
@@ -220,6 +220,7 @@ mod tests {
             PROCESS,
             "[server]\nidle_timeout = \"90s\"\n[store]\ndata = \"x\"",
             "[store]\nurl = \"sqlite:far/away.db\"",
+            "[store]\nurl = \"sqlite:a\\u007F\\u0001\\tb.db\"",
             "[compat]\ndialects = \"realtime\"\n[compat.api_v1]\nlisten = \"127.0.0.2:81\"",
             "[compat]\ndialects = \"all\"\n[process.api_v1]\nconcurrency = 3",
             RULES,

@@ -21,9 +21,14 @@ pub(super) fn as_json(step: &Step) -> Value {
     settings.into()
 }
 
+/// A value as TOML has it. That is how JSON has it, but for one character that must be escaped.
+pub(super) fn toml(value: &Value) -> String {
+    value.to_string().replace('\u{7f}', "\\u007F")
+}
+
 /// The lines of a step in a file; `path` is that of the list it is in.
 pub(super) fn as_toml(step: &Step, path: &str) -> Vec<String> {
-    let line = |(key, value)| format!("{key} = {value}");
+    let line = |(key, value)| format!("{key} = {}", toml(&value));
     let mut lines = vec![format!("[[{path}]]")];
     lines.extend(settings(step).into_iter().map(line));
     for label in labels(step).unwrap_or_default() {
