@@ -191,8 +191,22 @@ impl Handle {
     pub(super) fn push(&self, command: Command) -> Result<(), SubmitError> {
         match self.inbox.push(command) {
             Push::Taken => Ok(()),
-            Push::Full => Err(self.pressure.refuse_at_inbox()),
-            Push::Closed => Err(SubmitError::Draining),
+            Push::Full(command) => {
+                self.turn_back(&command);
+                Err(self.pressure.refuse_at_inbox())
+            }
+            Push::Closed(command) => {
+                self.turn_back(&command);
+                Err(SubmitError::Draining)
+            }
+        }
+    }
+
+    fn turn_back(&self, command: &Command) {
+        match command {
+            Command::Submit { order, .. } => self.pressure.turn_back([&**order]),
+            Command::SubmitBatch { orders, .. } => self.pressure.turn_back(orders),
+            _ => {}
         }
     }
 }

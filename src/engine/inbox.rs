@@ -88,8 +88,8 @@ pub(super) struct Weight {
 /// What became of a pushed command.
 pub(super) enum Push {
     Taken,
-    Full,
-    Closed,
+    Full(Command),
+    Closed(Command),
 }
 
 #[derive(Default)]
@@ -116,11 +116,11 @@ impl Inbox {
     pub(super) fn push(&self, command: Command) -> Push {
         let mut queue = self.queue();
         if queue.is_closed {
-            return Push::Closed;
+            return Push::Closed(command);
         }
         let is_full = queue.weight.orders >= ORDERS_MAX || queue.weight.bytes >= BYTES_MAX;
         if is_full && !command.is_question() {
-            return Push::Full;
+            return Push::Full(command);
         }
         let weight = command.weight();
         queue.weight.orders += weight.orders;

@@ -14,6 +14,7 @@ mod recovery;
 mod refusal;
 mod reopen;
 mod replies;
+mod retry_after;
 mod run;
 mod stats;
 #[cfg(test)]

@@ -3,49 +3,20 @@
 //! The engine's thread writes, everybody reads. It refuses only what the shard would refuse; that
 //! there is room is always for the shard to say.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::SubmitError;
 use super::inbox;
 use super::meter::Rate;
+use super::retry_after::{SECONDS_MAX, chance_of, retry_after};
 use crate::clock::{MICROS_PER_SECOND, Timestamp};
 use crate::order::{NewOrder, Process, ProcessIndex};
 use crate::shard::Shard;
 
-/// Longest time after which a refused client is told to come back, in seconds.
-const SECONDS_MAX: f64 = 60.0;
-/// What a client is told before there is anything to measure, in seconds.
-const SECONDS_UNKNOWN: f64 = 5.0;
-/// By which part a time is lengthened at most, so that clients do not come back in one wave.
-const JITTER: f64 = 0.25;
 /// Complete seconds over which speeds are measured.
 pub(super) const WINDOW_SECONDS: i64 = 10;
 /// Time without a refusal after which nobody counts as waiting outside any more, in microseconds.
 const CALM_US: i64 = MICROS_PER_SECOND;
-
-/// Whole seconds, 1 to 60, after which somebody refused finds room if all who were refused before
-/// come back as they are told.
-///
-/// `waiting` orders were refused and have not been made up for; `per_second` leave, `None` as long
-/// as that is not known. `chance` is anything from 0 to below 1: it lengthens the time by up to a
-/// quarter.
-fn retry_after(waiting: u64, per_second: Option<f64>, chance: f64) -> u32 {
-    let longest = SECONDS_MAX / (1.0 + JITTER);
-    let wait = match per_second {
-        None => SECONDS_UNKNOWN,
-        Some(speed) if speed > 0.0 => waiting as f64 / speed,
-        Some(_) => longest,
-    };
-    (wait.min(longest) * (1.0 + JITTER * chance))
-        .ceil()
-        .max(1.0) as u32
-}
-
-/// A chance for each number: consecutive ones lie far apart and fill the range evenly (Weyl's
-/// sequence with the golden ratio; Knuth, TAOCP 3, 6.4).
-fn chance_of(number: u64) -> f64 {
-    (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11) as f64 / (1_u64 << 53) as f64
-}
 
 /// A speed that one thread writes, per second; at first it is not known.
 struct Speed(AtomicU64);
@@ -68,8 +39,12 @@ impl Speed {
 
 /// How full one bound is: that of the server, or that of a process.
 struct Gauge {
-    /// Orders that may still come in. Below 0: more came in at once than had room.
-    room: AtomicI64,
+    /// Orders let in since the start.
+    entered: AtomicU64,
+    /// Of these: what the shard has decided about. The others wait in the inbox.
+    decided: AtomicU64,
+    /// How many may have been let in.
+    limit: AtomicU64,
     /// Orders refused since the start.
     refused: AtomicU64,
     /// How many of those would have found room since.
@@ -82,7 +57,9 @@ impl Gauge {
     /// Open until the engine says otherwise.
     fn new() -> Self {
         Self {
-            room: AtomicI64::new(i64::MAX),
+            entered: AtomicU64::new(0),
+            decided: AtomicU64::new(0),
+            limit: AtomicU64::new(u64::MAX),
             refused: AtomicU64::new(0),
             made_up: AtomicU64::new(0),
             speed: Speed::unknown(),
@@ -91,16 +68,13 @@ impl Gauge {
 
     // SeqCst: whoever has seen what made room must see the room, too.
     fn has_room(&self) -> bool {
-        self.room.load(Ordering::SeqCst) > 0
+        self.entered.load(Ordering::SeqCst) < self.limit.load(Ordering::SeqCst)
     }
 
-    fn take(&self) {
-        self.room.fetch_sub(1, Ordering::SeqCst);
-    }
-
+    /// Room beside the orders that wait in the inbox: they will take theirs first.
     fn set_room(&self, room: u64) {
-        let room = i64::try_from(room).unwrap_or(i64::MAX);
-        self.room.store(room, Ordering::SeqCst);
+        let limit = self.decided.load(Ordering::SeqCst).saturating_add(room);
+        self.limit.store(limit, Ordering::SeqCst);
     }
 
     fn refuse(&self, chance: f64) -> u32 {
@@ -145,8 +119,34 @@ impl Pressure {
         if !self.gauges(order.process).all(Gauge::has_room) {
             return Err(self.refuse(order.process));
         }
-        self.gauges(order.process).for_each(Gauge::take);
+        self.note_entered(order);
         Ok(())
+    }
+
+    fn note_entered(&self, order: &NewOrder) {
+        if order.past.is_none() {
+            self.gauges(order.process).for_each(|gauge| {
+                gauge.entered.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+    }
+
+    /// Orders that were let in have not come into the inbox after all.
+    pub(super) fn turn_back<'a>(&self, orders: impl IntoIterator<Item = &'a NewOrder>) {
+        for order in orders.into_iter().filter(|order| order.past.is_none()) {
+            self.gauges(order.process).for_each(|gauge| {
+                gauge.entered.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    }
+
+    /// The shard decides about an order that was let in.
+    pub(super) fn note_decided(&self, order: &NewOrder) {
+        if order.past.is_none() {
+            self.gauges(order.process).for_each(|gauge| {
+                gauge.decided.fetch_add(1, Ordering::SeqCst);
+            });
+        }
     }
 
     /// The same for many: they go on together if any of them may have room.
@@ -155,6 +155,7 @@ impl Pressure {
             order.past.is_some() || self.gauges(order.process).all(Gauge::has_room)
         };
         if orders.is_empty() || orders.iter().any(may_enter) {
+            orders.iter().for_each(|order| self.note_entered(order));
             return Ok(());
         }
         let refuse = |order: &NewOrder| self.refuse(order.process);
@@ -282,61 +283,10 @@ impl Flow {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn at(micros: i64) -> Timestamp {
         Timestamp(1_000_000_000 + micros)
-    }
-
-    #[test]
-    fn a_refused_order_comes_back_when_those_before_it_have_found_room() {
-        for (waiting, per_second, chance, seconds) in [
-            (1, Some(1_000.0), 0.0, 1),
-            (1, Some(1_000.0), 0.999, 1),
-            (5_000, Some(1_000.0), 0.0, 5),
-            (5_001, Some(1_000.0), 0.0, 6),
-            (8_000, Some(1_000.0), 0.999, 10),
-            (9, Some(0.5), 0.0, 18),
-            (1_000_000, Some(1_000.0), 0.0, 48),
-            (1_000_000, Some(1_000.0), 0.999, 60),
-            (1, Some(0.0), 0.0, 48),
-            (0, Some(0.0), 0.999, 60),
-            (700, None, 0.0, 5),
-            (700, None, 0.999, 7),
-        ] {
-            let told = retry_after(waiting, per_second, chance);
-            assert_eq!(told, seconds, "{waiting} {per_second:?} {chance}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_time_is_within_its_bounds_and_grows_with_those_who_wait(
-            waiting in 0..u64::MAX / 2,
-            more in 0..1_000_000_u64,
-            per_second in proptest::option::of(0.0..1e9),
-            number: u64,
-        ) {
-            let chance = chance_of(number);
-            prop_assert!((0.0..1.0).contains(&chance));
-            let told = retry_after(waiting, per_second, chance);
-            prop_assert!((1..=60).contains(&told));
-            prop_assert!(retry_after(waiting + more, per_second, chance) >= told);
-        }
-    }
-
-    #[test]
-    fn chances_of_neighbours_fill_the_range() {
-        let mut tenths = [0; 10];
-        for number in 0..1_000 {
-            tenths[(chance_of(number) * 10.0) as usize] += 1;
-        }
-        assert!(
-            tenths.iter().all(|count| (98..=102).contains(count)),
-            "{tenths:?}"
-        );
     }
 
     /// Those refused in a burst are told to come back at the speed at which orders leave.
@@ -355,6 +305,17 @@ mod tests {
         // Half of them have found room since.
         flow.tell(&gauge, 1_400, at(2_100_000));
         assert_eq!(gauge.refuse(0.0), 6);
+    }
+
+    #[test]
+    fn orders_in_the_inbox_take_the_room_first() {
+        let gauge = Gauge::new();
+        gauge.entered.store(7, Ordering::SeqCst);
+        gauge.decided.store(5, Ordering::SeqCst);
+        for (room, has_room) in [(0, false), (2, false), (3, true), (u64::MAX, true)] {
+            gauge.set_room(room);
+            assert_eq!(gauge.has_room(), has_room, "{room}");
+        }
     }
 
     #[test]

@@ -263,6 +263,7 @@ impl Turns {
             let detail = "too little is free on the disk".into();
             return Err(SubmitError::StorageFull { detail });
         }
+        self.parts.pressure.note_decided(&order);
         let process = order.process;
         let submitted = self.parts.shard.submit(order, self.now);
         submitted.map_err(|Overloaded| {
