@@ -20,6 +20,9 @@ use crate::store::{Store, StoreError};
 const DEFERRED_MAX: usize = 4_096;
 /// When those beyond may come back, in seconds: a million orders are brought back in one.
 const RECOVERY_SECONDS: u32 = 1;
+/// How long a change waits for a commit that is refused, before it is told that nobody knows, in
+/// microseconds.
+const PATIENCE_US: i64 = 2_000_000;
 /// What one change counts for in the bounds of the inbox and of a commit, in bytes: at most half of
 /// the changes of a commit are asked for, so that timers and turns have the other half.
 const CHANGE_BYTES: usize = 2 << 10;
@@ -127,8 +130,9 @@ pub(super) struct Changes {
     deferred: Vec<Request>,
     /// All open orders from before the start are there.
     is_recovered: bool,
-    /// The last commit was refused; what is left of it waits.
-    was_refused: bool,
+    /// The last commit was refused, with this; what is left of it waits. And since when, on the
+    /// monotonic clock.
+    refused: Option<(SubmitError, i64)>,
 }
 
 impl Changes {
@@ -141,12 +145,11 @@ impl Changes {
         now: Now,
     ) {
         let key = request.key.as_ref().map(|under| &under.key);
-        if self.was_refused {
-            let detail = "it refused the last commit".into();
+        if let Some((error, _)) = &self.refused {
             let is_waiting = key.is_some_and(|key| shard.has_change_key(key));
             return request.refuse(match is_waiting {
                 true => SubmitError::OutcomeUnknown,
-                false => SubmitError::StoreUnavailable { detail },
+                false => error.clone(),
             });
         }
         let is_known = |change: &Change| shard.has(change.seq);
@@ -181,12 +184,12 @@ impl Changes {
 
     /// Open orders are being brought back once more.
     pub(super) fn start_over(&mut self) {
-        (self.is_recovered, self.was_refused) = (false, false);
+        (self.is_recovered, self.refused) = (false, None);
     }
 
     /// Everything that the answers rest on is durable.
     pub(super) fn release(&mut self) {
-        self.was_refused = false;
+        self.refused = None;
         for Asked { answer, reply } in self.asked.drain(..) {
             // Whoever has gone away can still read the order.
             let _ = reply.send(answer);
@@ -194,9 +197,18 @@ impl Changes {
         }
     }
 
-    /// The commit is not stored. Its changes stay in it and may be stored later, or nobody knows.
+    /// The commit is refused, with this. Its changes stay in it and are tried again: whoever asked
+    /// for them is told what became of them if that is soon, and else that nobody knows yet.
+    pub(super) fn wait(&mut self, error: SubmitError, now: Now) {
+        let since = self.refused.as_ref().map_or(now.ticks, |(_, since)| *since);
+        self.refused = Some((error, since));
+        if now.ticks - since >= PATIENCE_US {
+            self.fail();
+        }
+    }
+
+    /// Nobody knows whether the commit is stored, or will be.
     pub(super) fn fail(&mut self) {
-        self.was_refused = true;
         self.tell(&SubmitError::OutcomeUnknown);
     }
 

@@ -318,7 +318,7 @@ impl Turns {
                 self.parts.pressure.tell_room(&self.parts.shard);
                 let told = self.note_refusal(&error);
                 self.replies.fail(&told);
-                self.changes.fail();
+                self.changes.wait(told, self.now);
                 Ok(())
             }
         }

@@ -104,7 +104,11 @@ impl ApiError {
                 let detail = "the change is not on disk yet, and may still be made";
                 Self::new(Code::OutcomeUnknown, detail)
             }
-            SubmitError::StoreUnavailable { .. } | SubmitError::StorageFull { .. } => {
+            SubmitError::StorageFull { .. } => {
+                let detail = "nothing is changed; the server's disk is full";
+                Self::new(Code::StorageFull, detail)
+            }
+            SubmitError::StoreUnavailable { .. } => {
                 let detail = "nothing is changed; the server's log has the cause";
                 Self::new(Code::StoreUnavailable, detail)
             }
