@@ -159,6 +159,7 @@ pub async fn serve(
     let options = store::Options {
         readers: config.store.readers,
         free_space_min: config.store.free_space_min,
+        wants_witness: true,
     };
     let takeover = Takeover::new(config.server.takeover_timeout, notices);
     let open = || store::open_with(&config.store.effective_url(), &options);

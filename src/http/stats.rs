@@ -155,7 +155,8 @@ pub struct StorageView {
 /// How safe an answered order is.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DurabilityView {
-    /// `disk`: survives power loss of the machine.
+    /// `disk`: survives power loss of the machine. `memory`: does not. `network`: is up to a
+    /// network file system.
     pub level: String,
     /// The settings that this follows from.
     pub detail: String,

@@ -88,6 +88,18 @@ pub enum StoreError {
         /// What is wrong; never the whole URL, which may hold a password.
         detail: String,
     },
+    /// Something that was flushed is not there any more.
+    #[error(
+        "{detail}; bring the missing files or a backup back, or, to go on without what is missing, \
+         remove {}",
+        path.display()
+    )]
+    Behind {
+        /// The file that knows.
+        path: PathBuf,
+        /// What is missing.
+        detail: String,
+    },
     /// The schema is newer than this binary.
     #[error(
         "the store has schema version {found}, this orderd knows up to {known}; use a newer orderd"

@@ -147,14 +147,18 @@ pub struct Options {
     /// Bytes that must be free on the disk for new orders to be stored; 0: nobody looks. `None`: it
     /// follows from the size of the disk.
     pub free_space_min: Option<u64>,
+    /// A file beside the database says how far it had come, so that it is noticed when something
+    /// that was flushed is missing at the next start.
+    pub wants_witness: bool,
 }
 
 impl Options {
-    /// So many readers; nobody looks at the disk.
+    /// So many readers; nobody looks at the disk, and there is no witness.
     pub fn readers(readers: usize) -> Self {
         Self {
             readers,
             free_space_min: Some(0),
+            wants_witness: false,
         }
     }
 }

@@ -136,7 +136,8 @@ pub struct JournalRow {
 /// How safe a commit is once it has returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Durability {
-    /// `disk`: survives power loss of this machine.
+    /// `disk`: survives power loss of this machine. `memory`: does not, the file system is in
+    /// memory. `network`: is up to a network file system.
     pub level: &'static str,
     /// The engine and the settings that this follows from.
     pub detail: String,

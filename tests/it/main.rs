@@ -36,6 +36,7 @@ mod compat_words;
 #[path = "../databases/mod.rs"]
 mod databases;
 mod http_batch;
+mod http_behind;
 mod http_change_keys;
 mod http_changes;
 mod http_connections;

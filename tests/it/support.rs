@@ -35,7 +35,8 @@ pub struct Setup {
     pub server: ServerSettings,
     pub bodies: BodyBudget,
     pub processes: Vec<Process>,
-    /// Says how much is free on the disk. `None`: nobody looks.
+    /// Says how much is free on the disk; there is a witness beside the database then. `None`:
+    /// nobody looks.
     pub gauge: Option<Gauge>,
     /// With the data of a server that was stopped. `None`: with none.
     pub place: Option<Box<dyn Place>>,
@@ -85,10 +86,11 @@ fn process(name: &str, micros: i64, failures_ppm: u32) -> Process {
 }
 
 /// A store on a disk of which the gauge tells how full it is. Only SQLite looks at its disk.
-fn full_disk(gauge: Gauge) -> (Box<dyn Place>, Arc<dyn Store>) {
-    let place = sqlite::place().unwrap();
+fn full_disk(gauge: Gauge, place: Option<Box<dyn Place>>) -> (Box<dyn Place>, Arc<dyn Store>) {
+    let place = place.unwrap_or_else(|| sqlite::place().unwrap());
     let options = Options {
         free_space_min: None,
+        wants_witness: true,
         ..Options::readers(2)
     };
     let url = place.url();
@@ -104,7 +106,7 @@ pub struct TestServer {
     engine: Engine,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
-    place: Box<dyn Place>,
+    pub place: Box<dyn Place>,
 }
 
 impl TestServer {
@@ -119,7 +121,7 @@ impl TestServer {
                 let store = store::open(&place.url(), 2).unwrap();
                 (place, store)
             }
-            Some(gauge) => full_disk(gauge),
+            Some(gauge) => full_disk(gauge, setup.place),
         };
         let engine = Engine::start(engine::Start {
             store: Arc::clone(&store),

@@ -6,7 +6,7 @@
 use super::findings::{Check, Findings, NAMED_MAX};
 use super::histories::Histories;
 use crate::order::{Position, Seq, ShardNumber};
-use crate::store::{self, ShardHead, Snapshot, StoreError};
+use crate::store::{self, ShardHead, Snapshot, StoreError, sqlite};
 
 /// Journal rows on a page. A row may be as large as a commit, so there are few.
 const ROWS: usize = 64;
@@ -70,6 +70,7 @@ pub fn orders_expected(url: &str) -> Result<u64, StoreError> {
 ///
 /// The store cannot be opened, is newer than this binary, or is none. Everything else is a finding.
 pub fn prove(url: &str, watch: &mut dyn FnMut(Stage)) -> Result<Report, StoreError> {
+    let flushed = url.strip_prefix("sqlite:").and_then(sqlite::flushed);
     let snapshot = store::snapshot(url)?;
     let heads = heads(&*snapshot)?;
     let mut walk = Walk {
@@ -87,6 +88,9 @@ pub fn prove(url: &str, watch: &mut dyn FnMut(Stage)) -> Result<Report, StoreErr
     walk.orders();
     walk.outputs();
     walk.shards();
+    if let Some((shard, position)) = flushed {
+        walk.flushed(shard, position);
+    }
     Ok(walk.report())
 }
 
@@ -230,6 +234,20 @@ impl Walk<'_> {
         }
         if self.is_journal_whole {
             self.histories.end();
+        }
+    }
+
+    /// Everything that was flushed is there.
+    fn flushed(&mut self, shard: ShardNumber, position: Position) {
+        let head = self.heads.iter().find(|(known, _)| *known == shard);
+        let end = head.map_or(shard.base(), |(_, head)| head.position.0);
+        if end < position.0 {
+            let what = format!(
+                "ends at commit {end}, but commit {} was flushed",
+                position.0
+            );
+            let findings = &mut self.histories.findings;
+            findings.add(Check::Heads, "shards", shard.0, what);
         }
     }
 

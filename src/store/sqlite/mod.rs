@@ -14,7 +14,9 @@ mod read_events;
 mod reopen;
 mod reserve;
 mod row;
+mod snapshot;
 mod space;
+mod witness;
 mod write;
 
 use std::fs::File;
@@ -25,18 +27,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use self::checkpoint::Checkpointer;
+pub use self::snapshot::Snapshot;
 use self::space::Space;
 pub use self::space::{FileSystem, Gauge};
+use self::witness::Witness;
 use self::write::Writer;
 use super::{
     Durability, EventPlace, EventView, JournalRow, ListQuery, Options, Page, Reading, Reopened,
-    Room, ShardHead, Store, StoreError,
+    Room, Store, StoreError,
 };
 use crate::clock::Timestamp;
 use crate::faults::{self, Bug};
 use crate::order::{
-    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Process, ProcessTally, Receipt,
-    RequestKey, Seq, ShardNumber,
+    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
+    ShardNumber,
 };
 
 /// An opened SQLite store.
@@ -46,6 +50,8 @@ pub struct Sqlite {
     pen: Mutex<Option<Pen>>,
     /// `None`: nobody looks at the room on the disk.
     space: Option<Mutex<Space>>,
+    /// `None`: nobody notices if something that was flushed is missing.
+    witness: Option<Witness>,
     /// For single rows, used right where the question is asked: such a read takes some ten
     /// microseconds, and a hop to another thread costs more than that.
     points: Arc<Pool>,
@@ -131,6 +137,7 @@ impl Sqlite {
         let Options {
             readers,
             free_space_min,
+            wants_witness,
         } = *options;
         let lock = open::lock_folder(path)?;
         let mut space = Space::watch(path, free_space_min, gauge);
@@ -147,6 +154,7 @@ impl Sqlite {
             path: path.into(),
             pen: Mutex::new(Some(pen)),
             space: space.map(Mutex::new),
+            witness: wants_witness.then(|| Witness::beside(path)).flatten(),
             points: Pool::open(path, readers)?,
             scans: Pool::open(path, 2)?,
             durability,
@@ -212,58 +220,21 @@ fn given_up() -> StoreError {
     }
 }
 
-/// Where the database is, for an offline look at it by `orderd verify`: read-only, beside a running
-/// server.
-pub struct Snapshot(Connection);
-
-impl Snapshot {
-    /// Opens the database at `path` for reading, in one consistent state.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let path: PathBuf = path.into();
-        if !open::is_elsewhere(&path) && !path.exists() {
-            let detail = "there is no such file".into();
-            return Err(StoreError::NotWritable { path, detail });
-        }
-        let connection = open::reader(&path)?;
-        open::check_version(&connection)?;
-        connection.execute_batch("BEGIN").map_err(row::unreadable)?;
-        Ok(Self(connection))
-    }
-}
-
-impl super::Snapshot for Snapshot {
-    fn tallies(&self, shard: ShardNumber) -> Result<Vec<ProcessTally>, StoreError> {
-        read::tallies(&self.0, shard)
-    }
-
-    fn definitions(&self) -> Result<Vec<Process>, StoreError> {
-        read::definitions(&self.0)
-    }
-
-    fn journal(&self, after: Position, limit: usize) -> Result<Vec<JournalRow>, StoreError> {
-        read::journal(&self.0, after, limit)
-    }
-
-    fn orders(&self, after: Seq, limit: usize) -> Result<Vec<Order>, StoreError> {
-        read::orders_ascending(&self.0, after, limit)
-    }
-
-    fn stray_outputs(&self, limit: usize) -> Result<Vec<(Seq, String)>, StoreError> {
-        read::stray_outputs(&self.0, limit)
-    }
-
-    fn head(&self, shard: ShardNumber) -> Result<Option<ShardHead>, StoreError> {
-        read::head(&self.0, shard)
-    }
-
-    fn integrity(&self) -> Result<Vec<String>, StoreError> {
-        read::integrity(&self.0)
-    }
+/// The last commit that was flushed, as the file beside the database at `path` says, if it does. To
+/// be read before a snapshot is opened.
+pub fn flushed(path: &str) -> Option<(ShardNumber, Position)> {
+    witness::said(path.as_ref()).map(|(shard, position, _)| (shard, position))
 }
 
 impl Store for Sqlite {
     fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError> {
-        let open = || self.write(|writer| writer.open_shard(shard));
+        let open = || {
+            self.write(|writer| {
+                let witness = self.witness.as_ref();
+                witness.map_or(Ok(()), |it| it.check(&writer.connection, shard))?;
+                writer.open_shard(shard)
+            })
+        };
         open().or_else(|error| {
             let is_full = matches!(error, StoreError::Full { .. });
             let is_worth_it = is_full && self.space().is_some_and(|mut it| it.start_failed());
@@ -280,7 +251,15 @@ impl Store for Sqlite {
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
-        let write = || self.write(|writer| writer.commit(commit));
+        let write = || {
+            self.write(|writer| {
+                let receipt = writer.commit(commit)?;
+                if let Some((witness, head)) = self.witness.as_ref().zip(writer.head) {
+                    witness.note(head);
+                }
+                Ok(receipt)
+            })
+        };
         match write() {
             Err(StoreError::Full { .. }) if self.make_room() => write(),
             committed => committed,

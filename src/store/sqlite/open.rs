@@ -77,7 +77,7 @@ pub(super) fn writer(path: &Path) -> Result<(Connection, Durability), StoreError
     let mut connection = open(path, flags)?;
     set_up(&connection, WRITER_CACHE_KIB).map_err(|error| cannot_use(path, &error))?;
     // Before anything is written: a flush that failed may have kept the database from its log.
-    let durability = durability(&connection)?;
+    let durability = durability(&connection, path)?;
     check_version(&connection)?;
     faults::point("opening-migrates");
     // In one transaction with the row that says so: otherwise a schema could be there that nobody
@@ -173,31 +173,78 @@ pub(super) fn check_version(connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// Reads the settings that decide what a commit is worth.
-fn durability(connection: &Connection) -> Result<Durability, StoreError> {
+/// Reads the settings that decide what a commit is worth, and looks where the database is.
+fn durability(connection: &Connection, path: &Path) -> Result<Durability, StoreError> {
+    let version = rusqlite::version();
     if rusqlite::version_number() < VERSION_MIN {
-        let detail = format!("SQLite {} is older than 3.51.3", rusqlite::version());
+        let detail = format!("SQLite {version} is older than 3.51.3");
         return Err(StoreError::NotDurable { detail });
     }
     let text = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0));
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let mode = text("journal_mode").map_err(refused)?;
     let synchronous = number("synchronous").map_err(refused)?;
-    if mode != "wal" || synchronous < 2 {
+    let mapped = number("mmap_size").map_err(refused)?;
+    if mode != "wal" || synchronous < 2 || mapped != 0 {
         let detail = format!(
-            "SQLite says journal_mode={mode}, synchronous={synchronous}; needed are wal and 2 \
-             (FULL). Is the data folder on a network file system?"
+            "SQLite says journal_mode={mode}, synchronous={synchronous}, mmap_size={mapped}; \
+             needed are wal, 2 (FULL) and 0. Is the data folder on a network file system?"
         );
         return Err(StoreError::NotDurable { detail });
     }
-    let detail = format!(
-        "SQLite {}, write-ahead log, synchronous=FULL: every answer waits for the disk",
-        rusqlite::version()
-    );
-    Ok(Durability {
-        level: "disk",
-        detail,
-    })
+    let settings = format!("SQLite {version}, write-ahead log, synchronous=FULL");
+    let (level, then) = match file_system(folder(path)) {
+        FileSystemKind::Disk => ("disk", "every answer waits for the disk"),
+        FileSystemKind::Memory => (
+            "memory",
+            "but the data folder is in memory: it ends with the machine",
+        ),
+        FileSystemKind::Network => (
+            "network",
+            "but the data folder is on a network file system: locks and flushes are what it makes \
+             of them; use a local disk",
+        ),
+    };
+    if level != "disk" {
+        tracing::warn!(level, "{then}");
+    }
+    let detail = format!("{settings}: {then}");
+    Ok(Durability { level, detail })
+}
+
+/// What kind of file system a folder is on, as far as that matters.
+enum FileSystemKind {
+    Disk,
+    Memory,
+    Network,
+}
+
+#[cfg(target_os = "linux")]
+fn file_system(folder: &Path) -> FileSystemKind {
+    // As in linux/magic.h.
+    const MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58F6];
+    const NETWORK: [u32; 8] = [
+        0x6969,      // nfs
+        0x517B,      // smb
+        0xFF53_4D42, // cifs
+        0xFE53_4D42, // smb2
+        0x00C3_6400, // ceph
+        0x5346_414F, // afs
+        0x0BD0_0BD0, // lustre
+        0x0102_1997, // 9p
+    ];
+    // The low half: the rest is a sign on some machines.
+    let number = rustix::fs::statfs(folder).map_or(0, |said| said.f_type as u32);
+    match number {
+        number if MEMORY.contains(&number) => FileSystemKind::Memory,
+        number if NETWORK.contains(&number) => FileSystemKind::Network,
+        _ => FileSystemKind::Disk,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file_system(_: &Path) -> FileSystemKind {
+    FileSystemKind::Disk
 }
 
 #[cfg(test)]
