@@ -69,6 +69,7 @@ impl SubmitError {
             StoreError::Full { detail } => Self::StorageFull {
                 detail: detail.as_str().into(),
             },
+            StoreError::Lost { .. } => Self::OutcomeUnknown,
             StoreError::Unknown { .. } if !faults::is_planted(Bug::UnknownCalledRefused) => {
                 Self::OutcomeUnknown
             }

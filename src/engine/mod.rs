@@ -4,6 +4,7 @@
 //! flushed the inbox fills; the next turn takes everything: group commit that clocks itself.
 //! Nothing is answered before it is flushed.
 
+mod away;
 mod change;
 mod handle;
 mod inbox;

@@ -18,14 +18,25 @@ impl Turns {
     /// is loaded again, under a new epoch, while the inbox goes on to fill.
     pub(super) fn reopen(&mut self, error: StoreError) -> Result<(), StoreError> {
         let since = self.reopened_at.map(|at| self.now.ticks - at);
-        if since.is_some_and(|since| since < AGAIN_US) {
+        let is_again = since.is_some_and(|since| since < AGAIN_US);
+        // A lost connection says nothing about the disk: it may be lost as often as it likes.
+        if is_again && !matches!(error, StoreError::Lost { .. }) {
             return self.stop(error);
         }
         tracing::error!(%error, "the store is opened anew");
         faults::point("reopening-begins");
+        self.reach()
+    }
+
+    /// Tries to have the store opened anew, once.
+    pub(super) fn reach(&mut self) -> Result<(), StoreError> {
         let commit = self.parts.shard.commit();
         let Reopened { opening, fate } = match self.parts.store.reopen(commit) {
             Ok(reopened) => reopened,
+            Err(error @ StoreError::Unreachable { .. }) => {
+                self.go_away(&error);
+                return Ok(());
+            }
             Err(error) => {
                 tracing::error!(%error, "the store cannot be opened anew");
                 // Nobody knows more about the commit than before.
@@ -36,6 +47,7 @@ impl Turns {
         faults::point("reopening-known");
         let is_stored = fate.is_some();
         tracing::warn!(is_stored, epoch = opening.epoch, "the store is open again");
+        self.away_until = None;
         self.reopened_at = Some(self.now.ticks);
         self.meters.reopenings += 1;
         self.note_success();

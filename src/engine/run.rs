@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SubmitError;
+use super::away;
 use super::change::Changes;
 use super::inbox::{Command, Inbox};
 use super::log;
@@ -51,7 +52,7 @@ pub(super) struct Parts {
 pub struct Turns {
     pub(super) parts: Parts,
     /// Commands that were taken and wait for room in a commit.
-    backlog: VecDeque<Command>,
+    pub(super) backlog: VecDeque<Command>,
     pub(super) replies: Replies,
     pub(super) changes: Changes,
     pub(super) meters: Meters,
@@ -66,6 +67,9 @@ pub struct Turns {
     pub(super) refusals: u64,
     /// The room of the store in this turn.
     pub(super) room: Room,
+    /// The store is away until this time at least, on the monotonic clock, and the fate of the
+    /// commit is not known.
+    pub(super) away_until: Option<i64>,
     /// When the store was opened anew last, on the monotonic clock.
     pub(super) reopened_at: Option<i64>,
     turns: u64,
@@ -90,6 +94,7 @@ impl Turns {
             refused: None,
             refusals: 0,
             room: Room::default(),
+            away_until: None,
             reopened_at: None,
             turns: 0,
         }
@@ -114,7 +119,8 @@ impl Turns {
         }
         self.tell_time();
         self.room = self.parts.store.room();
-        let turned = self.recover().and_then(|()| {
+        let turned = self.turn_away(is_open).unwrap_or_else(|| {
+            self.recover()?;
             self.decide();
             if is_open {
                 self.parts.shard.advance(self.now);
@@ -136,13 +142,19 @@ impl Turns {
 
     /// When the next turn is due if nothing arrives; `None`: not before something does.
     pub fn deadline(&self) -> Option<Timestamp> {
-        if let Some((_, again_at)) = self.refused {
+        if let Some(again_at) = self.again_at() {
             return Some(self.now.wall.plus(again_at - self.now.ticks));
         }
         if self.is_recovering || !self.backlog.is_empty() {
             return Some(self.now.wall);
         }
         self.parts.shard.next_deadline(self.now)
+    }
+
+    /// When the store is tried again, if it refused or cannot be reached.
+    fn again_at(&self) -> Option<i64> {
+        let refused = self.refused.as_ref().map(|(_, again_at)| *again_at);
+        self.away_until.or(refused)
     }
 
     /// Whether open orders from before the start are still being loaded.
@@ -156,7 +168,7 @@ impl Turns {
             return Duration::ZERO;
         }
         let now = self.now.next(&*self.parts.clock);
-        if let Some((_, again_at)) = self.refused {
+        if let Some(again_at) = self.again_at() {
             let micros = (again_at - now.ticks).max(0);
             return Duration::from_micros(micros.unsigned_abs());
         }
@@ -165,11 +177,13 @@ impl Turns {
             let micros = due.micros_since(now.wall).max(0);
             Duration::from_micros(micros.unsigned_abs())
         });
-        due.min(match (self.is_recovering, self.room.is_low) {
-            (true, _) => RECOVERY_PATIENCE,
-            (false, true) => LOW_PATIENCE,
-            (false, false) => PATIENCE_MAX,
-        })
+        due.min(
+            match (self.is_recovering, self.room.is_low || self.room.is_away) {
+                (true, _) => RECOVERY_PATIENCE,
+                (false, true) => LOW_PATIENCE,
+                (false, false) => PATIENCE_MAX,
+            },
+        )
     }
 
     /// Takes one page of open orders from before the start. A page that cannot be read ends the
@@ -258,6 +272,9 @@ impl Turns {
         if let Some((error, _)) = &self.refused {
             return Err(error.clone());
         }
+        if self.room.is_away {
+            return Err(away::unreachable());
+        }
         if self.room.is_low {
             self.meters.refused_full += 1;
             let detail = "too little is free on the disk".into();
@@ -311,7 +328,9 @@ impl Turns {
                 self.release(&receipt);
                 Ok(())
             }
-            Err(error @ StoreError::Unknown { .. }) => self.reopen(error),
+            Err(error @ (StoreError::Unknown { .. } | StoreError::Lost { .. })) => {
+                self.reopen(error)
+            }
             Err(error @ StoreError::Fenced) => self.stop(error),
             Err(error) => {
                 self.parts.shard.retract();

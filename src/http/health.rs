@@ -53,8 +53,8 @@ pub struct Checks {
     /// The engine answers.
     #[schema(example = "ok")]
     pub engine: String,
-    /// There is room on the disk for new orders. Otherwise `full`: they are refused, accepted ones
-    /// go on and can be read and changed.
+    /// New orders can be stored. Otherwise `full`: there is no room for them on the disk, accepted
+    /// ones go on and can be read and changed; or `unreachable`: there is no way to the database.
     #[schema(example = "ok")]
     pub storage: String,
 }
@@ -143,7 +143,9 @@ async fn readiness(app: &App) -> (StatusCode, Json<Readiness>) {
     let mut storage = ok();
     let engine = match tokio::time::timeout(ENGINE_PATIENCE, app.engine.stats()).await {
         Ok(Some(stats)) => {
-            if stats.room.is_low {
+            if stats.room.is_away {
+                storage = "unreachable".to_owned();
+            } else if stats.room.is_low {
                 storage = "full".to_owned();
             }
             ok()

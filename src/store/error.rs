@@ -21,6 +21,13 @@ pub enum StoreError {
         /// What the engine said.
         detail: String,
     },
+    /// May be stored or not: the connection was lost while a commit was under way, and says nothing
+    /// about the disk. Nothing more may be written through this handle.
+    #[error("the connection was lost during a commit: {detail}")]
+    Lost {
+        /// What happened.
+        detail: String,
+    },
     /// Somebody else has taken over this shard. Nothing was stored, and nothing will be.
     #[error("this shard was taken over by another server")]
     Fenced,

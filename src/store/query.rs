@@ -146,6 +146,8 @@ pub struct Durability {
 /// The room on the disk of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
+    /// The store cannot be reached: nothing can be stored.
+    pub is_away: bool,
     /// Too little is free: no new orders are to be stored.
     pub is_low: bool,
     /// Bytes that are free. `None`: nobody looks, or nobody knows.

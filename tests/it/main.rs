@@ -52,6 +52,8 @@ mod http_refusals;
 mod http_rules;
 mod http_slow;
 mod openapi;
+mod postgres_outage;
+mod proxy;
 mod support;
 #[path = "../databases/unchecked.rs"]
 mod unchecked;

@@ -62,8 +62,9 @@ impl Target {
         let (client, connection) = connected.map_err(unreachable)?;
         let is_doubtful = Arc::new(AtomicBool::new(false));
         tokio::spawn(drive(connection, Arc::clone(&is_doubtful)));
-        let link = Link {
+        let mut link = Link {
             client,
+            session: Session::default(),
             is_doubtful,
             prepared: Mutex::default(),
         };
@@ -111,17 +112,55 @@ impl Role {
     }
 }
 
+/// A session of the server: its process, and when that was started. Processes are numbered anew.
+#[derive(Clone, Default)]
+pub(super) struct Session {
+    process: i32,
+    started_at: String,
+}
+
 /// A connection.
 pub(super) struct Link {
     pub(super) client: Client,
+    pub(super) session: Session,
     is_doubtful: Arc<AtomicBool>,
     /// Statements that were prepared on it, by their text.
     prepared: Mutex<HashMap<&'static str, Statement>>,
 }
 
 impl Link {
-    async fn set_up(&self, role: Role) -> Result<(), tokio_postgres::Error> {
-        self.client.batch_execute(role.settings()).await
+    async fn set_up(&mut self, role: Role) -> Result<(), tokio_postgres::Error> {
+        self.client.batch_execute(role.settings()).await?;
+        if role == Role::Writer {
+            let sql = "SELECT pid, backend_start::text FROM pg_stat_activity
+                        WHERE pid = pg_backend_pid()";
+            let row = self.client.query_one(sql, &[]).await?;
+            let (process, started_at) = (row.try_get(0)?, row.try_get(1)?);
+            self.session = Session {
+                process,
+                started_at,
+            };
+        }
+        Ok(())
+    }
+
+    /// Ends another session of ours that may still be at work. It may be gone, or not be ours to
+    /// end; then whatever it does is waited for.
+    pub(super) async fn end(&self, session: &Session) {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE pid = $1 AND backend_start::text = $2";
+        let ended = self.query(sql, &[&session.process, &session.started_at]);
+        if let Err(error) = ended.await {
+            tracing::warn!(%error, "the session that was lost cannot be ended");
+        }
+    }
+
+    /// Whether the connection has ended, as far as what has arrived tells.
+    pub(super) async fn has_ended(&self) -> bool {
+        // Lets what has arrived be read: once for the system to say so, once for the task.
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        self.client.is_closed()
     }
 
     /// The statement with this text, prepared when it is needed first.

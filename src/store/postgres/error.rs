@@ -47,8 +47,9 @@ pub(super) fn unreadable(error: Error) -> StoreError {
     StoreError::Unreadable { detail }
 }
 
-pub(super) fn unknown(error: &Error) -> StoreError {
-    StoreError::Unknown {
+/// An error after which nobody knows what became of a commit.
+pub(super) fn lost(error: &Error) -> StoreError {
+    StoreError::Lost {
         detail: text(error),
     }
 }
@@ -60,7 +61,7 @@ pub(super) fn statement_failed(error: Error) -> StoreError {
     if error.as_db_error().is_some() {
         refused(error)
     } else {
-        unknown(&error)
+        lost(&error)
     }
 }
 
@@ -71,7 +72,7 @@ pub(super) fn commit_failed(error: Error) -> StoreError {
     if severity == Some(Severity::Error) {
         refused(error)
     } else {
-        unknown(&error)
+        lost(&error)
     }
 }
 

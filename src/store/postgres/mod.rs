@@ -16,6 +16,7 @@ mod pool;
 mod read;
 mod read_events;
 mod reopen;
+mod revive;
 mod row;
 mod snapshot;
 mod statements;
@@ -25,28 +26,30 @@ mod url;
 mod write;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use self::connect::{Role, Target};
+use self::connect::Target;
 use self::motor::Motor;
 use self::pool::Pool;
 pub use self::snapshot::View;
-use self::statements::Statements;
 use self::write::Writer;
 use super::{
-    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Store,
+    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Room, Store,
     StoreError,
 };
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 use crate::order::{
     Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
     ShardNumber,
 };
 
+/// How often the connection is looked at between commits.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// An opened PostgreSQL store.
 pub struct Postgres {
-    target: Target,
     /// `None` once it failed and no other could be had.
     pen: Mutex<Option<Pen>>,
     /// For single rows.
@@ -56,6 +59,8 @@ pub struct Postgres {
     durability: Durability,
     /// Damaged rows that reads have met.
     bad_rows: AtomicU64,
+    /// The database could not be reached when it was looked for last.
+    is_away: AtomicBool,
     /// Moves the bytes of those that read.
     motor: Motor,
 }
@@ -64,22 +69,22 @@ pub struct Postgres {
 struct Pen {
     writer: Writer,
     motor: Motor,
+    /// When the connection was last looked at between two commits.
+    looked_at: Instant,
 }
 
 impl Pen {
     fn open(target: &Target) -> Result<(Self, Durability), StoreError> {
         let motor = Motor::while_waiting()?;
-        let opening = async {
-            let mut link = target.connect(Role::Writer).await?;
-            open::lock(&link, target).await?;
-            open::migrate(&mut link.client).await?;
-            let durability = open::durability(&link.client).await?;
-            let statements = Statements::prepare(&link.client).await;
-            let statements = statements.map_err(error::refused)?;
-            Ok::<_, StoreError>((Writer::new(link, statements), durability))
-        };
+        let opening = Writer::open(target.clone());
         let (writer, durability) = motor.run(opening)?;
-        Ok((Self { writer, motor }, durability))
+        let looked_at = clock::monotonic();
+        let pen = Self {
+            writer,
+            motor,
+            looked_at,
+        };
+        Ok((pen, durability))
     }
 
     /// Runs work of the writer, and the bytes it needs, on this thread.
@@ -109,10 +114,10 @@ impl Postgres {
         Ok(Self {
             points: pool(readers),
             scans: pool(2),
-            target,
             pen: Mutex::new(Some(pen)),
             durability,
             bad_rows: AtomicU64::new(0),
+            is_away: AtomicBool::new(false),
             motor: readers_motor,
         })
     }
@@ -151,7 +156,7 @@ impl Store for Postgres {
     ) -> Result<bool, StoreError> {
         let mut pen = self.pen();
         let pen = pen.as_mut().ok_or_else(given_up)?;
-        pen.run(|writer| read::is_key_taken(&writer.link, key, expired_before))
+        pen.run(|writer| writer.is_key_taken(key, expired_before))
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
@@ -162,16 +167,41 @@ impl Store for Postgres {
 
     fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
         let mut pen = self.pen();
-        let failed = pen.take().ok_or_else(given_up)?;
-        let known = failed.writer.head;
-        drop(failed);
-        let (mut fresh, _) = Pen::open(&self.target)?;
-        let (opening, fate) = fresh.run(|writer| writer.find_out(commit, known))?;
-        *pen = Some(fresh);
-        Ok(Reopened { opening, fate })
+        let lost = pen.as_mut().ok_or_else(given_up)?;
+        let reopened = lost.run(|writer| writer.reopen(commit));
+        if !matches!(reopened, Ok(_) | Err(StoreError::Unreachable { .. })) {
+            *pen = None;
+        }
+        reopened
     }
 
-    fn tidy_up(&self) {}
+    /// Looks whether the connection is still there, and replaces it if not.
+    fn tidy_up(&self) {
+        let mut pen = self.pen();
+        let Some(pen) = pen.as_mut().filter(|pen| !pen.writer.is_lost) else {
+            return;
+        };
+        if pen.looked_at.elapsed() < LOOK_EVERY {
+            return;
+        }
+        let touched = pen.run(|writer| writer.keep_in_touch());
+        pen.looked_at = clock::monotonic();
+        let was_away = self.is_away.swap(touched.is_err(), Ordering::Relaxed);
+        match touched {
+            Err(error) if !was_away => {
+                tracing::error!(%error, "the database is away; it is tried again and again");
+            }
+            Ok(()) if was_away => tracing::warn!("the database is there again"),
+            _ => {}
+        }
+    }
+
+    fn room(&self) -> Room {
+        Room {
+            is_away: self.is_away.load(Ordering::Relaxed),
+            ..Room::default()
+        }
+    }
 
     fn durability(&self) -> Durability {
         self.durability.clone()

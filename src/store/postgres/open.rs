@@ -56,6 +56,7 @@ pub(super) async fn migrate(client: &mut Client) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// A setting of the server.
 async fn setting(client: &Client, name: &str) -> Result<String, StoreError> {
     let sql = "SELECT coalesce(current_setting($1, true), '')";
     let row = client.query_one(sql, &[&name]).await.map_err(unreadable)?;

@@ -4,7 +4,7 @@
 //! shard's row, and then this waits for its end, or comes too late for ever.
 
 use super::connect::Link;
-use super::error::{refused, unknown};
+use super::error::{lost, refused};
 use super::read;
 use super::tail::small;
 use super::write::{BEGIN, Head, Writer};
@@ -20,8 +20,15 @@ impl Writer {
             opening(link, shard).await
         };
         let (opening, hash) = finish(link, opened.await).await?;
-        self.head = Some((shard, opening.position, hash));
+        self.take_head(shard, &opening, hash);
         Ok(opening)
+    }
+
+    fn take_head(&mut self, shard: ShardNumber, opening: &Opening, hash: [u8; 32]) {
+        self.head = Some((shard, opening.position, hash));
+        self.epoch = opening.epoch;
+        self.raises = 0;
+        self.is_lost = false;
     }
 
     /// Tells whether the commit is stored. `known` is where the journal ended before.
@@ -39,7 +46,8 @@ impl Writer {
         link.client.batch_execute(BEGIN).await.map_err(refused)?;
         let found = async {
             let head = locked_head(link, shard).await?;
-            if head.epoch != commit.epoch {
+            let own = commit.epoch..=commit.epoch + self.raises;
+            if !own.contains(&head.epoch) {
                 return Err(StoreError::Fenced);
             }
             let is_as_before = (head.position, head.hash) == (position, hash);
@@ -53,8 +61,11 @@ impl Writer {
             let (opening, hash) = opening(link, shard).await?;
             Ok((opening, fate, hash))
         };
-        let (opening, fate, hash) = finish(link, found.await).await?;
-        self.head = Some((shard, opening.position, hash));
+        let found = found.await;
+        // Should the answer to COMMIT not come, the epoch may be raised already the next time.
+        self.raises += 1;
+        let (opening, fate, hash) = finish(link, found).await?;
+        self.take_head(shard, &opening, hash);
         Ok((opening, fate))
     }
 }
@@ -63,7 +74,7 @@ impl Writer {
 async fn finish<T>(link: &Link, done: Result<T, StoreError>) -> Result<T, StoreError> {
     if done.is_ok() {
         let committed = link.client.batch_execute("COMMIT").await;
-        committed.map_err(|error| unknown(&error))?;
+        committed.map_err(|error| lost(&error))?;
     } else {
         drop(link.client.batch_execute("ROLLBACK").await);
     }

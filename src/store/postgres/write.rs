@@ -6,11 +6,12 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio_postgres::{Client, Error, Statement};
 
 use super::arrays::{Changes, Created, Values, is_as_accepted};
-use super::connect::Link;
+use super::connect::{Link, Target};
 use super::error::{self, commit_failed, refused, statement_failed};
 use super::statements::Statements;
 use super::tail::{Tail, small};
@@ -21,15 +22,25 @@ use crate::store::StoreError;
 /// second round trip each; that is cheaper than a transaction that is undone.
 const ASKING: u32 = 32;
 
+/// Longest wait for the answer to a commit. After it the connection counts as lost.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The session may have another level by default.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// The connection that writes, and the head of the journal's hash chain.
 pub(super) struct Writer {
+    pub(super) target: Target,
     pub(super) link: Link,
-    statements: Statements,
+    pub(super) statements: Statements,
     /// The shard that was opened, the position of its last commit and the hash of that journal row.
     pub(super) head: Option<Head>,
+    /// The epoch under which the shard was opened.
+    pub(super) epoch: i64,
+    /// The fate of a commit is not known: nothing more is written before it is.
+    pub(super) is_lost: bool,
+    /// How often the epoch may have been raised without our knowing.
+    pub(super) raises: i64,
     /// Commits that are still to ask which orders collide before they write the journal.
     asking: u32,
 }
@@ -45,24 +56,41 @@ enum Attempt {
 }
 
 impl Writer {
-    pub(super) fn new(link: Link, statements: Statements) -> Self {
+    pub(super) fn new(target: Target, link: Link, statements: Statements) -> Self {
         Self {
+            target,
             link,
             statements,
             head: None,
+            epoch: 0,
+            is_lost: false,
+            raises: 0,
             asking: 0,
         }
     }
 
     pub(super) async fn commit(&mut self, commit: &Commit) -> Result<Receipt, StoreError> {
+        if self.is_lost {
+            return Err(super::given_up());
+        }
         let Some((shard, _, before)) = self.head.filter(|head| head.0 == commit.shard) else {
             return Err(StoreError::Fenced);
         };
-        let (receipt, hash) = self.store(commit, &before).await?;
-        if self.link.is_doubtful() {
-            let detail = "the database stopped waiting for its standbys".into();
-            return Err(StoreError::Unknown { detail });
-        }
+        self.keep_in_touch().await?;
+        let stored = tokio::time::timeout(PATIENCE, self.store(commit, &before)).await;
+        let stored = stored.unwrap_or_else(|_| {
+            let detail = format!("no answer within {} s", PATIENCE.as_secs());
+            Err(StoreError::Lost { detail })
+        });
+        let stored = match stored {
+            Ok(_) if self.link.is_doubtful() => {
+                let detail = "the database stopped waiting for its standbys".into();
+                Err(StoreError::Lost { detail })
+            }
+            stored => stored,
+        };
+        self.is_lost = matches!(stored, Err(StoreError::Lost { .. }));
+        let (receipt, hash) = stored?;
         self.head = Some((shard, commit.position, hash));
         Ok(receipt)
     }

@@ -1,0 +1,139 @@
+//! A TCP proxy before a database, which lets a test cut, refuse, delay and lose what goes through.
+//! Knows nothing of the protocol but the word COMMIT.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex};
+
+/// What is done with connections and their bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything goes through.
+    Pass,
+    /// All connections are cut, and new ones, too.
+    Refuse,
+    /// Nothing goes through, and nobody is told.
+    Hold,
+    /// The next COMMIT does not get through, and its connection is cut.
+    CutBeforeCommit,
+    /// The next COMMIT gets through, its answer does not, and its connection is cut.
+    CutAfterCommit,
+    /// As before, and after that everything is refused.
+    CutAfterCommitAndRefuse,
+}
+
+struct Shared {
+    mode: Mutex<Mode>,
+    changed: Condvar,
+    open: Mutex<Vec<TcpStream>>,
+    upstream: PathBuf,
+}
+
+pub struct Proxy {
+    pub port: u16,
+    shared: Arc<Shared>,
+}
+
+impl Proxy {
+    /// Before the server that listens on a socket in this folder.
+    pub fn before(folder: &std::path::Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shared = Arc::new(Shared {
+            mode: Mutex::new(Mode::Pass),
+            changed: Condvar::new(),
+            open: Mutex::default(),
+            upstream: folder.join(".s.PGSQL.5432"),
+        });
+        let its = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                its.take(client);
+            }
+        });
+        Self { port, shared }
+    }
+
+    pub fn set(&self, mode: Mode) {
+        *self.shared.mode.lock().unwrap() = mode;
+        if mode == Mode::Refuse {
+            self.shared.cut_all();
+        }
+        self.shared.changed.notify_all();
+    }
+
+    pub fn mode(&self) -> Mode {
+        *self.shared.mode.lock().unwrap()
+    }
+}
+
+impl Shared {
+    fn cut_all(&self) {
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn take(self: &Arc<Self>, client: TcpStream) {
+        if *self.mode.lock().unwrap() == Mode::Refuse {
+            return;
+        }
+        let server = UnixStream::connect(&self.upstream).unwrap();
+        self.open.lock().unwrap().push(client.try_clone().unwrap());
+        let (its, from, to) = (Arc::clone(self), client.try_clone(), server.try_clone());
+        let (from, to) = (from.unwrap(), to.unwrap());
+        std::thread::spawn(move || its.up(from, to));
+        let its = Arc::clone(self);
+        std::thread::spawn(move || its.down(server, client));
+    }
+
+    /// What the client says.
+    fn up(&self, mut client: TcpStream, mut server: UnixStream) {
+        let mut bytes = vec![0; 1 << 20];
+        while let Ok(size @ 1..) = client.read(&mut bytes) {
+            let said = &bytes[..size];
+            let has_commit = said.windows(7).any(|word| word == b"COMMIT\0");
+            match self.pass_or_wait() {
+                Mode::CutBeforeCommit if has_commit => {
+                    *self.mode.lock().unwrap() = Mode::Pass;
+                    break;
+                }
+                mode @ (Mode::CutAfterCommit | Mode::CutAfterCommitAndRefuse) if has_commit => {
+                    // The other direction is closed first: the answer gets lost.
+                    let _ = client.shutdown(Shutdown::Both);
+                    server.write_all(said).unwrap();
+                    let is_end = mode == Mode::CutAfterCommit;
+                    *self.mode.lock().unwrap() = if is_end { Mode::Pass } else { Mode::Refuse };
+                    if !is_end {
+                        self.cut_all();
+                    }
+                    return;
+                }
+                _ if server.write_all(said).is_err() => break,
+                _ => {}
+            }
+        }
+        let _ = client.shutdown(Shutdown::Both);
+        let _ = server.shutdown(Shutdown::Both);
+    }
+
+    /// What the server says.
+    fn down(&self, mut server: UnixStream, mut client: TcpStream) {
+        let mut bytes = vec![0; 1 << 16];
+        while let Ok(size @ 1..) = server.read(&mut bytes) {
+            self.pass_or_wait();
+            // What nobody hears is read all the same, as a network would.
+            let _ = client.write_all(&bytes[..size]);
+        }
+        let _ = client.shutdown(Shutdown::Both);
+    }
+
+    /// Waits until something goes through. Answers the mode then.
+    fn pass_or_wait(&self) -> Mode {
+        let mode = self.mode.lock().unwrap();
+        let held = |mode: &mut Mode| *mode == Mode::Hold;
+        *self.changed.wait_while(mode, held).unwrap()
+    }
+}
