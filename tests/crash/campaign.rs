@@ -12,6 +12,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 
+use super::chosen;
+use super::databases::Place;
 use super::feed::Feed;
 use super::figures::Figures;
 use super::http::Client;
@@ -43,6 +45,7 @@ pub struct Settings {
 /// One store, and all that was asked of it and told about it.
 struct Epoch {
     folder: TempDir,
+    place: Box<dyn Place>,
     load: Load,
     feed: Feed,
     /// Starts so far that took orders.
@@ -83,8 +86,12 @@ impl Campaign {
     fn epoch(&mut self) -> Epoch {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::new(&folder.path().join("journal"));
+        let place = chosen::place();
+        std::fs::write(folder.path().join("store.url"), place.url()).unwrap();
+        self.figures.store = place.url().split(':').next().unwrap().into();
         let mut epoch = Epoch {
             folder,
+            place,
             load: Load::new(journal),
             feed: Feed::default(),
             run: 0,
@@ -256,10 +263,11 @@ impl Campaign {
         server.terminate();
         server.ends();
         self.verify(epoch.folder.path());
-        let file = epoch.folder.path().join("orderd-data/orders.db");
-        found.add(second::opinion(&file, &book));
         let figures = &mut self.figures;
-        figures.second_opinions += 1;
+        if let Some(file) = epoch.place.url().strip_prefix("sqlite:") {
+            found.add(second::opinion(file.as_ref(), &book));
+            figures.second_opinions += 1;
+        }
         figures.orders += orders.len() as u64;
         figures.events += epoch.feed.events;
         figures.acknowledged += epoch.load.journal.acknowledged();

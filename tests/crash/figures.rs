@@ -37,6 +37,8 @@ pub struct Figures {
     pub verified: u32,
     /// Stores that were read row by row without the server.
     pub second_opinions: u32,
+    /// Which backend kept the orders.
+    pub store: String,
     pub ready: Times,
     pub recovered: Times,
 }

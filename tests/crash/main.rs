@@ -1,12 +1,21 @@
 //! The real server under load, killed with `kill -9` at random moments and at named points, and
 //! started again, watched by a checker outside that writes down what it asked for and was told.
 //!
-//! `ORDERD_CRASH_CYCLES=n` makes n cycles; `scripts/crash` runs a campaign in release mode.
+//! `ORDERD_CRASH_CYCLES=n` makes n cycles; `scripts/crash` runs a campaign in release mode;
+//! `ORDERD_TEST_STORE` says on which backend.
 
-#![expect(clippy::unwrap_used, reason = "a failure is how a test tells")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure is how a test tells"
+)]
 
 mod campaign;
 mod changes;
+#[path = "../databases/chosen.rs"]
+mod chosen;
+#[path = "../databases/mod.rs"]
+mod databases;
 mod drain;
 mod feed;
 mod figures;
@@ -71,7 +80,8 @@ fn nothing_that_was_answered_for_is_lost_or_doubled() {
         "a cycle in which nothing was acknowledged; {again}"
     );
     assert!(figures.busy_ends > 0, "no end hit a busy server");
-    assert!(figures.verified > 0 && figures.second_opinions > 0);
+    assert!(figures.verified > 0);
+    assert!(figures.second_opinions > 0 || figures.store != "sqlite");
     if cycles >= 250 {
         assert!(figures.ready.percentile(99) <= Duration::from_secs(2).as_millis() as u64);
         all_took_effect(&figures);

@@ -75,6 +75,9 @@ pub struct Server {
 fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderd"));
     command.current_dir(folder).stdin(Stdio::null());
+    if let Ok(url) = std::fs::read_to_string(folder.join("store.url")) {
+        command.env("ORDERD_STORE", url);
+    }
     command
 }
 
