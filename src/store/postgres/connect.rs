@@ -149,8 +149,8 @@ impl Link {
     pub(super) async fn end(&self, session: &Session) {
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                     WHERE pid = $1 AND backend_start::text = $2";
-        let ended = self.query(sql, &[&session.process, &session.started_at]);
-        if let Err(error) = ended.await {
+        let values: [&(dyn ToSql + Sync); 2] = [&session.process, &session.started_at];
+        if let Err(error) = self.query(sql, &values).await {
             tracing::warn!(%error, "the session that was lost cannot be ended");
         }
     }
