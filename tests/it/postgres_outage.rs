@@ -52,8 +52,10 @@ impl Scene {
         })
     }
 
+    /// Sends an order that starts another day, so that nothing but its acceptance is committed.
     async fn send(&self, id: &str) -> Reply {
-        let body = order_with(json!({"order_id": id})).to_string();
+        let order = json!({"order_id": id, "start_at": "2999-01-01T00:00:00Z"});
+        let body = order_with(order).to_string();
         self.server.post("/v1/orders", body).await
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::row::{self, refused};
 use crate::faults;
@@ -184,7 +184,9 @@ fn durability(connection: &Connection, path: &Path) -> Result<Durability, StoreE
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let mode = text("journal_mode").map_err(refused)?;
     let synchronous = number("synchronous").map_err(refused)?;
-    let mapped = number("mmap_size").map_err(refused)?;
+    // Files that cannot be mapped have no answer.
+    let mapped = number("mmap_size").optional().map_err(refused)?;
+    let mapped = mapped.unwrap_or(0);
     if mode != "wal" || synchronous < 2 || mapped != 0 {
         let detail = format!(
             "SQLite says journal_mode={mode}, synchronous={synchronous}, mmap_size={mapped}; \
