@@ -55,7 +55,8 @@ pub trait Store: Send + Sync {
     ///
     /// Gives up the handle on which it failed, opens another one, has everything that is stored
     /// written out and flushed through it, looks where the journal ends, and takes over the shard
-    /// anew. After an error there is no way to write left. Readers go on throughout.
+    /// anew. After an error there is no way to write left. Readers wait meanwhile, and
+    /// then go on.
     fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError>;
 
     /// Does housekeeping that would hold up a commit. Called between commits, after the answers are

@@ -221,6 +221,9 @@ impl State {
             Some(What::Ends(_)) => return failed,
             Some(what) => {
                 handle.has_failed = true;
+                if is_copying() {
+                    self.count("flush failed while the log was copied");
+                }
                 if let What::Loses { is_still_seen } = what {
                     let random = &mut self.random;
                     let mut some = || match random.random_range(0..4) {
@@ -235,6 +238,9 @@ impl State {
         if !self.ignores_flushes {
             self.act(Action::Flush(handle.node, handle.has_new_name));
             handle.has_new_name = false;
+            if is_copying() && &*handle.path == "orders.db" {
+                self.count("log copied");
+            }
         }
         Ok(())
     }
@@ -260,6 +266,11 @@ impl State {
         }
         answer
     }
+}
+
+/// Whether this is the store's thread that copies the log.
+fn is_copying() -> bool {
+    std::thread::current().name() == Some("checkpoint")
 }
 
 /// All computers, as one file system.

@@ -15,10 +15,10 @@ use orderd::order::{
     ShardNumber,
 };
 use orderd::store::Snapshot as _;
-use orderd::store::sqlite::{Snapshot, Sqlite};
+use orderd::store::sqlite::{FileSystem, Snapshot, Sqlite};
 use orderd::store::{
-    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Store,
-    StoreError,
+    Durability, EventPlace, EventView, JournalRow, ListQuery, Options, Page, Reading, Reopened,
+    Room, Store, StoreError,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -30,6 +30,8 @@ use super::stored::{Crash, Medium, Stored};
 use super::trouble::{Down, Trouble};
 
 const SHARD: ShardNumber = ShardNumber(0);
+/// Pages in the log from which it is copied into the database.
+const LOG_PAGES: u64 = 60;
 
 /// A computer with the store on it, if the process runs.
 pub struct OnFiles {
@@ -174,7 +176,23 @@ impl OnFiles {
     }
 
     fn open(&self) -> Result<Sqlite, StoreError> {
-        let opened = Sqlite::open(self.computer.database().as_ref(), 1);
+        // The log is copied as soon as it has some pages. Nothing is set apart on a disk that does
+        // not tell its size at first.
+        let is_asked = AtomicBool::new(false);
+        let gauge = move || {
+            is_asked
+                .swap(true, Ordering::Relaxed)
+                .then_some(FileSystem {
+                    free: 1 << 40,
+                    total: LOG_PAGES * 16 * 4_096,
+                })
+        };
+        let options = Options {
+            free_space_min: Some(1),
+            ..Options::readers(1)
+        };
+        let path = self.computer.database();
+        let opened = Sqlite::open_on(path.as_ref(), &options, Box::new(gauge));
         self.survive(opened)
     }
 }
@@ -234,8 +252,17 @@ impl Store for OnFiles {
     }
 
     fn tidy_up(&self) {
-        self.store().tidy_up();
+        let store = self.store();
+        store.tidy_up();
+        // What goes on beside a commit depends on the machine: a run must not.
+        while store.is_copying() {
+            std::thread::yield_now();
+        }
         self.survive(());
+    }
+
+    fn room(&self) -> Room {
+        self.store().room()
     }
 
     fn durability(&self) -> Durability {

@@ -12,7 +12,7 @@ use super::{number, replayed};
 const SEEDS: u64 = 100;
 
 /// Everything that a run must have met at least once.
-const MUST_HAPPEN: [&str; 27] = [
+const MUST_HAPPEN: [&str; 29] = [
     "power cut in a call",
     "power cut",
     "power cut after the end",
@@ -30,6 +30,8 @@ const MUST_HAPPEN: [&str; 27] = [
     "flush lost what was written",
     "no room",
     "short write",
+    "log copied",
+    "flush failed while the log was copied",
     "full",
     "unknown",
     "unknown, not stored",

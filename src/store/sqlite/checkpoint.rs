@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
 use crate::clock;
 use crate::faults;
@@ -38,6 +38,8 @@ struct Shared {
     written: AtomicU64,
     /// Pages in the log from which the thread begins to copy.
     copies_from: AtomicU64,
+    /// A flush failed while the log was copied: the system may take for clean what it lost.
+    is_spoiled: AtomicBool,
     /// When a copy may begin, after one that failed.
     not_before: Mutex<Option<Instant>>,
     /// The thread is copying.
@@ -52,6 +54,7 @@ impl Default for Shared {
             pages: AtomicU64::new(0),
             written: AtomicU64::new(0),
             copies_from: AtomicU64::new(PAGES_MIN),
+            is_spoiled: AtomicBool::new(false),
             not_before: Mutex::new(None),
             is_copying: AtomicBool::new(false),
             is_nearly_done: AtomicBool::new(false),
@@ -71,6 +74,9 @@ impl Shared {
             _ => {}
         }
         let is_done = copied.is_ok();
+        if copied.is_err_and(|error| is_failed_flush(&error)) {
+            self.is_spoiled.store(true, Ordering::Release);
+        }
         *not_before = (!is_done).then(|| clock::monotonic() + FAILED_PATIENCE);
         is_done
     }
@@ -110,6 +116,12 @@ impl Watch {
         self.0.copied(copied)
     }
 
+    /// A flush failed while the log was copied. Nothing more may be copied or written before
+    /// everything was opened anew.
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.0.is_spoiled.load(Ordering::Acquire)
+    }
+
     /// From how many pages on the log is to be copied.
     pub(super) fn copy_from(&self, pages: u64) {
         self.0.copies_from.store(pages, Ordering::Relaxed);
@@ -142,6 +154,11 @@ impl Checkpointer {
         })
     }
 
+    /// The thread is copying at this moment.
+    pub(super) fn is_copying(&self) -> bool {
+        self.shared.is_copying.load(Ordering::Acquire)
+    }
+
     /// For the writer.
     pub(super) fn watch(&self) -> Watch {
         Watch(Arc::clone(&self.shared))
@@ -151,6 +168,9 @@ impl Checkpointer {
     /// when the thread has nearly caught up.
     pub(super) fn tidy_up(&self, finish: impl FnOnce()) {
         let shared = &self.shared;
+        if shared.is_spoiled.load(Ordering::Acquire) {
+            return;
+        }
         if shared.is_nearly_done.swap(false, Ordering::Acquire) {
             finish();
             return;
@@ -189,6 +209,14 @@ impl Drop for Checkpointer {
             let _ = thread.join();
         }
     }
+}
+
+fn is_failed_flush(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(
+        code,
+        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
+    )
 }
 
 /// Copies what can be copied without waiting for anybody. If it fails, the log just grows until the

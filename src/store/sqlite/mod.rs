@@ -103,6 +103,17 @@ impl Pool {
         }))
     }
 
+    /// Closes every connection until it is opened anew; whoever wants to read waits. The guards are
+    /// in the order of the connections.
+    fn close(&self) -> Result<Vec<MutexGuard<'_, Connection>>, StoreError> {
+        let all = self.connections.iter().map(|connection| {
+            let mut guard = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            *guard = Connection::open_in_memory().map_err(row::unreadable)?;
+            Ok(guard)
+        });
+        all.collect()
+    }
+
     /// A free connection, or the next one as soon as it is free.
     fn connection(&self) -> MutexGuard<'_, Connection> {
         let free = self
@@ -176,6 +187,13 @@ impl Sqlite {
         let mut pen = self.pen();
         let pen = pen.as_mut().ok_or_else(given_up)?;
         work(&mut pen.writer)
+    }
+
+    /// Whether the log is being copied into the database at this moment, by a thread of its own.
+    pub fn is_copying(&self) -> bool {
+        let pen = self.pen();
+        pen.as_ref()
+            .is_some_and(|pen| pen.checkpointer.is_copying())
     }
 
     fn space(&self) -> Option<MutexGuard<'_, Space>> {
@@ -274,11 +292,20 @@ impl Store for Sqlite {
         if let Some(mut space) = self.space() {
             space.needs_room();
         }
-        let (mut fresh, _) = Pen::open(&self.path)?;
-        let fate = fresh.writer.find_out(commit, known)?;
-        let opening = fresh.writer.open_shard(commit.shard)?;
-        *pen = Some(fresh);
-        Ok(Reopened { opening, fate })
+        // What connections share says which pages of the log are copied, and that may be what a
+        // failed flush has lost. Without any of them it is made anew from the log itself.
+        let mut readers = self.points.close()?;
+        readers.extend(self.scans.close()?);
+        let opened = Pen::open(&self.path).and_then(|(mut fresh, _)| {
+            let fate = fresh.writer.find_out(commit, known)?;
+            let opening = fresh.writer.open_shard(commit.shard)?;
+            *pen = Some(fresh);
+            Ok(Reopened { opening, fate })
+        });
+        for mut reader in readers {
+            *reader = open::reader(&self.path)?;
+        }
+        opened
     }
 
     fn tidy_up(&self) {

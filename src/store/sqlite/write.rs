@@ -43,6 +43,9 @@ impl Writer {
 
     /// Copies the rest of the log into the database.
     pub(super) fn checkpoint(&self) {
+        if self.watch.is_spoiled() {
+            return;
+        }
         if self.watch.copied(checkpoint::copy(&self.connection)) {
             faults::point("checkpoint-finished");
             self.watch.log_has(0);
@@ -88,6 +91,10 @@ impl Writer {
         let Some((shard, _, before)) = self.head.filter(|head| head.0 == commit.shard) else {
             return Err(StoreError::Fenced);
         };
+        if self.watch.is_spoiled() {
+            let detail = "a flush failed while the log was copied".into();
+            return Err(StoreError::Unknown { detail });
+        }
         let (receipt, hash) = self.transaction(|connection| write(connection, commit, &before))?;
         faults::point("commit-flushed");
         self.head = Some((shard, commit.position, hash));
