@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 /// What is done with connections and their bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,34 @@ impl Proxy {
     }
 }
 
+/// Hears the answer to a COMMIT that the client is not to hear.
+#[derive(Clone, Default)]
+struct Ear {
+    is_wanted: Arc<AtomicBool>,
+    has_heard: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Ear {
+    fn hear(&self, answer: &[u8]) {
+        if answer.windows(7).any(|word| word == b"COMMIT\0") {
+            *self.has_heard.0.lock().unwrap() = true;
+            self.has_heard.1.notify_all();
+        }
+    }
+
+    fn wait(&self) {
+        let heard = self.has_heard.0.lock().unwrap();
+        let patience = Duration::from_secs(10);
+        let deaf = |heard: &mut bool| !*heard;
+        let (_guard, waited) = self
+            .has_heard
+            .1
+            .wait_timeout_while(heard, patience, deaf)
+            .unwrap();
+        assert!(!waited.timed_out(), "the COMMIT was not answered");
+    }
+}
+
 impl Shared {
     fn cut_all(&self) {
         for stream in self.open.lock().unwrap().drain(..) {
@@ -84,13 +114,15 @@ impl Shared {
         self.open.lock().unwrap().push(client.try_clone().unwrap());
         let (its, from, to) = (Arc::clone(self), client.try_clone(), server.try_clone());
         let (from, to) = (from.unwrap(), to.unwrap());
-        std::thread::spawn(move || its.up(from, to));
+        let ear = Ear::default();
+        let same = ear.clone();
+        std::thread::spawn(move || its.up(from, to, &same));
         let its = Arc::clone(self);
-        std::thread::spawn(move || its.down(server, client));
+        std::thread::spawn(move || its.down(server, client, &ear));
     }
 
     /// What the client says.
-    fn up(&self, mut client: TcpStream, mut server: UnixStream) {
+    fn up(&self, mut client: TcpStream, mut server: UnixStream, ear: &Ear) {
         let mut bytes = vec![0; 1 << 20];
         while let Ok(size @ 1..) = client.read(&mut bytes) {
             let said = &bytes[..size];
@@ -101,14 +133,16 @@ impl Shared {
                     break;
                 }
                 mode @ (Mode::CutAfterCommit | Mode::CutAfterCommitAndRefuse) if has_commit => {
-                    // The other direction is closed first: the answer gets lost.
-                    let _ = client.shutdown(Shutdown::Both);
+                    // The answer is kept back, and nobody asks anew before it was given.
+                    ear.is_wanted.store(true, Ordering::SeqCst);
                     server.write_all(said).unwrap();
+                    ear.wait();
                     let is_end = mode == Mode::CutAfterCommit;
                     *self.mode.lock().unwrap() = if is_end { Mode::Pass } else { Mode::Refuse };
                     if !is_end {
                         self.cut_all();
                     }
+                    let _ = client.shutdown(Shutdown::Both);
                     return;
                 }
                 _ if server.write_all(said).is_err() => break,
@@ -120,10 +154,14 @@ impl Shared {
     }
 
     /// What the server says.
-    fn down(&self, mut server: UnixStream, mut client: TcpStream) {
+    fn down(&self, mut server: UnixStream, mut client: TcpStream, ear: &Ear) {
         let mut bytes = vec![0; 1 << 16];
         while let Ok(size @ 1..) = server.read(&mut bytes) {
             self.pass_or_wait();
+            if ear.is_wanted.load(Ordering::SeqCst) {
+                ear.hear(&bytes[..size]);
+                continue;
+            }
             // What nobody hears is read all the same, as a network would.
             let _ = client.write_all(&bytes[..size]);
         }

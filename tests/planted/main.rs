@@ -132,7 +132,7 @@ const CASES: [Case; 26] = [
     case(
         Bug::JournalInAnotherTransaction,
         &REAL_STORE,
-        &["(2) ", "histories"],
+        &["(2) ", "(8) ", "histories"],
     ),
     case(
         Bug::FlushErrorIgnored,
