@@ -43,6 +43,7 @@ impl Turns {
     fn refuse_all(&mut self) {
         let error = unreachable();
         while let Some(command) = self.backlog.pop_front() {
+            self.parts.pressure.turn_back(command.orders());
             match command {
                 Command::Stats { reply } => drop(reply.send(self.stats())),
                 Command::ProcessTally { process, reply } => {

@@ -193,21 +193,13 @@ impl Handle {
         match self.inbox.push(command) {
             Push::Taken => Ok(()),
             Push::Full(command) => {
-                self.turn_back(&command);
+                self.pressure.turn_back(command.orders());
                 Err(self.pressure.refuse_at_inbox())
             }
             Push::Closed(command) => {
-                self.turn_back(&command);
+                self.pressure.turn_back(command.orders());
                 Err(SubmitError::Draining)
             }
-        }
-    }
-
-    fn turn_back(&self, command: &Command) {
-        match command {
-            Command::Submit { order, .. } => self.pressure.turn_back([&**order]),
-            Command::SubmitBatch { orders, .. } => self.pressure.turn_back(orders),
-            _ => {}
         }
     }
 }

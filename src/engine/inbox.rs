@@ -55,6 +55,15 @@ impl Command {
         matches!(self, Self::Stats { .. } | Self::ProcessTally { .. })
     }
 
+    /// The orders it wants accepted.
+    pub(super) fn orders(&self) -> &[NewOrder] {
+        match self {
+            Self::Submit { order, .. } => std::slice::from_ref(order),
+            Self::SubmitBatch { orders, .. } => orders,
+            _ => &[],
+        }
+    }
+
     /// How much of the inbox it takes: its orders, and what is in them.
     pub(super) fn weight(&self) -> Weight {
         match self {

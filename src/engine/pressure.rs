@@ -131,7 +131,7 @@ impl Pressure {
         }
     }
 
-    /// Orders that were let in have not come into the inbox after all.
+    /// Orders that were let in are refused before the shard decides about them.
     pub(super) fn turn_back<'a>(&self, orders: impl IntoIterator<Item = &'a NewOrder>) {
         for order in orders.into_iter().filter(|order| order.past.is_none()) {
             self.gauges(order.process).for_each(|gauge| {

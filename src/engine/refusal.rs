@@ -1,10 +1,10 @@
 //! After a commit that was definitely not stored: what is left of it is tried again after a pause,
-//! without new orders, until it goes through.
+//! without new orders, until it goes through. And who is refused meanwhile.
 //!
 //! Says in the log when that begins and when it is over, not each time.
 
-use super::SubmitError;
 use super::run::Turns;
+use super::{SubmitError, away};
 use crate::store::StoreError;
 
 /// Pause before what is left of a refused commit is tried again, in microseconds.
@@ -22,6 +22,23 @@ impl Turns {
         let is_all_gone = self.parts.shard.commit().is_empty();
         self.refused = (!is_all_gone).then(|| (told.clone(), self.now.ticks + PATIENCE_US));
         told
+    }
+
+    /// Why no new order is taken at the moment, whatever room there is for it. `None`: the shard
+    /// decides.
+    pub(super) fn refuses_new(&mut self) -> Option<SubmitError> {
+        if let Some((error, _)) = &self.refused {
+            return Some(error.clone());
+        }
+        if self.room.is_away {
+            return Some(away::unreachable());
+        }
+        if self.room.is_low {
+            self.meters.refused_full += 1;
+            let detail = "too little is free on the disk".into();
+            return Some(SubmitError::StorageFull { detail });
+        }
+        None
     }
 
     /// A commit is stored.

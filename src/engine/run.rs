@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SubmitError;
-use super::away;
 use super::change::Changes;
 use super::inbox::{Command, Inbox};
 use super::log;
@@ -269,16 +268,9 @@ impl Turns {
     }
 
     fn submit(&mut self, order: NewOrder, key: Option<NewKey>) -> Result<(), SubmitError> {
-        if let Some((error, _)) = &self.refused {
-            return Err(error.clone());
-        }
-        if self.room.is_away {
-            return Err(away::unreachable());
-        }
-        if self.room.is_low {
-            self.meters.refused_full += 1;
-            let detail = "too little is free on the disk".into();
-            return Err(SubmitError::StorageFull { detail });
+        if let Some(error) = self.refuses_new() {
+            self.parts.pressure.turn_back([&order]);
+            return Err(error);
         }
         self.parts.pressure.note_decided(&order);
         let process = order.process;

@@ -1,12 +1,13 @@
 //! A disk that runs full: new orders are refused before it is, and everything else goes on.
 //!
-//! The free bytes are said by the test; `tests/storage` fills real disks.
+//! The free bytes are said by the test; `tests/crash/full` fills a real disk.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use orderd::clock::monotonic;
+use orderd::engine;
 use orderd::store::sqlite::FileSystem;
 use serde_json::json;
 
@@ -20,6 +21,10 @@ const MARK: u64 = TOTAL / 8;
 
 /// A server on a disk of 1 GiB, and how much of it is free.
 async fn server() -> (TestServer, Arc<AtomicU64>) {
+    server_with(engine::Settings::default()).await
+}
+
+async fn server_with(engine: engine::Settings) -> (TestServer, Arc<AtomicU64>) {
     let free = Arc::new(AtomicU64::new(TOTAL));
     let says = Arc::clone(&free);
     let gauge = move || {
@@ -27,6 +32,7 @@ async fn server() -> (TestServer, Arc<AtomicU64>) {
         Some(FileSystem { free, total: TOTAL })
     };
     let setup = Setup {
+        engine,
         gauge: Some(Box::new(gauge)),
         ..Setup::default()
     };
@@ -97,6 +103,29 @@ async fn new_orders_are_refused_before_the_disk_is_full_and_taken_again_after() 
 
     free.store(TOTAL, Ordering::Relaxed);
     assert_eq!(until(&server, 200).await["checks"]["storage"], "ok");
+    server.create(&order()).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn orders_that_are_refused_for_want_of_disk_take_no_room_from_those_that_follow() {
+    let settings = engine::Settings {
+        open_orders_max: 3,
+        ..engine::Settings::default()
+    };
+    let (server, free) = server_with(settings).await;
+    free.store(MARK - 1, Ordering::Relaxed);
+    until(&server, 503).await;
+    let sent = order().to_string();
+    let batch = json!([order(), order()]).to_string();
+    for _ in 0..4 {
+        let refused = server.post("/v1/orders", &sent).await;
+        assert_eq!(refused.code(), "storage-full");
+        let refused = server.post("/v1/orders/batch", &batch).await.json();
+        assert_eq!(refused["results"][0]["problem"]["code"], "storage-full");
+    }
+    free.store(TOTAL, Ordering::Relaxed);
+    until(&server, 200).await;
     server.create(&order()).await;
     server.stop().await;
 }

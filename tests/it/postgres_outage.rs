@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use orderd::clock::monotonic;
+use orderd::engine;
 use serde_json::json;
 
 use super::databases::{Place, postgres};
@@ -14,6 +15,9 @@ use super::support::{Reply, Setup, TestServer, order_with};
 const RESUMES: Duration = Duration::from_secs(5);
 /// Longest wait for a refusal.
 const REFUSED: Duration = Duration::from_secs(2);
+
+/// Most open orders: more than a test has stored, fewer than it has refused.
+const OPEN_MAX: u64 = 30;
 
 /// A database by another way.
 struct Proxied(String);
@@ -41,6 +45,10 @@ impl Scene {
         let port = proxy.port;
         let url = format!("postgres://orderd@127.0.0.1:{port}/{name}?sslmode=disable");
         let setup = Setup {
+            engine: engine::Settings {
+                open_orders_max: OPEN_MAX,
+                ..engine::Settings::default()
+            },
             place: Some(Box::new(Proxied(url))),
             ..Setup::default()
         };
@@ -101,6 +109,10 @@ async fn while_the_database_is_away_orders_are_refused_and_it_resumes_by_itself(
         let refused = scene.send(&id).await;
         assert!(began_at.elapsed() < REFUSED, "{:?}", began_at.elapsed());
         assert_eq!(refused.code(), "store-unavailable");
+        for number in 0..OPEN_MAX {
+            let refused = scene.send(&format!("refused-{round}-{number}")).await;
+            assert_eq!(refused.code(), "store-unavailable");
+        }
         assert_eq!(scene.server.get("/livez").await.status, 200);
         while scene.server.get("/readyz").await.status == 200 {
             assert!(began_at.elapsed() < RESUMES);
