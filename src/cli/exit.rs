@@ -22,6 +22,8 @@ pub const CONFIGURATION: u8 = 8;
 /// The store failed in the middle of a commit: the server ends, because it cannot know what is
 /// stored.
 pub const STORE_FAILED: u8 = 74;
+/// Another server has taken the store over while this one was cut off, so this one ends.
+pub const TAKEN_OVER: u8 = 75;
 /// A load run ended well, but a threshold was missed.
 pub const THRESHOLD: u8 = 99;
 

@@ -8,6 +8,7 @@ mod doors;
 mod listen;
 mod notice;
 mod signals;
+mod standby;
 mod takeover;
 
 use std::future::Future;
@@ -15,6 +16,7 @@ use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use rand::rngs::{StdRng, SysRng};
@@ -25,7 +27,7 @@ use self::listen::Opened;
 use self::notice::Banner;
 pub use self::notice::Notices;
 use self::signals::Signals;
-use self::takeover::Takeover;
+use self::takeover::{RETRY, Takeover};
 use super::Globals;
 use super::exit::{self, Failure};
 use super::handles;
@@ -38,6 +40,9 @@ use crate::server;
 use crate::shard::Allowances;
 use crate::store::{self, Store, StoreError};
 use crate::telemetry::{self, Colour};
+
+/// How often is tried whether a database can be reached by now.
+const RETRY_AWAY: Duration = Duration::from_millis(250);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,7 +72,7 @@ pub struct Arguments {
     /// Let other machines connect although nobody has to log in
     #[arg(long)]
     insecure: bool,
-    /// Wait so long for the port and the data of a server that is ending [default: 0s]
+    /// Wait so long for the port and the data of another server, as its standby [default: 0s]
     #[arg(long, value_name = "TIME")]
     takeover: Option<String>,
     /// Speak other services' formats too: all, or names with commas [env: ORDERD_COMPAT]
@@ -132,7 +137,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
         let takeover = Takeover::new(config.server.takeover_timeout, notices);
         let listen = || listen::open(doors::plan(&config));
         let opened = tokio::select! {
-            opened = takeover.get(listen, |refused| refused.is_in_use) => opened,
+            opened = takeover.get(listen, |refused| refused.is_in_use.then_some(RETRY)) => opened,
             () = signals.first() => return Ok(()),
         };
         let opened = opened.map_err(|refused| refused.failure)?;
@@ -164,9 +169,11 @@ pub async fn serve(
     let takeover = Takeover::new(config.server.takeover_timeout, notices);
     let open = || store::open_with(&config.store.effective_url(), &options);
     let mut shutdown = pin!(shutdown);
+    let waiting = takeover.get(open, pause_before_next_try);
+    let settings = server_settings(config);
     let store = tokio::select! {
         biased;
-        store = takeover.get(open, is_in_use) => store,
+        store = standby::meanwhile(&opened, &settings, waiting) => store,
         () = &mut shutdown => return Ok(()),
     };
     let store = store.map_err(|error| failed_start(&error))?;
@@ -190,7 +197,7 @@ pub async fn serve(
         behind.app.begin_drain();
         faults::point("drain-begins");
     };
-    server::serve(behind.doors(opened), server_settings(config), stop).await;
+    server::serve(behind.doors(opened), settings, stop).await;
     faults::point("drain-doors-closed");
     finish(engine, notices).await
 }
@@ -201,7 +208,7 @@ fn start_engine(
     clock: &Arc<dyn Clock>,
     random: StdRng,
 ) -> Result<Engine, Failure> {
-    let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     let queue = &config.queue;
     let start = engine::Start {
         store: Arc::clone(store),
@@ -253,6 +260,12 @@ async fn finish(engine: Engine, notices: Notices) -> anyhow::Result<()> {
             notices.drained();
             Ok(())
         }
+        Err(StoreError::Fenced) => {
+            let message = "another orderd has taken the store over, so this one ends; every order \
+                           that was answered for is safe; start it again to wait as a standby \
+                           (--takeover)";
+            Err(Failure::new(exit::TAKEN_OVER, message).into())
+        }
         Err(error) => {
             let message = format!(
                 "the store failed, so the server had to end: {error}; every order that was \
@@ -264,9 +277,14 @@ async fn finish(engine: Engine, notices: Notices) -> anyhow::Result<()> {
     }
 }
 
-/// Whether another server has the store, which may be about to end.
-fn is_in_use(error: &StoreError) -> bool {
-    matches!(error, StoreError::Locked { .. } | StoreError::InUse { .. })
+/// Another server has the store, which may be about to end, or the database is away: after which
+/// time it may be there.
+fn pause_before_next_try(error: &StoreError) -> Option<Duration> {
+    match error {
+        StoreError::Locked { .. } | StoreError::InUse { .. } => Some(RETRY),
+        StoreError::Unreachable { .. } => Some(RETRY_AWAY),
+        _ => None,
+    }
 }
 
 /// A store or shard that could not be opened, with the exit code that tells why.

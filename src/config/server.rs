@@ -33,8 +33,8 @@ pub struct ServerSettings {
     /// 30 s.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
-    /// How long a start waits for the port and the data of a server that is ending, up to 1 h.
-    /// Default 0 s: it fails at once.
+    /// How long a start waits for the port and the data of another server, up to 365 d. Default
+    /// 0 s: it fails at once.
     #[serde(with = "duration")]
     pub takeover_timeout: Duration,
 }

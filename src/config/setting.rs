@@ -86,7 +86,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("server.idle_timeout", Form::Time(100, DAY)),
     setting("server.body_timeout", Form::Time(100, HOUR)),
     setting("server.drain_timeout", Form::Time(0, HOUR)),
-    setting("server.takeover_timeout", Form::Time(0, HOUR)),
+    setting("server.takeover_timeout", Form::Time(0, 365 * DAY)),
     with_short(
         "store.data",
         "ORDERD_DATA",

@@ -37,6 +37,11 @@ impl Turns {
                 self.go_away(&error);
                 return Ok(());
             }
+            Err(error @ StoreError::Fenced) => {
+                // The commit may have been stored before that.
+                self.replies.fail(&SubmitError::OutcomeUnknown);
+                return self.stop(error);
+            }
             Err(error) => {
                 tracing::error!(%error, "the store cannot be opened anew");
                 // Nobody knows more about the commit than before.

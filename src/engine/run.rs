@@ -26,12 +26,11 @@ use crate::store::{Room, Store, StoreError};
 const CREATED_MAX: usize = 4_096;
 /// Payload of a commit after which no more new orders go into it, in bytes.
 const COMMIT_BYTES: usize = 4 << 20;
-/// Longest sleep: after it, schedules that a jump of the wall clock made due are noticed.
-const PATIENCE_MAX: Duration = Duration::from_secs(5);
+/// Longest sleep: after it, schedules that a jump of the wall clock made due are noticed, and the
+/// store looks after itself.
+const PATIENCE_MAX: Duration = Duration::from_secs(1);
 /// Longest sleep while open orders are being loaded.
 const RECOVERY_PATIENCE: Duration = Duration::from_millis(1);
-/// Longest sleep while the store has little room.
-const LOW_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the loop is made of.
 pub(super) struct Parts {
@@ -119,6 +118,9 @@ impl Turns {
         self.tell_time();
         self.room = self.parts.store.room();
         let turned = self.turn_away(is_open).unwrap_or_else(|| {
+            if self.room.is_taken_over {
+                return self.stop(StoreError::Fenced);
+            }
             self.recover()?;
             self.decide();
             if is_open {
@@ -176,13 +178,11 @@ impl Turns {
             let micros = due.micros_since(now.wall).max(0);
             Duration::from_micros(micros.unsigned_abs())
         });
-        due.min(
-            match (self.is_recovering, self.room.is_low || self.room.is_away) {
-                (true, _) => RECOVERY_PATIENCE,
-                (false, true) => LOW_PATIENCE,
-                (false, false) => PATIENCE_MAX,
-            },
-        )
+        due.min(if self.is_recovering {
+            RECOVERY_PATIENCE
+        } else {
+            PATIENCE_MAX
+        })
     }
 
     /// Takes one page of open orders from before the start. A page that cannot be read ends the

@@ -37,14 +37,15 @@ pub struct Liveness {
 /// Whether the server takes orders, and why not.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
-    /// `ok` if every check is, otherwise `unready`.
+    /// `ok` if every check is, otherwise `unready`; `standby` of a server that waits for the store
+    /// of another one.
     #[schema(example = "ok")]
     pub status: String,
     /// Each check.
     pub checks: Checks,
 }
 
-/// What readiness depends on; each is `ok` or says what is wrong.
+/// What readiness depends on; each is `ok` or says what is wrong, `standby` for all of them.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Checks {
     /// New orders are taken: the server is not shutting down.
@@ -80,7 +81,7 @@ pub struct Version {
     operation_id = "livez",
     responses((status = 200, description = "The process runs.", body = Liveness))
 )]
-async fn livez() -> Json<Liveness> {
+pub(super) async fn livez() -> Json<Liveness> {
     Json(Liveness { status: ok() })
 }
 
@@ -127,7 +128,7 @@ async fn healthz(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {
     operation_id = "readVersion",
     responses((status = 200, description = "Name and version.", body = Version))
 )]
-async fn version() -> Json<Version> {
+pub(super) async fn version() -> Json<Version> {
     Json(Version {
         name: "orderd".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -28,6 +28,7 @@ mod parameters;
 mod prefer;
 pub mod render;
 pub mod schema;
+mod standby;
 mod stats;
 mod voice;
 pub mod wire;
@@ -48,6 +49,7 @@ pub use error::ApiError;
 pub use events::{Event, EventPage, EventType};
 pub use health::{Checks, Liveness, Readiness, Version};
 pub use orders::created;
+pub use standby::standby;
 pub use stats::StatsView;
 pub use voice::voice;
 

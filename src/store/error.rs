@@ -76,7 +76,10 @@ pub enum StoreError {
         detail: String,
     },
     /// Another server uses the database.
-    #[error("the database {database} is in use by another orderd; stop it, or choose another one")]
+    #[error(
+        "the database {database} is in use by another orderd; stop it, wait for it with \
+         --takeover, or choose another one"
+    )]
     InUse {
         /// The database, for people.
         database: String,

@@ -148,6 +148,8 @@ pub struct Durability {
 pub struct Room {
     /// The store cannot be reached: nothing can be stored.
     pub is_away: bool,
+    /// Another server has opened the shard: nothing will ever be stored here again.
+    pub is_taken_over: bool,
     /// Too little is free: no new orders are to be stored.
     pub is_low: bool,
     /// Bytes that are free. `None`: nobody looks, or nobody knows.

@@ -98,26 +98,24 @@ impl Place {
 
     /// The same on another address.
     pub fn serve_at(&self, address: &str, arguments: &[&str]) -> Server {
+        let mut server = self.serve_later(address, arguments);
+        server.is_up();
+        server
+    }
+
+    /// Starts a server that may have to wait before it is ready.
+    pub fn serve_later(&self, address: &str, arguments: &[&str]) -> Server {
         let mut command = self.command(&[&["serve", "--listen", address], arguments].concat());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let told = BufReader::new(child.stderr.take().unwrap()).lines();
         let url = String::new();
         let heard = Vec::new();
-        let mut server = Server {
+        Server {
             child,
             told,
             heard,
             url,
-        };
-        let line = server.hears("/v1/orders");
-        let from = line.find("http://").unwrap();
-        let to = line.find("/v1/orders").unwrap();
-        server.url = line[from..to].into();
-        // In a JSON log it is all in one line.
-        if !line.contains("\"ready\"") {
-            server.hears("Ready");
         }
-        server
     }
 }
 
@@ -137,6 +135,18 @@ fn outcome(output: Output) -> Outcome {
 }
 
 impl Server {
+    /// Waits until it says that it is ready, and where.
+    pub fn is_up(&mut self) {
+        let line = self.hears("/v1/orders");
+        let from = line.find("http://").unwrap();
+        let to = line.find("/v1/orders").unwrap();
+        self.url = line[from..to].into();
+        // In a JSON log it is all in one line.
+        if !line.contains("\"ready\"") {
+            self.hears("Ready");
+        }
+    }
+
     /// The next line of stderr with these words.
     pub fn hears(&mut self, words: &str) -> String {
         for line in self.told.by_ref() {

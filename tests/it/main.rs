@@ -53,6 +53,7 @@ mod http_rules;
 mod http_slow;
 mod openapi;
 mod postgres_outage;
+mod postgres_standby;
 mod proxy;
 mod support;
 #[path = "../databases/unchecked.rs"]

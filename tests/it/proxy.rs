@@ -24,6 +24,10 @@ pub enum Mode {
     CutAfterCommit,
     /// As before, and after that everything is refused.
     CutAfterCommitAndRefuse,
+    /// Nothing goes through from the next COMMIT on, and nobody is told.
+    HoldBeforeCommit,
+    /// The next COMMIT gets through, and nothing after it; nobody is told.
+    HoldAfterCommit,
 }
 
 struct Shared {
@@ -59,11 +63,7 @@ impl Proxy {
     }
 
     pub fn set(&self, mode: Mode) {
-        *self.shared.mode.lock().unwrap() = mode;
-        if mode == Mode::Refuse {
-            self.shared.cut_all();
-        }
-        self.shared.changed.notify_all();
+        self.shared.set(mode);
     }
 
     pub fn mode(&self) -> Mode {
@@ -100,6 +100,14 @@ impl Ear {
 }
 
 impl Shared {
+    fn set(&self, mode: Mode) {
+        *self.mode.lock().unwrap() = mode;
+        if mode == Mode::Refuse {
+            self.cut_all();
+        }
+        self.changed.notify_all();
+    }
+
     fn cut_all(&self) {
         for stream in self.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -144,6 +152,16 @@ impl Shared {
                     }
                     let _ = client.shutdown(Shutdown::Both);
                     return;
+                }
+                Mode::HoldBeforeCommit if has_commit => {
+                    self.set(Mode::Hold);
+                    self.pass_or_wait();
+                    // Long after; it may have been given up.
+                    let _ = server.write_all(said);
+                }
+                Mode::HoldAfterCommit if has_commit => {
+                    self.set(Mode::Hold);
+                    server.write_all(said).unwrap();
                 }
                 _ if server.write_all(said).is_err() => break,
                 _ => {}

@@ -1,6 +1,7 @@
-//! Takes over from a server that is ending: waits for its ports, then for its data.
+//! Takes over from a server that is ending, or may fail: waits for its ports, then for its data.
 //!
-//! Without `server.takeover_timeout` nothing is waited for. Never takes anything by force.
+//! Without `server.takeover_timeout` nothing is waited for. Never takes anything by force; whether
+//! a server is gone is for the store to say.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,8 @@ use super::notice::Notices;
 use crate::clock;
 use crate::config::duration;
 
-/// How often is tried whether it is free by now.
-const RETRY: Duration = Duration::from_millis(10);
+/// How often is tried whether something is free by now that another server has.
+pub(super) const RETRY: Duration = Duration::from_millis(10);
 
 /// The patience with the server before.
 pub(super) struct Takeover {
@@ -28,26 +29,28 @@ impl Takeover {
         }
     }
 
-    /// Tries until it works, fails for another reason than that somebody else has it, or time is
-    /// up.
+    /// Tries until it works, fails for a reason that does not pass, or time is up. `pause` tells of
+    /// a reason that may pass how long to wait before the next try.
     pub(super) async fn get<T, E: std::fmt::Display>(
         &self,
         mut attempt: impl FnMut() -> Result<T, E>,
-        is_taken: impl Fn(&E) -> bool,
+        pause: impl Fn(&E) -> Option<Duration>,
     ) -> Result<T, E> {
         let mut has_told = false;
         loop {
-            match attempt() {
-                Err(error) if is_taken(&error) && clock::monotonic() < self.until => {
+            let result = attempt();
+            let pause = result.as_ref().err().and_then(&pause);
+            match (result, pause) {
+                (Err(error), Some(pause)) if clock::monotonic() < self.until => {
                     if !has_told {
                         let patience = duration::format(self.patience);
                         self.notices
                             .waiting(&format!("{error} (waiting up to {patience} for it)"));
                         has_told = true;
                     }
-                    tokio::time::sleep(RETRY).await;
+                    tokio::time::sleep(pause).await;
                 }
-                result => return result,
+                (result, _) => return result,
             }
         }
     }
@@ -71,7 +74,9 @@ mod tests {
                 Err(error.to_owned())
             }
         };
-        let result = takeover.get(attempt, |error| error == "taken").await;
+        let result = takeover
+            .get(attempt, |error| (error == "taken").then_some(RETRY))
+            .await;
         (times, result)
     }
 

@@ -48,6 +48,9 @@ use crate::order::{
 /// How often the connection is looked at between commits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// After so long without a commit something is said on the connection.
+const BEAT_EVERY: Duration = Duration::from_millis(900);
+
 /// An opened PostgreSQL store.
 pub struct Postgres {
     /// `None` once it failed and no other could be had.
@@ -61,6 +64,8 @@ pub struct Postgres {
     bad_rows: AtomicU64,
     /// The database could not be reached when it was looked for last.
     is_away: AtomicBool,
+    /// Another server has the shard.
+    is_taken_over: AtomicBool,
     /// Moves the bytes of those that read.
     motor: Motor,
 }
@@ -71,6 +76,8 @@ struct Pen {
     motor: Motor,
     /// When the connection was last looked at between two commits.
     looked_at: Instant,
+    /// When something was last said on it.
+    heard_at: Instant,
 }
 
 impl Pen {
@@ -78,11 +85,12 @@ impl Pen {
         let motor = Motor::while_waiting()?;
         let opening = Writer::open(target.clone());
         let (writer, durability) = motor.run(opening)?;
-        let looked_at = clock::monotonic();
+        let now = clock::monotonic();
         let pen = Self {
             writer,
             motor,
-            looked_at,
+            looked_at: now,
+            heard_at: now,
         };
         Ok((pen, durability))
     }
@@ -118,6 +126,7 @@ impl Postgres {
             durability,
             bad_rows: AtomicU64::new(0),
             is_away: AtomicBool::new(false),
+            is_taken_over: AtomicBool::new(false),
             motor: readers_motor,
         })
     }
@@ -162,7 +171,9 @@ impl Store for Postgres {
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
         let mut pen = self.pen();
         let pen = pen.as_mut().ok_or_else(given_up)?;
-        pen.run(|writer| writer.commit(commit))
+        let committed = pen.run(|writer| writer.commit(commit));
+        pen.heard_at = clock::monotonic();
+        committed
     }
 
     fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
@@ -175,7 +186,8 @@ impl Store for Postgres {
         reopened
     }
 
-    /// Looks whether the connection is still there, and replaces it if not.
+    /// Looks whether the connection is still there, and replaces it if not. Says something on it
+    /// now and then, so that other servers know that this one lives.
     fn tidy_up(&self) {
         let mut pen = self.pen();
         let Some(pen) = pen.as_mut().filter(|pen| !pen.writer.is_lost) else {
@@ -184,10 +196,21 @@ impl Store for Postgres {
         if pen.looked_at.elapsed() < LOOK_EVERY {
             return;
         }
-        let touched = pen.run(|writer| writer.keep_in_touch());
+        let is_quiet = pen.heard_at.elapsed() >= BEAT_EVERY;
+        let touched = if is_quiet {
+            pen.run(|writer| writer.beat())
+        } else {
+            pen.run(|writer| writer.keep_in_touch(false))
+        };
         pen.looked_at = clock::monotonic();
+        if is_quiet {
+            pen.heard_at = pen.looked_at;
+        }
+        let is_taken_over = matches!(touched, Err(StoreError::Fenced));
+        self.is_taken_over.store(is_taken_over, Ordering::Relaxed);
         let was_away = self.is_away.swap(touched.is_err(), Ordering::Relaxed);
         match touched {
+            Err(StoreError::Fenced) => {}
             Err(error) if !was_away => {
                 tracing::error!(%error, "the database is away; it is tried again and again");
             }
@@ -199,6 +222,7 @@ impl Store for Postgres {
     fn room(&self) -> Room {
         Room {
             is_away: self.is_away.load(Ordering::Relaxed),
+            is_taken_over: self.is_taken_over.load(Ordering::Relaxed),
             ..Room::default()
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::connect::{Link, Target};
-use super::error::{refused, unreadable};
+use super::error::{self, refused, unreadable};
 use crate::store::{Durability, StoreError};
 
 mod migrations {
@@ -18,22 +18,34 @@ mod migrations {
 /// The advisory lock that a server holds as long as it writes: "orderd" as a number.
 const LOCK: i64 = 0x6f72_6465_7264;
 
+/// A server that was not heard of for so long, and has nothing at work, is gone.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// The same with something at work: longer than any server waits for its commit.
+const WORK_MAX: Duration = Duration::from_secs(15);
+
 /// How long to wait for the lock: a server that has just ended may not be gone for the database.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Pause between two tries.
+/// Pause after the first try. The next ones are longer.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Longest pause between two tries.
+const LOCK_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Takes the database for this connection: as long as it lives, no other server writes here.
 pub(super) async fn lock(link: &Link, target: &Target) -> Result<(), StoreError> {
     let take = async {
+        let mut pause = LOCK_PAUSE;
         loop {
             let sql = "SELECT pg_try_advisory_lock($1)";
             let row = link.client.query_one(sql, &[&LOCK]).await;
             if row.and_then(|row| row.try_get(0)).map_err(refused)? {
                 return Ok(());
             }
-            tokio::time::sleep(LOCK_PAUSE).await;
+            end_silent(&link.client).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOCK_PAUSE_MAX);
         }
     };
     let in_use = |_| StoreError::InUse {
@@ -41,6 +53,31 @@ pub(super) async fn lock(link: &Link, target: &Target) -> Result<(), StoreError>
     };
     let taken = tokio::time::timeout(LOCK_PATIENCE, take).await;
     taken.map_err(in_use)?
+}
+
+/// Ends the session of a server that holds the lock and is heard of no more: it lost its network or
+/// its power, and the database would wait for it for hours. A server that lives says something
+/// every second; a statement that is at work has the time after which its server gives it up.
+async fn end_silent(client: &Client) {
+    let sql =
+        "SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND (l.classid::bigint << 32 | l.objid::bigint) = $1
+                  AND a.application_name = 'orderd'
+                  AND clock_timestamp() - a.state_change > make_interval(secs =>
+                        CASE WHEN a.state = 'active' THEN $3::float8 ELSE $2::float8 END)";
+    let (silence, work) = (SILENCE.as_secs_f64(), WORK_MAX.as_secs_f64());
+    let ended = client.query(sql, &[&LOCK, &silence, &work]).await;
+    match ended.as_deref() {
+        Ok([]) => {}
+        Ok(_) => tracing::warn!("the session of a server that was heard of no more is ended"),
+        // It may not be ours to end; then it is waited for.
+        Err(error) => {
+            let error = error::text(error);
+            tracing::warn!(%error, "the session of a server that is silent cannot be ended");
+        }
+    }
 }
 
 /// Brings the schema up to date, or refuses one that is newer. Only who has the lock may do this.

@@ -54,10 +54,18 @@ impl Writer {
         Ok((Self::new(target, link, statements), durability))
     }
 
-    /// Replaces the connection if it has ended. Nothing is under way, so an error is a definite
-    /// refusal of whatever comes next.
-    pub(super) async fn keep_in_touch(&mut self) -> Result<(), StoreError> {
-        if !self.link.has_ended().await {
+    /// Shows the database that this server lives, and replaces the connection if nothing comes
+    /// back.
+    pub(super) async fn beat(&mut self) -> Result<(), StoreError> {
+        let beat = self.link.client.batch_execute("");
+        let is_heard = matches!(tokio::time::timeout(REACH, beat).await, Ok(Ok(())));
+        self.keep_in_touch(!is_heard).await
+    }
+
+    /// Replaces the connection if it has ended, or `is_gone` for all we know. Nothing is under way,
+    /// so an error is a definite refusal of whatever comes next.
+    pub(super) async fn keep_in_touch(&mut self, is_gone: bool) -> Result<(), StoreError> {
+        if !is_gone && !self.link.has_ended().await {
             return Ok(());
         }
         let refused = |error: StoreError| match error {
@@ -94,6 +102,8 @@ impl Writer {
         };
         let reached = tokio::time::timeout(REACH, reached).await;
         match reached.unwrap_or(Err(late)) {
+            // Another server has the lock. If it has the shard, too, it is not waited for.
+            Err(StoreError::InUse { .. }) if self.was_taken_over().await => Err(StoreError::Fenced),
             // The database went away again, or another session has not let go of it yet.
             Err(
                 error @ (StoreError::Lost { .. }
@@ -127,6 +137,19 @@ impl Writer {
             detail: format!("no answer within {} s", REACH.as_secs()),
         };
         tokio::time::timeout(REACH, asked).await.map_err(late)?
+    }
+
+    /// Whether another server has opened the shard since, as far as the database can be asked.
+    async fn was_taken_over(&self) -> bool {
+        let asked = async {
+            let link = self.target.connect(Role::Reader).await?;
+            let (shard, ..) = self.head.ok_or_else(super::given_up)?;
+            read::head(&link, shard).await
+        };
+        let asked = tokio::time::timeout(REACH, asked).await;
+        // Should the answer not have come, we may have raised it ourselves.
+        let own = self.epoch + self.raises;
+        matches!(asked, Ok(Ok(Some(head))) if head.epoch > own)
     }
 
     /// The shard is as we left it.

@@ -76,7 +76,7 @@ impl Writer {
         let Some((shard, _, before)) = self.head.filter(|head| head.0 == commit.shard) else {
             return Err(StoreError::Fenced);
         };
-        self.keep_in_touch().await?;
+        self.keep_in_touch(false).await?;
         let stored = tokio::time::timeout(PATIENCE, self.store(commit, &before)).await;
         let stored = stored.unwrap_or_else(|_| {
             let detail = format!("no answer within {} s", PATIENCE.as_secs());
