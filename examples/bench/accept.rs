@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use orderd::clock::monotonic;
 
+use super::database::{Database, Watch};
 use super::http;
 use super::record::Block;
-use super::server::{Server, Side, Work};
+use super::server::{Home, Server, Side, Work};
 use super::stage::{Stage, interleaved};
 use super::wrk::Requests;
 
@@ -21,12 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const CONNECTIONS: u32 = 5_000;
 
 /// A block to be played.
-struct Turn {
+pub struct Turn<'a> {
     measure: &'static str,
     name: &'static str,
     round: u32,
     side: Side,
     requests: Requests,
+    /// Where the store is, if not in a file.
+    database: Option<&'a dyn Database>,
 }
 
 /// One order per request, against the floor; orders are accepted only.
@@ -41,16 +44,7 @@ pub fn single(stage: &mut Stage) -> anyhow::Result<()> {
         let name = side.name();
         let requests = requests.clone();
         let measure = "accept";
-        play(
-            stage,
-            Turn {
-                measure,
-                name,
-                round,
-                side,
-                requests,
-            },
-        )?;
+        play(stage, Turn::new((measure, name, round), side, requests))?;
     }
     Ok(())
 }
@@ -70,16 +64,7 @@ pub fn batch(stage: &mut Stage) -> anyhow::Result<()> {
         let requests = if name == "single" { &single } else { &batch };
         let requests = requests.clone();
         let measure = "batch";
-        play(
-            stage,
-            Turn {
-                measure,
-                name,
-                round,
-                side,
-                requests,
-            },
-        )?;
+        play(stage, Turn::new((measure, name, round), side, requests))?;
     }
     Ok(())
 }
@@ -99,16 +84,7 @@ pub fn dialects(stage: &mut Stage) -> anyhow::Result<()> {
     for (round, (name, side)) in interleaved(stage.plan.rounds, &sides) {
         let requests = requests.clone();
         let measure = "dialects";
-        play(
-            stage,
-            Turn {
-                measure,
-                name,
-                round,
-                side,
-                requests,
-            },
-        )?;
+        play(stage, Turn::new((measure, name, round), side, requests))?;
     }
     Ok(())
 }
@@ -128,16 +104,7 @@ pub fn keys(stage: &mut Stage) -> anyhow::Result<()> {
     for (round, (name, header)) in interleaved(stage.plan.rounds, &sides) {
         let requests = Requests::keyed(folder.path(), header)?;
         let (measure, side) = ("keys", Side::Orderd(Work::Hour));
-        play(
-            stage,
-            Turn {
-                measure,
-                name,
-                round,
-                side,
-                requests,
-            },
-        )?;
+        play(stage, Turn::new((measure, name, round), side, requests))?;
     }
     Ok(())
 }
@@ -154,16 +121,7 @@ pub fn connections(stage: &mut Stage) -> anyhow::Result<()> {
         let mut requests = Requests::single(folder.path())?;
         requests.connections = connections;
         let (measure, side) = ("connections", Side::Orderd(Work::Hour));
-        play(
-            stage,
-            Turn {
-                measure,
-                name,
-                round,
-                side,
-                requests,
-            },
-        )?;
+        play(stage, Turn::new((measure, name, round), side, requests))?;
     }
     Ok(())
 }
@@ -181,16 +139,7 @@ pub fn against(stage: &mut Stage) -> anyhow::Result<()> {
         &[Side::Another, Side::Orderd(Work::Hour)],
     ) {
         let (measure, name, requests) = ("against", side.name(), requests.clone());
-        play(
-            stage,
-            Turn {
-                measure,
-                name,
-                round,
-                side,
-                requests,
-            },
-        )?;
+        play(stage, Turn::new((measure, name, round), side, requests))?;
     }
     Ok(())
 }
@@ -207,13 +156,7 @@ pub fn completed(stage: &mut Stage) -> anyhow::Result<()> {
     for (round, side) in interleaved(stage.plan.rounds, &sides) {
         let requests = requests.clone();
         let (measure, name) = ("completed", side.name());
-        let turn = Turn {
-            measure,
-            name,
-            round,
-            side,
-            requests,
-        };
+        let turn = Turn::new((measure, name, round), side, requests);
         match side {
             Side::Floor => play(stage, turn)?,
             _ => play_to_the_end(stage, turn)?,
@@ -222,20 +165,29 @@ pub fn completed(stage: &mut Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn play(stage: &mut Stage, turn: Turn) -> anyhow::Result<()> {
+/// Plays a block in which orders are accepted, or answered by the floor.
+///
+/// # Errors
+///
+/// As [`single`].
+pub fn play(stage: &mut Stage, turn: Turn<'_>) -> anyhow::Result<()> {
     stage.announce(format!("{} {} {}", turn.measure, turn.name, turn.round));
     let folder = stage.fresh()?;
-    let server = Server::start(&stage.programs, turn.side, folder.path())?;
+    let store = turn.store()?;
+    let home = Home::new(folder.path(), store.as_deref());
+    let server = Server::start(&stage.programs, turn.side, home)?;
     let requests = &turn.requests;
     let before = requests.send(server.address, stage.plan.warm_up_seconds)?;
+    let watch = turn.watch()?;
     let window = stage.open_window(&server)?;
     let report = requests.send(server.address, stage.plan.seconds)?;
     let orders = report.requests * u64::from(requests.orders);
     let mut figures = window.close(&server, orders as f64)?;
+    figures.extend(watch.close(orders as f64)?);
     figures.extend(report.figures(requests.orders));
     let acknowledged = orders + before.requests * u64::from(requests.orders);
     if turn.side != Side::Floor {
-        prove(stage, server, &turn, folder.path(), acknowledged)?;
+        prove(stage, (server, turn.side), home, acknowledged)?;
     }
     stage.keep(turn.into_block(figures))
 }
@@ -243,13 +195,12 @@ fn play(stage: &mut Stage, turn: Turn) -> anyhow::Result<()> {
 /// Kills the server, starts it on the same store, and counts.
 fn prove(
     stage: &Stage,
-    server: Server,
-    turn: &Turn,
-    folder: &std::path::Path,
+    (server, side): (Server, Side),
+    home: Home<'_>,
     acknowledged: u64,
 ) -> anyhow::Result<()> {
     server.crash()?;
-    let mut again = Server::start(&stage.programs, turn.side, folder)?;
+    let mut again = Server::start(&stage.programs, side, home)?;
     again.wait_until(PATIENCE, |stats| !stats.recovering)?;
     let found = http::stats(again.address)?.total;
     if found < acknowledged {
@@ -258,14 +209,22 @@ fn prove(
     Ok(())
 }
 
-fn play_to_the_end(stage: &mut Stage, turn: Turn) -> anyhow::Result<()> {
+/// Plays a block that ends when nothing is open any more.
+///
+/// # Errors
+///
+/// As [`completed`].
+pub fn play_to_the_end(stage: &mut Stage, turn: Turn<'_>) -> anyhow::Result<()> {
     stage.announce(format!("{} {} {}", turn.measure, turn.name, turn.round));
     let folder = stage.fresh()?;
-    let mut server = Server::start(&stage.programs, turn.side, folder.path())?;
+    let store = turn.store()?;
+    let home = Home::new(folder.path(), store.as_deref());
+    let mut server = Server::start(&stage.programs, turn.side, home)?;
     turn.requests
         .send(server.address, stage.plan.warm_up_seconds)?;
     server.wait_until(PATIENCE, |stats| stats.open == 0)?;
     let before = http::stats(server.address)?.completed;
+    let watch = turn.watch()?;
     let window = stage.open_window(&server)?;
     let began_at = monotonic();
     let report = turn.requests.send(server.address, stage.plan.seconds)?;
@@ -279,6 +238,7 @@ fn play_to_the_end(stage: &mut Stage, turn: Turn) -> anyhow::Result<()> {
         report.requests
     );
     let mut figures = window.close(&server, completed as f64)?;
+    figures.extend(watch.close(completed as f64)?);
     figures.extend(report.figures(1));
     let accepted = report.requests_per_second();
     figures.insert("accepted_per_second".to_owned(), accepted);
@@ -291,11 +251,45 @@ fn play_to_the_end(stage: &mut Stage, turn: Turn) -> anyhow::Result<()> {
         (took - sent_after).as_secs_f64(),
     );
     let acknowledged = before + report.requests;
-    prove(stage, server, &turn, folder.path(), acknowledged)?;
+    prove(stage, (server, turn.side), home, acknowledged)?;
     stage.keep(turn.into_block(figures))
 }
 
-impl Turn {
+impl<'a> Turn<'a> {
+    /// A block: its measurement, the name of its side and its round; what runs; what is sent.
+    pub fn new(
+        (measure, name, round): (&'static str, &'static str, u32),
+        side: Side,
+        requests: Requests,
+    ) -> Self {
+        Self {
+            measure,
+            name,
+            round,
+            side,
+            requests,
+            database: None,
+        }
+    }
+
+    /// The same with the store in a database.
+    pub fn on(self, database: &'a dyn Database) -> Self {
+        Self {
+            database: Some(database),
+            ..self
+        }
+    }
+
+    /// The URL of a fresh database, if the store is in one.
+    fn store(&self) -> anyhow::Result<Option<String>> {
+        self.database.map(Database::fresh).transpose()
+    }
+
+    /// Begins to count what the database uses.
+    fn watch(&self) -> anyhow::Result<Watch<'a>> {
+        Watch::begin(self.database)
+    }
+
     fn into_block(self, figures: super::stage::Figures) -> Block {
         Block {
             measure: self.measure.to_owned(),

@@ -15,7 +15,7 @@ pub struct Comparison {
 }
 
 /// All of them, in the order of the table.
-pub const COMPARISONS: [Comparison; 10] = [
+pub const COMPARISONS: [Comparison; 13] = [
     Comparison {
         name: "accept to floor",
         of: ("accept", "orderd"),
@@ -69,6 +69,24 @@ pub const COMPARISONS: [Comparison; 10] = [
         of: ("connections", "orderd"),
         to: ("connections", "256"),
         goal: "0.80",
+    },
+    Comparison {
+        name: "on PostgreSQL: accept, to floor",
+        of: ("postgres", "accept"),
+        to: ("postgres", "floor"),
+        goal: "",
+    },
+    Comparison {
+        name: "on PostgreSQL: accept to completed, to floor",
+        of: ("postgres", "completed"),
+        to: ("postgres", "floor"),
+        goal: "0.25",
+    },
+    Comparison {
+        name: "on PostgreSQL: batch of 100, to single accept",
+        of: ("postgres", "batch"),
+        to: ("postgres", "accept"),
+        goal: "",
     },
     Comparison {
         name: "accept to that of another build",

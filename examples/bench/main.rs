@@ -8,6 +8,7 @@
 mod accept;
 mod chart;
 mod comparisons;
+mod database;
 mod disk;
 mod http;
 mod idle;
@@ -15,9 +16,11 @@ mod latency;
 mod load;
 mod machine;
 mod memory;
+mod on_database;
 mod overload;
 mod page;
 mod plan;
+mod postgres;
 mod ratio;
 mod reads;
 mod record;
@@ -79,6 +82,11 @@ fn run(plan: &Plan) -> anyhow::Result<usize> {
     Ok(failed)
 }
 
+fn on_postgres(stage: &mut Stage) -> anyhow::Result<()> {
+    let database = postgres::Postgres::start(stage.data())?;
+    on_database::measure(stage, Measure::Postgres.name(), &database)
+}
+
 fn connections(stage: &mut Stage) -> anyhow::Result<()> {
     accept::connections(stage)?;
     idle::measure(stage)
@@ -101,6 +109,7 @@ fn measure(plan: &Plan) -> anyhow::Result<(Record, usize)> {
             Measure::Stored => stored::measure(&mut stage),
             Measure::Overload => overload::measure(&mut stage),
             Measure::Connections => connections(&mut stage),
+            Measure::Postgres => on_postgres(&mut stage),
             Measure::Against => accept::against(&mut stage),
         };
         if let Err(error) = result {

@@ -15,8 +15,9 @@ Usage: scripts/bench [OPTIONS]
   --warm-up N        seconds before each block that do not count [default: 2]
   --latency N        length of the blocks at half load, in seconds [default: 15]
   --only LIST        accept,completed,batch,dialects,keys,reads,latency,memory,stored,overload,
-                     connections [default: all];
-                     memory measures the restart too
+                     connections,postgres [default: all];
+                     memory measures the restart too; postgres is accept, completed and
+                     batch with the store in a PostgreSQL that the run starts
   --against FILE     only accept, in turn with the orderd in FILE, which is another build
   --open N           open orders for memory and restart [default: 1000000]
   --overload N       length of the overload, in seconds [default: 60]
@@ -53,13 +54,15 @@ pub enum Measure {
     Overload,
     /// Accept on many connections, and beside idle ones.
     Connections,
+    /// Accept, accept to completed and batches, with the store in a private PostgreSQL.
+    Postgres,
     /// Accept with this build of orderd and with another one.
     Against,
 }
 
 impl Measure {
     /// All that need nothing else, in the order in which they run.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Accept,
         Self::Completed,
         Self::Batch,
@@ -71,6 +74,7 @@ impl Measure {
         Self::Stored,
         Self::Overload,
         Self::Connections,
+        Self::Postgres,
     ];
 
     /// The name in `--only` and in the raw values.
@@ -87,6 +91,7 @@ impl Measure {
             Self::Stored => "stored",
             Self::Overload => "overload",
             Self::Connections => "connections",
+            Self::Postgres => "postgres",
             Self::Against => "against",
         }
     }
@@ -234,7 +239,7 @@ mod tests {
     fn without_arguments_everything_is_measured_three_times() {
         let plan = parse("").unwrap().unwrap();
         assert_eq!(plan, Plan::default());
-        assert_eq!(plan.only.len(), 11);
+        assert_eq!(plan.only.len(), 12);
         assert_eq!((plan.rounds, plan.seconds), (3, 8));
     }
 

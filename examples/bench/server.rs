@@ -75,6 +75,28 @@ pub struct Programs {
     pub another: PathBuf,
 }
 
+/// Where a server lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Home<'a> {
+    /// Gets the configuration and the log.
+    folder: &'a Path,
+    /// The URL of the store; without one it is a file in `folder/data`, fresh or not.
+    store: Option<&'a str>,
+}
+
+impl<'a> Home<'a> {
+    /// A folder, and the URL of a database if the store is in one.
+    pub fn new(folder: &'a Path, store: Option<&'a str>) -> Self {
+        Self { folder, store }
+    }
+}
+
+impl<'a> From<&'a Path> for Home<'a> {
+    fn from(folder: &'a Path) -> Self {
+        Self::new(folder, None)
+    }
+}
+
 /// Memory of a server, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
@@ -97,14 +119,16 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free port and waits until it takes connections.
     ///
-    /// `folder` gets the configuration and the log; the store is `folder/data`, fresh or not.
-    ///
     /// # Errors
     ///
     /// The program is not there, ends at once, or takes no connections within half a minute; the
     /// end of its log is in the message.
-    pub fn start(programs: &Programs, side: Side, folder: &Path) -> anyhow::Result<Self> {
-        let mut server = Self::spawn(programs, side, folder)?;
+    pub fn start<'a>(
+        programs: &Programs,
+        side: Side,
+        home: impl Into<Home<'a>>,
+    ) -> anyhow::Result<Self> {
+        let mut server = Self::spawn(programs, side, home)?;
         while TcpStream::connect(server.address).is_err() {
             server.must_be_alive()?;
             if server.started_at.elapsed() > START_PATIENCE {
@@ -124,24 +148,29 @@ impl Server {
     /// # Errors
     ///
     /// The program is not there.
-    pub fn spawn(programs: &Programs, side: Side, folder: &Path) -> anyhow::Result<Self> {
+    pub fn spawn<'a>(
+        programs: &Programs,
+        side: Side,
+        home: impl Into<Home<'a>>,
+    ) -> anyhow::Result<Self> {
+        let home = home.into();
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let listen = address.to_string();
         let mut command = match side {
             Side::Floor => Command::new(&programs.floor),
-            Side::Orderd(work) => orderd(&programs.orderd, folder, &configuration(work))?,
-            Side::Another => orderd(&programs.another, folder, &configuration(Work::Hour))?,
+            Side::Orderd(work) => orderd(&programs.orderd, home, &configuration(work))?,
+            Side::Another => orderd(&programs.another, home, &configuration(Work::Hour))?,
             Side::OrderdWithDialects => {
                 let settings = configuration(Work::Hour) + &dialects()?;
-                orderd(&programs.orderd, folder, &settings)?
+                orderd(&programs.orderd, home, &settings)?
             }
         };
-        let log = folder.join("server.log");
+        let log = home.folder.join("server.log");
         let sink = fs::File::create(&log)?;
         command
             .args(["--listen", &listen])
             .env_clear()
-            .current_dir(folder);
+            .current_dir(home.folder);
         command
             .stdin(Stdio::null())
             .stdout(sink.try_clone()?)
@@ -269,11 +298,15 @@ impl Drop for Server {
 }
 
 /// Each kind of work has a version of its own: a store knows which process its orders began with.
-fn orderd(program: &Path, folder: &Path, settings: &str) -> anyhow::Result<Command> {
-    let file = folder.join("orderd.toml");
+fn orderd(program: &Path, home: Home<'_>, settings: &str) -> anyhow::Result<Command> {
+    let file = home.folder.join("orderd.toml");
     fs::write(&file, settings)?;
     let mut command = Command::new(program);
-    command.arg("serve").arg("--data").arg(folder.join("data"));
+    command.arg("serve");
+    match home.store {
+        Some(url) => command.args(["--store", url]),
+        None => command.arg("--data").arg(home.folder.join("data")),
+    };
     command.arg("--config").arg(file);
     Ok(command)
 }

@@ -3,7 +3,7 @@
 //! It decides the order of the sides; what is done to a server is the business of the measurements.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -46,6 +46,7 @@ pub struct Stage {
     pub plan: Plan,
     /// What is started.
     pub programs: Programs,
+    data: PathBuf,
     folder: TempDir,
     record: Record,
     bar: ProgressBar,
@@ -80,7 +81,9 @@ impl Stage {
         }
         let data = plan.data.clone().unwrap_or_else(|| builds.into());
         std::fs::create_dir_all(&data)?;
-        let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(data)?;
+        let folder = tempfile::Builder::new()
+            .prefix("bench-")
+            .tempdir_in(&data)?;
         let record = Record {
             date: SystemClock::default().now().to_string()[..10].to_owned(),
             machine: Machine::here(),
@@ -98,6 +101,7 @@ impl Stage {
         Ok(Self {
             plan: plan.clone(),
             programs,
+            data,
             folder,
             record,
             bar: bar(blocks)?,
@@ -111,6 +115,11 @@ impl Stage {
     /// It cannot be made.
     pub fn fresh(&self) -> anyhow::Result<TempDir> {
         Ok(tempfile::tempdir_in(self.folder.path())?)
+    }
+
+    /// The folder for stores: on the measured disk, and open to who runs a database.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Path of a file for a load generator.
@@ -225,6 +234,7 @@ fn blocks_of(measure: Measure, plan: &Plan) -> u64 {
         Measure::Latency => 2 * super::latency::PERCENTS.len() as u64,
         Measure::Memory | Measure::Overload => 1,
         Measure::Connections => 3,
+        Measure::Postgres => 4,
     };
     sides * u64::from(plan.rounds)
 }

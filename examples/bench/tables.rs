@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement};
 use super::comparisons::{COMPARISONS, Comparison};
 use super::latency::{self, PERCENTS};
 use super::record::Record;
-use super::{idle, overload};
+use super::{idle, on_database, overload};
 
 /// A table with its title; the first column is text, the others are figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub fn all(record: &Record) -> Vec<Table> {
         processor(record),
         overload::table(record),
         idle::table(record),
+        on_database::table(record),
     ];
     tables
         .into_iter()
@@ -219,7 +220,7 @@ fn curve(record: &Record) -> Table {
 
 fn processor(record: &Record) -> Table {
     let half = latency::name(latency::HALF);
-    let lines: [(&str, &str, &str, &str); 7] = [
+    let lines: [(&str, &str, &str, &str); 9] = [
         ("accept", "accept", "floor", "orderd"),
         ("accept to completed", "completed", "floor", "orderd"),
         ("batch of 100", "batch", "floor", "orderd"),
@@ -235,6 +236,13 @@ fn processor(record: &Record) -> Table {
             "memory",
             "",
             "orderd",
+        ),
+        ("on PostgreSQL: accept", "postgres", "floor", "accept"),
+        (
+            "on PostgreSQL: accept to completed",
+            "postgres",
+            "floor",
+            "completed",
         ),
         (
             "accept; empty store, with history",
