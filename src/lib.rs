@@ -18,6 +18,7 @@
 //! - [`engine`] runs a shard on one thread, in one loop: drain the inbox, decide, commit once,
 //!   release the answers. While a commit is being flushed the next one fills: group commit that
 //!   clocks itself.
+//! - [`telling`] tells others what happened: it follows the journal for those who listen.
 //! - [`server`] owns the sockets: connections, bodies, and what stands before every route.
 //! - [`http`] is the API: a file for each noun, and one that chooses every status code.
 //! - [`compat`] speaks the wire formats of older order services: a file for each.
@@ -43,3 +44,4 @@ pub mod server;
 pub mod shard;
 pub mod store;
 pub mod telemetry;
+pub mod telling;

@@ -74,6 +74,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         "server": config.server,
         "store": config.store,
         "queue": config.queue,
+        "events": config.events,
         "log": config.log,
         "compat": config.compat,
     });

@@ -6,6 +6,7 @@
 mod compat;
 pub mod duration;
 mod error;
+mod events;
 mod log;
 mod process;
 mod queue;
@@ -27,6 +28,7 @@ use serde::de::IgnoredAny;
 
 pub use self::compat::{CompatSettings, DialectSettings};
 pub use self::error::{ConfigError, masked};
+pub use self::events::EventSettings;
 pub use self::log::{LogFormat, LogSettings};
 pub use self::queue::QueueSettings;
 pub use self::server::ServerSettings;
@@ -46,6 +48,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// The queue.
     pub queue: QueueSettings,
+    /// The event stream.
+    pub events: EventSettings,
     /// The log.
     pub log: LogSettings,
     /// The dialects.
@@ -63,6 +67,7 @@ struct Written {
     server: ServerSettings,
     store: StoreSettings,
     queue: QueueSettings,
+    events: EventSettings,
     log: LogSettings,
     compat: compat::WrittenCompat,
     process: BTreeMap<String, IgnoredAny>,
@@ -119,6 +124,7 @@ impl Config {
             server: written.server,
             store: written.store,
             queue: written.queue,
+            events: written.events,
             log: written.log,
             compat,
             processes,
@@ -139,6 +145,7 @@ fn check_bounds(figment: &Figment, written: &Written) -> Result<(), ConfigError>
         ("server", serde_json::to_value(&written.server)),
         ("store", serde_json::to_value(&written.store)),
         ("queue", serde_json::to_value(&written.queue)),
+        ("events", serde_json::to_value(&written.events)),
         ("log", serde_json::to_value(&written.log)),
     ];
     for (section, values) in sections {

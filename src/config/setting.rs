@@ -107,6 +107,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("queue.allowance_low", Form::Time(0, 365 * DAY)),
     setting("queue.begun_head_start", Form::Time(0, 365 * DAY)),
     setting("queue.idempotency_retention", Form::Time(SECOND, 365 * DAY)),
+    setting("events.readers_max", Form::Count(0, 100_000)),
+    setting("events.heartbeat", Form::Time(100, HOUR)),
     with_short(
         "log.filter",
         "ORDERD_LOG",

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::Stats;
 use super::inbox::{Answer, Command, Inbox, Push};
 use super::pressure::Pressure;
 use crate::clock;
 use crate::faults::{self, Bug};
-use crate::order::{NewKey, NewOrder, Order, OrderId, OrderState, ProcessTally};
+use crate::order::{NewKey, NewOrder, Order, OrderId, OrderState, Position, ProcessTally};
 use crate::store::StoreError;
 
 /// Sends commands to an engine.
@@ -21,6 +21,7 @@ use crate::store::StoreError;
 pub struct Handle {
     inbox: Arc<Inbox>,
     pressure: Arc<Pressure>,
+    head: watch::Receiver<Position>,
 }
 
 /// Why an order was not accepted. Nothing of it is stored, except perhaps with `OutcomeUnknown`.
@@ -89,8 +90,22 @@ pub struct Accepted {
 }
 
 impl Handle {
-    pub(super) fn new(inbox: Arc<Inbox>, pressure: Arc<Pressure>) -> Self {
-        Self { inbox, pressure }
+    pub(super) fn new(
+        inbox: Arc<Inbox>,
+        pressure: Arc<Pressure>,
+        head: watch::Receiver<Position>,
+    ) -> Self {
+        Self {
+            inbox,
+            pressure,
+            head,
+        }
+    }
+
+    /// Where the journal ends: changes with each commit, once that is durable and can be read.
+    /// Closed when the engine has ended.
+    pub fn head(&self) -> watch::Receiver<Position> {
+        self.head.clone()
     }
 
     /// Submits one order; with `is_watched` its end can be awaited too.

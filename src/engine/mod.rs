@@ -186,6 +186,7 @@ fn open(
     let inbox = Arc::new(Inbox::default());
     let reader = Reader::new(Arc::clone(&start.store), start.shard, opening.last_seq);
     let pressure = Arc::new(Pressure::new(processes.all()));
+    let (head, followed) = watch::channel(opening.position);
     let parts = run::Parts {
         store: start.store,
         clock: start.clock,
@@ -194,11 +195,12 @@ fn open(
         open_orders_max: start.settings.open_orders_max,
         inbox: Arc::clone(&inbox),
         pressure: Arc::clone(&pressure),
+        head,
         pages: pages_of(reader).map_err(StartError::Thread)?,
         pages_of: Box::new(pages_of),
     };
     let turns = Turns::new(parts, opening.last_at);
-    let handle = Handle::new(inbox, pressure);
+    let handle = Handle::new(inbox, pressure, followed);
     Ok(Opened {
         handle,
         processes,

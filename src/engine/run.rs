@@ -8,6 +8,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::SubmitError;
 use super::change::Changes;
 use super::inbox::{Command, Inbox};
@@ -18,7 +20,7 @@ use super::recovery::{Pages, Reader, Taken};
 use super::replies::Replies;
 use crate::clock::{self, Clock, Now, Timestamp};
 use crate::faults;
-use crate::order::{NewKey, NewOrder, OpenOrder, Receipt, ShardNumber, StatusKind};
+use crate::order::{NewKey, NewOrder, OpenOrder, Position, Receipt, ShardNumber, StatusKind};
 use crate::shard::{Overloaded, Shard};
 use crate::store::{Room, Store, StoreError};
 
@@ -41,6 +43,8 @@ pub(super) struct Parts {
     pub(super) open_orders_max: u64,
     pub(super) inbox: Arc<Inbox>,
     pub(super) pressure: Arc<Pressure>,
+    /// Tells those who follow the journal where it ends.
+    pub(super) head: watch::Sender<Position>,
     pub(super) pages: Pages,
     /// Makes the pages of a shard that was opened anew.
     pub(super) pages_of: Box<dyn Fn(Reader) -> std::io::Result<Pages> + Send>,
@@ -359,6 +363,7 @@ impl Turns {
             accept_time.record(micros(released_at.duration_since(arrived_at)));
         });
         self.changes.release();
+        self.parts.head.send_replace(self.parts.shard.position());
         faults::point("answers-released");
         self.measure();
         self.turns += 1;

@@ -285,8 +285,9 @@ pub const CODES: &[Entry] = &[
         "overloaded",
         503,
         "There is no room for more work",
-        "Too many orders are open, too many requests wait, or an order changes too fast to be \
-         changed under a key. Nothing is stored or changed; try again after `Retry-After` seconds.",
+        "Too many orders are open, too many requests wait, too many clients follow the events, \
+         or an order changes too fast to be changed under a key. Nothing is stored or changed; try \
+         again after `Retry-After` seconds.",
     ),
     entry(
         Code::Draining,

@@ -14,9 +14,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::ApiError;
-use super::parameters::Parameters;
+use super::parameters::{Parameters, bad};
 use super::{App, cursor, orders, render, schema};
+use crate::order::{OrderId, Position};
 use crate::store::{EventPlace, EventView};
+use crate::telling::Filter;
 
 /// Room that an event's answer needs, in bytes.
 const EVENT_SIZE_HINT: usize = 256;
@@ -140,20 +142,61 @@ pub struct EventPage {
 /// Follow all orders
 ///
 /// Every event of every order, oldest first, each exactly once. `next_cursor` is there even at the
-/// end of the feed: ask again with it to go on from there.
+/// end of the feed: ask again with it to go on from there. With filters a page may be short, even
+/// empty, while `has_more` is true.
 #[utoipa::path(
     get,
     path = "/v1/events",
     tag = "events",
     operation_id = "listEvents",
-    params(schema::EventParameters),
+    params(schema::EventParameters, schema::EventFilters),
     responses((status = 200, description = "A page of events.", body = EventPage))
 )]
 async fn feed(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
-    let (after, limit) = page(&uri)?;
-    let from = after.unwrap_or_default();
-    let events = app.store.events(from, limit + 1).await?;
-    Ok(orders::json(answer(&events, after, limit)))
+    let mut parameters = Parameters::of(&uri)?;
+    let (after, limit) = (parameters.after()?, parameters.limit()?);
+    let filter = filter(&mut parameters)?;
+    parameters.end()?;
+    let after = after.map(|text| place(&app, &text)).transpose()?;
+    let page = app.feed.page(&filter, after.unwrap_or_default(), limit);
+    let page = page.await?;
+    let mut last = page.events.last().map(|event| event.place).or(after);
+    if !filter.is_open() && page.end.position > Position::default() {
+        last = Some(page.end);
+    }
+    let mut out = Vec::with_capacity(64 + page.events.len() * EVENT_SIZE_HINT);
+    render::page(&mut out, &page.events, render::event);
+    let next = last.map(cursor::of_events);
+    render::page_end(&mut out, page.has_more, next.as_deref());
+    Ok(orders::json(out))
+}
+
+/// The place that a cursor, an event's id or `latest` names.
+pub(super) fn place(app: &App, text: &str) -> Result<EventPlace, ApiError> {
+    match text {
+        "latest" => Ok(app.feed.latest()),
+        text => cursor::events(text),
+    }
+}
+
+/// Takes the parameters that say which events are wanted.
+pub(super) fn filter(parameters: &mut Parameters) -> Result<Filter, ApiError> {
+    let types = parameters.take("type")?.map(|text| {
+        let types = Filter::read_types(&text);
+        types.map_err(|unknown| {
+            bad(
+                "type",
+                &format!("has {unknown:?}, which is no type of event"),
+            )
+        })
+    });
+    let must = "must be an order id";
+    Ok(Filter {
+        types: types.transpose()?.unwrap_or_default(),
+        order_id: parameters.read("order_id", must, |text| OrderId::parse(text).ok())?,
+        customer_id: parameters.take("customer_id")?.map(Box::from),
+        process: parameters.take("process")?.map(Box::from),
+    })
 }
 
 /// Read an order's history

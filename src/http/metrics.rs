@@ -18,6 +18,7 @@ use super::error::NOSNIFF;
 use crate::engine::{BUCKETS_US, Distribution, Stats};
 use crate::order::{Priority, StatusKind};
 use crate::server::{CLASSES, Requests};
+use crate::telling::Feed;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 /// Microseconds in a second.
@@ -67,6 +68,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         "Damaged rows that reads have met.",
         app.store.bad_rows(),
     );
+    feed(&mut page, &app.feed);
     if let Some(stats) = app.engine.stats().await {
         engine(&mut page, &stats);
         let age = app.clock.now().micros_since(stats.started_at).max(0) as f64;
@@ -135,6 +137,19 @@ fn requests(page: &mut Page, requests: &Requests) {
             }
         }
     });
+}
+
+fn feed(page: &mut Page, feed: &Feed) {
+    let (name, help) = (
+        "orderd_event_readers",
+        "Clients that follow the event stream.",
+    );
+    page.number(name, "gauge", help, feed.readers());
+    let (name, help) = (
+        "orderd_event_readers_behind_total",
+        "How often a client of the event stream fell behind and went on from the store.",
+    );
+    page.number(name, "counter", help, feed.fallbacks());
 }
 
 fn engine(page: &mut Page, stats: &Stats) {

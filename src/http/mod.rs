@@ -30,6 +30,7 @@ pub mod render;
 pub mod schema;
 mod standby;
 mod stats;
+mod stream;
 mod voice;
 pub mod wire;
 #[cfg(test)]
@@ -58,6 +59,7 @@ use crate::engine::Handle;
 use crate::order::Processes;
 use crate::server::{BodyBudget, Requests};
 use crate::store::Store;
+use crate::telling::Feed;
 
 /// What the handlers work with.
 pub struct App {
@@ -67,6 +69,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     bodies: BodyBudget,
     requests: Arc<Requests>,
+    feed: Arc<Feed>,
     document: OnceLock<Bytes>,
     draining: watch::Sender<bool>,
 }
@@ -85,6 +88,8 @@ pub struct Parts {
     pub bodies: BodyBudget,
     /// Counts the requests of all doors.
     pub requests: Arc<Requests>,
+    /// Tells what happens.
+    pub feed: Arc<Feed>,
 }
 
 impl App {
@@ -97,15 +102,17 @@ impl App {
             clock: parts.clock,
             bodies: parts.bodies,
             requests: parts.requests,
+            feed: parts.feed,
             document: OnceLock::new(),
             draining: watch::Sender::new(false),
         }
     }
 
     /// The server begins to shut down: it is not ready any more, and whoever waits for the end of
-    /// an order is answered with its state now.
+    /// an order is answered with its state now. Streams end.
     pub fn begin_drain(&self) {
         self.draining.send_replace(true);
+        self.feed.close();
     }
 
     fn is_accepting(&self) -> bool {
@@ -144,6 +151,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(batch::router())
         .merge(import::router())
         .merge(events::router())
+        .merge(stream::router())
         .merge(stats::router())
         .merge(health::router())
         .merge(metrics::router())

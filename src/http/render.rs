@@ -10,8 +10,9 @@ use axum::body::Bytes;
 use axum::http::HeaderValue;
 
 use crate::clock::{MICROS_PER_SECOND, Timestamp};
-use crate::order::{Detail, EventKind, Hold, Order, OrderId, Status, StatusKind};
+use crate::order::{Detail, Hold, Order, OrderId, Status};
 use crate::store::EventView;
+use crate::telling::type_of;
 
 /// Room that a small order's answer needs, in bytes.
 pub const ORDER_SIZE_HINT: usize = 512;
@@ -186,15 +187,11 @@ fn optional_text(out: &mut Vec<u8>, name: &[u8], value: Option<&str>) {
 
 /// Appends an event.
 pub fn event(out: &mut Vec<u8>, event: &EventView) {
-    let place = event.place;
-    let kind = match (event.kind, event.status) {
-        (EventKind::Accepted, StatusKind::Scheduled) => "scheduled",
-        (kind, _) => kind.name(),
-    };
+    let (place, kind) = (event.place, type_of(event));
     // Writing to memory does not fail.
     let _ = write!(
         out,
-        "{{\"event_id\":\"{}-{}\",\"type\":\"order.{kind}\",\"order_id\":",
+        "{{\"event_id\":\"{}-{}\",\"type\":\"{kind}\",\"order_id\":",
         place.position.0, place.index,
     );
     text(out, event.order_id.as_str());
@@ -262,8 +259,9 @@ mod tests {
 
     use super::*;
     use crate::http::schema;
-    use crate::order::{Currency, Money, OrderState, Position, Priority, Seq, StepOutput};
-    use crate::store::EventPlace;
+    use crate::order::{
+        Currency, EventKind, Money, OrderState, Position, Priority, Seq, StatusKind, StepOutput,
+    };
 
     fn order_of(id: &str, customer: &str, payload: &str, status: Status) -> Order {
         Order {
@@ -352,11 +350,13 @@ mod tests {
     fn an_event_has_the_documented_shape() {
         for kind in EventKind::ALL {
             let event = EventView {
-                place: EventPlace {
+                place: crate::store::EventPlace {
                     position: Position(17),
                     index: 3,
                 },
                 order_id: OrderId::parse("o").unwrap(),
+                customer_id: "c".into(),
+                process: "p".into(),
                 kind,
                 status: StatusKind::Scheduled,
                 version: 1,

@@ -11,11 +11,13 @@ use utoipa::{IntoParams, ToSchema};
 
 mod changes;
 mod dead;
+mod events;
 
 pub use changes::{
     ChangeHeaders, EndStatus, FinishedOrder, KeyHeader, NewHold, NewPriority, Signature,
 };
 pub use dead::{DeadFilter, DeadParameters, ReplayRequest, ReplayResult};
+pub use events::{EventFilters, EventParameters, StreamParameters};
 
 /// An order to be taken in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -297,17 +299,6 @@ pub struct OrderPage {
     /// Orders that belong here and are damaged on disk; absent if there are none.
     #[serde(default)]
     pub left_out: Option<u64>,
-}
-
-/// Which events to read.
-#[derive(Clone, Debug, Default, Serialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct EventParameters {
-    /// `next_cursor` of the page before, or the `event_id` of the last event that was seen.
-    pub after: Option<String>,
-    /// Most events on the page.
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    pub limit: Option<u16>,
 }
 
 /// What became of a batch.

@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Api, ServerSettings};
 use super::drain::{self, Drain, Stage};
+use super::stream::{self, Mark};
 
 /// Most bytes that are read and thrown away from a client that goes on sending after its last
 /// answer.
@@ -169,7 +170,7 @@ enum Phase {
     Idle { requests: u32 },
     /// The head of a request is arriving, or the first is awaited.
     Head { requests: u32 },
-    /// A handler has the request; it has limits of its own.
+    /// A handler has the request, or its answer goes on; both have limits of their own.
     Answering,
     /// The client does not read.
     Blocked { writes: u32 },
@@ -205,6 +206,14 @@ impl Pulse {
         } else {
             Phase::Idle { requests }
         }
+    }
+}
+
+impl Mark for Pulse {
+    fn end(&self) {
+        let reads = self.reads.load(Ordering::Relaxed);
+        self.reads_then.store(reads, Ordering::Relaxed);
+        self.is_answering.store(false, Ordering::Relaxed);
     }
 }
 
@@ -363,9 +372,11 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Counte
             if self.pulse.is_ending.load(Ordering::Relaxed) {
                 drain::mark_last(answer);
             }
-            let reads = self.pulse.reads.load(Ordering::Relaxed);
-            self.pulse.reads_then.store(reads, Ordering::Relaxed);
-            self.pulse.is_answering.store(false, Ordering::Relaxed);
+            if stream::is_ongoing(answer) {
+                let pulse = Arc::clone(&self.pulse);
+                return polled.map_ok(|answer| stream::marked(answer, pulse));
+            }
+            self.pulse.end();
         }
         polled
     }

@@ -11,6 +11,7 @@ mod drain;
 mod front;
 pub mod idempotency;
 mod requests;
+mod stream;
 mod voice;
 
 pub use accept::{Api, Door, ServerSettings, serve};
@@ -20,4 +21,5 @@ pub use body::{
 };
 pub use front::{Front, URI_BYTES_MAX};
 pub use requests::{CLASSES, Requests, Route};
+pub use stream::streamed;
 pub use voice::{Refusal, RequestHead, Voice};

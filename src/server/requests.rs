@@ -32,7 +32,7 @@ pub enum Route {
     Read,
     /// `GET /v1/orders/{id}/events`
     History,
-    /// `GET /v1/events`
+    /// `GET /v1/events`, `GET /v1/events/stream`
     Events,
     /// `GET /v1/stats`
     Stats,
@@ -80,7 +80,7 @@ impl Route {
             (true, _) => Self::Other,
             (false, "orders") => Self::List,
             (false, "dead-letters") => Self::List,
-            (false, "events") => Self::Events,
+            (false, "events" | "events/stream") => Self::Events,
             (false, "stats") => Self::Stats,
             (false, _) => match rest
                 .strip_prefix("orders/")

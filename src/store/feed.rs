@@ -1,9 +1,11 @@
 //! Events as readers of the journal see them, made from its rows. Pure, and the same for every
 //! backend; how rows and ids are read is the backend's matter.
 
+use std::sync::Arc;
+
 use super::journal;
 use super::{EventPlace, EventView, JournalRow, StoreError};
-use crate::order::{Event, OrderId, Position, Seq};
+use crate::order::{Event, Order, OrderId, Position, Seq};
 
 /// Most journal rows that one history goes through: more than attempts and steps can make.
 pub(super) const HISTORY_ROWS_MAX: usize = 1_000_000;
@@ -61,14 +63,44 @@ pub(super) fn decode(row: &JournalRow) -> Result<Vec<(u32, Event)>, StoreError> 
     Ok((0..).zip(events).collect())
 }
 
-/// One event of a row, with the id of its order.
-pub(super) fn view(row: &JournalRow, index: u32, event: Event, id: &OrderId) -> EventView {
+/// What the journal does not say about the order that an event is about.
+pub(super) struct Subject {
+    pub(super) id: OrderId,
+    pub(super) customer_id: Arc<str>,
+    pub(super) process: Arc<str>,
+}
+
+impl Subject {
+    pub(super) fn of(order: &Order) -> Self {
+        Self {
+            id: order.id.clone(),
+            customer_id: Arc::from(&*order.customer_id),
+            process: Arc::clone(&order.process),
+        }
+    }
+
+    /// From the columns of an order; `None` if its id is none.
+    pub(super) fn read(id: &str, customer_id: &str, process: &str) -> Option<Self> {
+        let id = OrderId::parse(id).ok()?;
+        let (customer_id, process) = (Arc::from(customer_id), Arc::from(process));
+        Some(Self {
+            id,
+            customer_id,
+            process,
+        })
+    }
+}
+
+/// One event of a row, with what its order is.
+pub(super) fn view(row: &JournalRow, index: u32, event: Event, subject: &Subject) -> EventView {
     EventView {
         place: EventPlace {
             position: row.position,
             index,
         },
-        order_id: id.clone(),
+        order_id: subject.id.clone(),
+        customer_id: Arc::clone(&subject.customer_id),
+        process: Arc::clone(&subject.process),
         kind: event.kind,
         status: event.status,
         version: event.version,

@@ -96,6 +96,10 @@ pub struct EventView {
     pub place: EventPlace,
     /// Whose history.
     pub order_id: OrderId,
+    /// Who ordered.
+    pub customer_id: Arc<str>,
+    /// The process that the order goes through.
+    pub process: Arc<str>,
     /// What happened.
     pub kind: EventKind,
     /// Where the order was afterwards.

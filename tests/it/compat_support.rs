@@ -16,6 +16,7 @@ use orderd::http;
 use orderd::order::{Currency, Dialect, Process, ShardNumber, StatusKind};
 use orderd::server::{self, BodyBudget, Door, Front, Requests, ServerSettings};
 use orderd::store::{self, Store};
+use orderd::telling::{Feed, FeedSettings};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::net::{TcpSocket, TcpStream};
@@ -296,6 +297,12 @@ async fn doors(
     let spoken = setup.dialects.iter().map(|settings| settings.dialect);
     let requests = Arc::new(Requests::new(0x1234_abcd, spoken.collect()));
     let bodies = BodyBudget::new(server::BODY_BUDGET_BYTES, server::BODY_TIMEOUT);
+    let feed = Feed::new(
+        Arc::clone(store),
+        engine.handle().head(),
+        http::render::event,
+        FeedSettings::default(),
+    );
     let app = Arc::new(http::App::new(http::Parts {
         engine: engine.handle(),
         store: Arc::clone(store),
@@ -303,6 +310,7 @@ async fn doors(
         clock: Arc::new(clock.clone()),
         bodies: bodies.clone(),
         requests: Arc::clone(&requests),
+        feed,
     }));
     let parts = compat::Parts {
         engine: engine.handle(),

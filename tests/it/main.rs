@@ -51,6 +51,7 @@ mod http_reads;
 mod http_refusals;
 mod http_rules;
 mod http_slow;
+mod http_stream;
 mod openapi;
 mod postgres_outage;
 mod postgres_standby;

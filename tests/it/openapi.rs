@@ -98,6 +98,7 @@ async fn every_documented_operation_exists_and_every_route_is_documented() {
         "releaseOrder",
         "replayDeadLetters",
         "retryOrder",
+        "streamEvents",
     ]);
     assert_eq!(ids, expected);
     server.stop().await;

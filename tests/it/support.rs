@@ -14,6 +14,7 @@ use orderd::order::{Process, RetryPolicy, ShardNumber, Simulate, Step, StepKind}
 use orderd::server::{self, BodyBudget, Door, Front, Requests, ServerSettings};
 use orderd::store::sqlite::{Gauge, Sqlite};
 use orderd::store::{self, Options, Store};
+use orderd::telling::{Feed, FeedSettings};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -33,6 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Setup {
     pub engine: engine::Settings,
     pub server: ServerSettings,
+    pub feed: FeedSettings,
     pub bodies: BodyBudget,
     pub processes: Vec<Process>,
     /// Says how much is free on the disk; there is a witness beside the database then. `None`:
@@ -48,6 +50,7 @@ impl Default for Setup {
         Self {
             engine: engine::Settings::default(),
             server: ServerSettings::default(),
+            feed: FeedSettings::default(),
             bodies: BodyBudget::new(server::BODY_BUDGET_BYTES, server::BODY_TIMEOUT),
             processes: vec![
                 process("default", 0, 0),
@@ -133,6 +136,12 @@ impl TestServer {
         })
         .unwrap();
         let requests = Arc::new(Requests::new(0x1234_abcd, Vec::new()));
+        let feed = Feed::new(
+            Arc::clone(&store),
+            engine.handle().head(),
+            http::render::event,
+            setup.feed,
+        );
         let app = Arc::new(http::App::new(http::Parts {
             engine: engine.handle(),
             store,
@@ -140,6 +149,7 @@ impl TestServer {
             clock: Arc::new(SystemClock::default()),
             bodies: setup.bodies,
             requests: Arc::clone(&requests),
+            feed,
         }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -6,7 +6,7 @@ use crate::lexer::{self, Path};
 use crate::tree::{Finding, Source, Tree};
 
 /// The floor of each module directly below `src/`.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("main", 5),
     ("cli", 5),
     ("http", 4),
@@ -14,6 +14,7 @@ const FLOORS: [(&str, u8); 14] = [
     ("telemetry", 4),
     ("engine", 3),
     ("server", 3),
+    ("telling", 3),
     ("shard", 2),
     ("store", 2),
     ("processor", 2),

@@ -14,6 +14,7 @@ use crate::http::{self, App};
 use crate::order::Dialect;
 use crate::server::{self, BodyBudget, Door, Front, Requests};
 use crate::store::Store;
+use crate::telling::{Feed, FeedSettings};
 
 /// What the doors lead to.
 pub struct Behind<'a> {
@@ -40,6 +41,15 @@ impl<'a> Behind<'a> {
         let dialects = config.compat.dialects.iter().map(|known| known.dialect);
         let requests = Arc::new(Requests::new(request_id_prefix, dialects.collect()));
         let bodies = BodyBudget::new(server::BODY_BUDGET_BYTES, config.server.body_timeout);
+        let feed = Feed::new(
+            Arc::clone(store),
+            engine.handle().head(),
+            http::render::event,
+            FeedSettings {
+                readers_max: usize::try_from(config.events.readers_max).unwrap_or(usize::MAX),
+                heartbeat: config.events.heartbeat,
+            },
+        );
         let app = App::new(http::Parts {
             engine: engine.handle(),
             store: Arc::clone(store),
@@ -47,6 +57,7 @@ impl<'a> Behind<'a> {
             clock: Arc::clone(clock),
             bodies: bodies.clone(),
             requests: Arc::clone(&requests),
+            feed,
         });
         let compat = compat::Parts {
             engine: engine.handle(),

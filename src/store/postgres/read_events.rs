@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use super::connect::Link;
 use super::read::{Read, column, journal, order};
 use crate::order::{Event, OrderId, Position, Seq};
-use crate::store::feed::{HISTORY_ROWS_MAX, bad_position, check_hash, decode, no_order, view};
+use crate::store::feed::{
+    HISTORY_ROWS_MAX, Subject, bad_position, check_hash, decode, no_order, view,
+};
 use crate::store::journal::GENESIS;
 use crate::store::{EventPlace, EventView};
 
@@ -20,6 +22,7 @@ pub(super) async fn history(link: &Link, id: &OrderId) -> Read<Option<Vec<EventV
     let Some(order) = order(link, id).await? else {
         return Ok(None);
     };
+    let subject = Subject::of(&order);
     let mut newest_first = Vec::new();
     let mut position = order.state.position;
     for _ in 0..HISTORY_ROWS_MAX {
@@ -36,7 +39,7 @@ pub(super) async fn history(link: &Link, id: &OrderId) -> Read<Option<Vec<EventV
         let views = events
             .into_iter()
             .rev()
-            .map(|(index, event)| view(&row, index, event, id));
+            .map(|(index, event)| view(&row, index, event, &subject));
         newest_first.extend(views);
         if position == Position::default() {
             newest_first.reverse();
@@ -66,12 +69,11 @@ pub(super) async fn events(link: &Link, after: EventPlace, limit: usize) -> Read
                 events.retain(|(index, _)| *index > after.index);
             }
             events.truncate(limit - views.len());
-            let ids = ids(link, &events).await?;
+            let subjects = subjects(link, &events).await?;
             for (index, event) in events {
-                let id = ids
-                    .get(&event.seq)
-                    .ok_or_else(|| no_order(row, event.seq))?;
-                views.push(view(row, index, event, id));
+                let subject = subjects.get(&event.seq);
+                let subject = subject.ok_or_else(|| no_order(row, event.seq))?;
+                views.push(view(row, index, event, subject));
             }
             if views.len() == limit {
                 return Ok(views);
@@ -90,14 +92,15 @@ async fn hash_before(link: &Link, position: Position) -> Read<[u8; 32]> {
     Ok(before.map_or(GENESIS, |row| row.hash))
 }
 
-async fn ids(link: &Link, events: &[(u32, Event)]) -> Read<BTreeMap<Seq, OrderId>> {
+async fn subjects(link: &Link, events: &[(u32, Event)]) -> Read<BTreeMap<Seq, Subject>> {
     let seqs: Vec<i64> = events.iter().map(|(_, event)| event.seq.0).collect();
-    let sql = "SELECT seq, id FROM orders WHERE seq = ANY ($1)";
-    let mut ids = BTreeMap::new();
+    let sql = "SELECT seq, id, customer_id, process FROM orders WHERE seq = ANY ($1)";
+    let mut subjects = BTreeMap::new();
     for row in &link.query(sql, &[&seqs]).await? {
-        if let Ok(id) = OrderId::parse(column(row, 1)?) {
-            ids.insert(Seq(column(row, 0)?), id);
+        let subject = Subject::read(column(row, 1)?, column(row, 2)?, column(row, 3)?);
+        if let Some(subject) = subject {
+            subjects.insert(Seq(column(row, 0)?), subject);
         }
     }
-    Ok(ids)
+    Ok(subjects)
 }

@@ -10,7 +10,9 @@ use rusqlite::{Connection, OptionalExtension};
 use super::read::{Read, collect, journal, order};
 use super::row::unreadable;
 use crate::order::{Event, OrderId, Position, Seq};
-use crate::store::feed::{HISTORY_ROWS_MAX, bad_position, check_hash, decode, no_order, view};
+use crate::store::feed::{
+    HISTORY_ROWS_MAX, Subject, bad_position, check_hash, decode, no_order, view,
+};
 use crate::store::journal::GENESIS;
 use crate::store::{EventPlace, EventView};
 
@@ -19,6 +21,7 @@ pub(super) fn history(connection: &Connection, id: &OrderId) -> Read<Option<Vec<
     let Some(order) = order(connection, id)? else {
         return Ok(None);
     };
+    let subject = Subject::of(&order);
     let mut newest_first = Vec::new();
     let mut position = order.state.position;
     for _ in 0..HISTORY_ROWS_MAX {
@@ -35,7 +38,7 @@ pub(super) fn history(connection: &Connection, id: &OrderId) -> Read<Option<Vec<
         let views = events
             .into_iter()
             .rev()
-            .map(|(index, event)| view(&row, index, event, id));
+            .map(|(index, event)| view(&row, index, event, &subject));
         newest_first.extend(views);
         if position == Position::default() {
             newest_first.reverse();
@@ -71,12 +74,11 @@ pub(super) fn events(
             events.retain(|(index, _)| *index > after.index);
         }
         events.truncate(limit - views.len());
-        let ids = ids(connection, &events)?;
+        let subjects = subjects(connection, &events)?;
         for (index, event) in events {
-            let id = ids
-                .get(&event.seq)
-                .ok_or_else(|| no_order(&row, event.seq))?;
-            views.push(view(&row, index, event, id));
+            let subject = subjects.get(&event.seq);
+            let subject = subject.ok_or_else(|| no_order(&row, event.seq))?;
+            views.push(view(&row, index, event, subject));
         }
     }
     Ok(views)
@@ -91,19 +93,22 @@ fn hash_before(connection: &Connection, position: Position) -> Read<[u8; 32]> {
     Ok(hash.unwrap_or(GENESIS))
 }
 
-fn ids(connection: &Connection, events: &[(u32, Event)]) -> Read<BTreeMap<Seq, OrderId>> {
-    let sql = "SELECT id FROM orders WHERE seq = ?1";
+fn subjects(connection: &Connection, events: &[(u32, Event)]) -> Read<BTreeMap<Seq, Subject>> {
+    let sql = "SELECT id, customer_id, process FROM orders WHERE seq = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
-    let mut ids = BTreeMap::new();
+    let mut subjects = BTreeMap::new();
     for (_, event) in events {
-        if ids.contains_key(&event.seq) {
+        if subjects.contains_key(&event.seq) {
             continue;
         }
         let rows = statement.query([event.seq.0]).map_err(unreadable)?;
-        let texts = collect(rows, |row| row.get::<_, String>(0).map_err(unreadable))?;
-        if let Some(id) = texts.first().and_then(|text| OrderId::parse(text).ok()) {
-            ids.insert(event.seq, id);
+        let found = collect(rows, |row| {
+            let text = |at| row.get::<_, String>(at).map_err(unreadable);
+            Ok(Subject::read(&text(0)?, &text(1)?, &text(2)?))
+        })?;
+        if let Some(subject) = found.into_iter().flatten().next() {
+            subjects.insert(event.seq, subject);
         }
     }
-    Ok(ids)
+    Ok(subjects)
 }

@@ -21,6 +21,7 @@ use orderd::order::{
 };
 use orderd::server::{self, BodyBudget, Requests, Voice};
 use orderd::store::{self, Store};
+use orderd::telling::{Feed, FeedSettings};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
@@ -186,6 +187,12 @@ impl Doors {
 }
 
 fn native(parts: &compat::Parts) -> Router {
+    let feed = Feed::new(
+        Arc::clone(&parts.store),
+        parts.engine.head(),
+        http::render::event,
+        FeedSettings::default(),
+    );
     let app = http::App::new(http::Parts {
         engine: parts.engine.clone(),
         store: Arc::clone(&parts.store),
@@ -193,6 +200,7 @@ fn native(parts: &compat::Parts) -> Router {
         clock: Arc::clone(&parts.clock),
         bodies: parts.bodies.clone(),
         requests: Arc::new(Requests::new(1, Vec::new())),
+        feed,
     });
     http::router(Arc::new(app))
 }

@@ -1,0 +1,13 @@
+//! Tells others what happened: follows the journal, and hands its events to streams and webhooks.
+//!
+//! One task reads the journal for all who are at its end, woken by commits; who is behind reads
+//! pages of his own until he has caught up. Nothing here decides what becomes of an order, and
+//! nothing reads while nobody listens.
+
+mod feed;
+mod filter;
+mod reader;
+
+pub use feed::{Feed, FeedPage, FeedSettings, Full, Render};
+pub use filter::{Filter, type_of};
+pub use reader::{Piece, Reader};

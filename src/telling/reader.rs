@@ -1,0 +1,198 @@
+//! One reader of the feed: what it gets next, and where it is.
+//!
+//! It holds no events of its own between two pieces; if it is slow, the shared ones pass by, and it
+//! goes on from the store where it was.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::feed::{AWAY, Chunk, Feed, News, block};
+use super::filter::Filter;
+use crate::clock;
+use crate::store::{EventPlace, StoreError};
+
+/// How long a client waits before it comes again, in milliseconds.
+const RETRY_MS: u32 = 2_000;
+
+/// Bytes for one reader, as `text/event-stream`.
+pub struct Piece(Text);
+
+enum Text {
+    /// What all get, in memory once.
+    Shared(Arc<Chunk>),
+    Own(Vec<u8>),
+}
+
+impl Piece {
+    fn own(text: Vec<u8>) -> Self {
+        Self(Text::Own(text))
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        match &self.0 {
+            Text::Shared(chunk) => &chunk.text,
+            Text::Own(text) => text,
+        }
+    }
+}
+
+/// Reads the feed from a place on, without an end.
+pub struct Reader {
+    feed: Arc<Feed>,
+    filter: Filter,
+    /// Everything up to here was told, or is not wanted.
+    at: EventPlace,
+    /// Where the client believes to be.
+    told: EventPlace,
+    is_behind: bool,
+    /// Made by `begin`, for the first piece.
+    first: Option<Vec<u8>>,
+    news: Receiver<News>,
+    closing: watch::Receiver<bool>,
+    last_piece_at: Instant,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    pub(super) fn new(
+        feed: Arc<Feed>,
+        filter: Filter,
+        after: EventPlace,
+        (news, seat): (Receiver<News>, OwnedSemaphorePermit),
+    ) -> Self {
+        let closing = feed.closing();
+        Self {
+            feed,
+            filter,
+            at: after,
+            told: after,
+            is_behind: true,
+            first: None,
+            news,
+            closing,
+            last_piece_at: clock::monotonic(),
+            _seat: seat,
+        }
+    }
+
+    /// Looks for the first time, so that a client whose place cannot be read is told so.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read, or is damaged there.
+    pub async fn begin(&mut self) -> Result<(), StoreError> {
+        let mut text = format!("retry: {RETRY_MS}\n\n").into_bytes();
+        self.read_page(&mut text).await?;
+        self.first = Some(text);
+        Ok(())
+    }
+
+    /// What comes next; waits for it. `None`: the stream is over, and the client has to come again.
+    pub async fn next(&mut self) -> Option<Piece> {
+        if let Some(first) = self.first.take() {
+            return Some(Piece::own(first));
+        }
+        let piece = loop {
+            let heartbeat = self.feed.settings.heartbeat;
+            let left = heartbeat.saturating_sub(self.last_piece_at.elapsed());
+            let (mut closing, waits) = (self.closing.clone(), !self.is_behind);
+            tokio::select! {
+                biased;
+                _ = closing.wait_for(|is_closing| *is_closing) => return None,
+                advanced = self.advance() => match advanced? {
+                    Some(piece) => break piece,
+                    None if self.last_piece_at.elapsed() >= heartbeat => break self.heartbeat(),
+                    None => {}
+                },
+                () = tokio::time::sleep(left), if waits => break self.heartbeat(),
+            }
+        };
+        self.last_piece_at = clock::monotonic();
+        Some(piece)
+    }
+
+    /// One step on, if it yields something or not. `None`: the end. May be given up at any point.
+    async fn advance(&mut self) -> Option<Option<Piece>> {
+        if self.is_behind {
+            let mut text = Vec::new();
+            return match self.read_page(&mut text).await {
+                Ok(()) => Some((!text.is_empty()).then(|| Piece::own(text))),
+                Err(StoreError::BadRow { .. }) => None,
+                Err(error) => {
+                    tracing::warn!(%error, "a reader of events cannot be served; it waits");
+                    tokio::time::sleep(AWAY).await;
+                    Some(None)
+                }
+            };
+        }
+        match self.news.recv().await {
+            Ok(News::Events(chunk)) => Some(self.take(chunk)),
+            Ok(News::Broken) | Err(RecvError::Closed) => None,
+            Err(RecvError::Lagged(_)) => {
+                self.fall_behind();
+                Some(None)
+            }
+        }
+    }
+
+    fn fall_behind(&mut self) {
+        self.feed.note_fallback();
+        self.is_behind = true;
+    }
+
+    /// What of a shared chunk this reader has not seen and wants.
+    fn take(&mut self, chunk: Arc<Chunk>) -> Option<Piece> {
+        if chunk.last <= self.at {
+            return None;
+        }
+        if chunk.after > self.at {
+            // Not its turn yet: what is between is in the store, and the chunk too.
+            self.fall_behind();
+            return None;
+        }
+        let is_whole =
+            self.filter.is_open() && chunk.events.iter().all(|(it, _)| it.place > self.at);
+        let before = std::mem::replace(&mut self.at, chunk.last);
+        if is_whole {
+            self.told = self.at;
+            return Some(Piece(Text::Shared(chunk)));
+        }
+        let mut text = Vec::new();
+        for (event, range) in &chunk.events {
+            if event.place > before && self.filter.admits(event) {
+                text.extend_from_slice(&chunk.text[range.clone()]);
+                self.told = event.place;
+            }
+        }
+        (!text.is_empty()).then(|| Piece::own(text))
+    }
+
+    /// Reads a page from the store, and appends it.
+    async fn read_page(&mut self, text: &mut Vec<u8>) -> Result<(), StoreError> {
+        let page = self.feed.catch_up(&self.filter, self.at).await?;
+        for event in &page.events {
+            block(text, event, self.feed.render);
+            self.told = event.place;
+        }
+        self.at = page.end;
+        self.is_behind = page.has_more;
+        Ok(())
+    }
+
+    /// A sign of life. If much passed by that is not wanted, it tells how far the reader is, so
+    /// that nobody looks at all that again.
+    fn heartbeat(&mut self) -> Piece {
+        if self.told == self.at {
+            return Piece::own(b":\n\n".to_vec());
+        }
+        self.told = self.at;
+        let (position, index) = (self.at.position.0, self.at.index);
+        Piece::own(format!("id: {position}-{index}\n\n").into_bytes())
+    }
+}
