@@ -10,6 +10,8 @@
 //! - [`config`] says what may be set, with its default and its check.
 //! - [`order`] says what an order is: [`order::Order`], [`order::Money`], [`order::Process`], and
 //!   the one function that moves an order from status to status, [`order::Status::apply`].
+//! - [`outbound`] calls others over HTTP: bounded, signed, and no private network unless it is
+//!   named.
 //! - [`shard`] makes every decision. [`shard::Shard`] is a pure state machine: inputs and the time
 //!   go in, an [`order::Commit`] comes out. No I/O, no clock, so tests can play millions of orders
 //!   from a seed.
@@ -40,6 +42,7 @@ pub mod engine;
 pub mod faults;
 pub mod http;
 pub mod order;
+pub mod outbound;
 pub mod server;
 pub mod shard;
 pub mod store;

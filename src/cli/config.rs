@@ -75,6 +75,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         "store": config.store,
         "queue": config.queue,
         "events": config.events,
+        "outbound": config.outbound,
         "log": config.log,
         "compat": config.compat,
     });

@@ -8,6 +8,7 @@ pub mod duration;
 mod error;
 mod events;
 mod log;
+mod outbound;
 mod process;
 mod queue;
 mod server;
@@ -30,6 +31,7 @@ pub use self::compat::{CompatSettings, DialectSettings};
 pub use self::error::{ConfigError, masked};
 pub use self::events::EventSettings;
 pub use self::log::{LogFormat, LogSettings};
+pub use self::outbound::OutboundSettings;
 pub use self::queue::QueueSettings;
 pub use self::server::ServerSettings;
 pub use self::source::{FILE_NAME, Flag, Layer, Origin, Sources};
@@ -50,6 +52,8 @@ pub struct Config {
     pub queue: QueueSettings,
     /// The event stream.
     pub events: EventSettings,
+    /// Calls to the outside.
+    pub outbound: OutboundSettings,
     /// The log.
     pub log: LogSettings,
     /// The dialects.
@@ -68,6 +72,7 @@ struct Written {
     store: StoreSettings,
     queue: QueueSettings,
     events: EventSettings,
+    outbound: OutboundSettings,
     log: LogSettings,
     compat: compat::WrittenCompat,
     process: BTreeMap<String, IgnoredAny>,
@@ -110,6 +115,7 @@ impl Config {
             written.server.check(),
             written.store.check(),
             written.queue.check(),
+            written.outbound.check(),
             written.log.check(),
             compat.check(&written.server),
         ];
@@ -125,6 +131,7 @@ impl Config {
             store: written.store,
             queue: written.queue,
             events: written.events,
+            outbound: written.outbound,
             log: written.log,
             compat,
             processes,
@@ -146,6 +153,7 @@ fn check_bounds(figment: &Figment, written: &Written) -> Result<(), ConfigError>
         ("store", serde_json::to_value(&written.store)),
         ("queue", serde_json::to_value(&written.queue)),
         ("events", serde_json::to_value(&written.events)),
+        ("outbound", serde_json::to_value(&written.outbound)),
         ("log", serde_json::to_value(&written.log)),
     ];
     for (section, values) in sections {

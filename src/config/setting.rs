@@ -67,6 +67,9 @@ const ADDRESSES: Form = Form::Text(
     "addresses with ports and commas between them, such as \"127.0.0.1:8080\" or \
      \"localhost:8080\", which is 127.0.0.1 and [::1]",
 );
+const NETWORKS: Form = Form::Text(
+    "networks such as \"10.0.0.0/8\", addresses and host names with commas between them",
+);
 const TWO_DECIMALS: Form = Form::Text("an ISO 4217 code with two decimals such as \"USD\"");
 const WORD: Form = Form::Text("1 to 64 characters");
 const SENTENCE: Form = Form::Text("1 to 1,024 characters");
@@ -109,6 +112,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("queue.idempotency_retention", Form::Time(SECOND, 365 * DAY)),
     setting("events.readers_max", Form::Count(0, 100_000)),
     setting("events.heartbeat", Form::Time(100, HOUR)),
+    setting("outbound.allow", NETWORKS),
+    setting("outbound.connect_timeout", Form::Time(100, 60 * SECOND)),
     with_short(
         "log.filter",
         "ORDERD_LOG",

@@ -53,6 +53,7 @@ mod http_rules;
 mod http_slow;
 mod http_stream;
 mod openapi;
+mod outbound;
 mod postgres_outage;
 mod postgres_standby;
 mod proxy;

@@ -6,7 +6,7 @@ use crate::lexer::{self, Path};
 use crate::tree::{Finding, Source, Tree};
 
 /// The floor of each module directly below `src/`.
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("main", 5),
     ("cli", 5),
     ("http", 4),
@@ -21,6 +21,7 @@ const FLOORS: [(&str, u8); 15] = [
     // Makes processes out of settings, so it stands on `order`; nobody but the commands knows it.
     ("config", 2),
     ("order", 1),
+    ("outbound", 1),
     ("clock", 0),
     ("faults", 0),
 ];
@@ -29,13 +30,19 @@ const FLOORS: [(&str, u8); 15] = [
 pub const BACKENDS: [&str; 3] = ["sqlite", "postgres", "mysql"];
 
 /// Vendor libraries, and the only places below `src/` that may name them.
-const VENDORS: [(&str, &[&str]); 16] = [
+const VENDORS: [(&str, &[&str]); 19] = [
     ("axum", &["src/server", "src/http", "src/compat"]),
-    ("tower", &["src/server", "src/http", "src/compat"]),
+    (
+        "tower",
+        &["src/server", "src/http", "src/compat", "src/outbound"],
+    ),
     ("utoipa", &["src/http", "src/compat"]),
     ("utoipa_axum", &["src/http", "src/compat"]),
-    ("hyper", &["src/server", "src/cli"]),
-    ("hyper_util", &["src/server", "src/cli"]),
+    ("hyper", &["src/server", "src/cli", "src/outbound"]),
+    ("hyper_util", &["src/server", "src/cli", "src/outbound"]),
+    ("tokio_rustls", &["src/outbound"]),
+    ("hmac", &["src/outbound"]),
+    ("base64", &["src/outbound"]),
     ("rusqlite", &["src/store/sqlite"]),
     (
         "refinery",
@@ -43,10 +50,13 @@ const VENDORS: [(&str, &[&str]); 16] = [
     ),
     ("tokio_postgres", &["src/store/postgres"]),
     ("tokio_postgres_rustls", &["src/store/postgres"]),
-    ("rustls", &["src/store/postgres", "src/store/mysql"]),
+    (
+        "rustls",
+        &["src/store/postgres", "src/store/mysql", "src/outbound"],
+    ),
     (
         "rustls_native_certs",
-        &["src/store/postgres", "src/store/mysql"],
+        &["src/store/postgres", "src/store/mysql", "src/outbound"],
     ),
     ("futures_util", &["src/store/postgres", "src/store/mysql"]),
     ("mysql_async", &["src/store/mysql"]),
