@@ -182,6 +182,26 @@ CREATE TABLE tally_times (
   PRIMARY KEY (shard, process)
 ) WITH (fillfactor = 10);
 
+-- Who is told what happens: receivers of webhooks. Written beside the commits of orders, never in
+-- one: a receiver that is written twice or late is told something twice, and nothing is lost.
+CREATE TABLE webhooks (
+  id       text COLLATE "C" NOT NULL PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64),
+  -- What somebody asked for, a JSON object: url, filter, secrets, why it is paused.
+  settings json NOT NULL,
+  -- How far it is, a JSON object: the place in the journal up to which it was told everything.
+  progress json NOT NULL
+) WITH (fillfactor = 10);
+
+-- What became of deliveries to receivers: the newest thousand or so of each.
+CREATE TABLE webhook_deliveries (
+  number  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  webhook text COLLATE "C" NOT NULL,
+  -- A JSON object: event, try, time, status or error.
+  report  json NOT NULL
+);
+
+CREATE INDEX webhook_deliveries_newest ON webhook_deliveries (webhook, number);
+
 -- For people with a SQL prompt: stable names, readable values. Write to nothing here.
 CREATE VIEW order_list AS
   SELECT o.id AS order_id, o.customer_id, s.name AS status, o.priority, o.process, o.process_version,

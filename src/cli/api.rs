@@ -97,6 +97,18 @@ impl Api {
         self.send(path, body, &headers, patience).await
     }
 
+    /// Asks for what is at a path to be forgotten.
+    ///
+    /// # Errors
+    ///
+    /// As [`Api::post`].
+    pub async fn delete(&mut self, path: &str) -> anyhow::Result<Answer> {
+        let host = self.target.authority();
+        let request = format!("DELETE {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        self.connection = None;
+        self.exchange(request.as_bytes(), Duration::ZERO).await
+    }
+
     /// Posts one JSON object in each line.
     ///
     /// # Errors

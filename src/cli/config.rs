@@ -76,6 +76,7 @@ fn values(config: &Config) -> Vec<(&'static str, Value)> {
         "queue": config.queue,
         "events": config.events,
         "outbound": config.outbound,
+        "webhooks": config.webhooks,
         "log": config.log,
         "compat": config.compat,
     });

@@ -2,12 +2,14 @@
 //! messages and progress to stderr; the numbers in `exit` are all a script needs.
 
 pub mod api;
+pub mod chance;
 pub mod client;
 pub mod completions;
 pub mod config;
 pub mod dead;
 pub mod exit;
 pub mod handles;
+pub mod listen;
 pub mod load;
 pub mod orders;
 pub mod output;
@@ -15,8 +17,10 @@ pub mod response;
 pub mod scenario;
 pub mod seed;
 pub mod serve;
+pub mod trigger;
 pub mod verify;
 pub mod version;
+pub mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +38,7 @@ Examples:
   orderd orders list                  see them
   orderd orders create --customer ada --item tea:2:4.50 --total '9.00 EUR'
   orderd orders watch ORDER_ID        follow one until it has ended
+  orderd listen                       follow what happens to all of them
   orderd load --connections 64        how much does it take?
   orderd verify                       prove that what is stored is whole
   orderd config template > orderd.toml";
@@ -106,6 +111,9 @@ enum Command {
     Serve(serve::Arguments),
     Orders(orders::Arguments),
     Dead(dead::Arguments),
+    Webhooks(webhooks::Arguments),
+    Listen(Box<listen::Arguments>),
+    Trigger(trigger::Arguments),
     Seed(seed::Arguments),
     Load(Box<load::Arguments>),
     Verify(verify::Arguments),
@@ -135,6 +143,9 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Serve(arguments)) => serve::run(arguments, globals),
         Some(Command::Orders(arguments)) => orders::run(arguments, globals),
         Some(Command::Dead(arguments)) => dead::run(arguments, globals),
+        Some(Command::Webhooks(arguments)) => webhooks::run(arguments, globals),
+        Some(Command::Listen(arguments)) => listen::run(arguments, globals),
+        Some(Command::Trigger(arguments)) => trigger::run(arguments, globals),
         Some(Command::Seed(arguments)) => seed::run(arguments),
         Some(Command::Load(arguments)) => load::run(arguments),
         Some(Command::Verify(arguments)) => verify::run(arguments, globals),

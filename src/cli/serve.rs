@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
-use rand::{Rng, SeedableRng};
 
 use self::compose::Behind;
 use self::listen::Opened;
@@ -178,10 +178,12 @@ pub async fn serve(
     };
     let store = store.map_err(|error| failed_start(&error))?;
     let mut random = StdRng::try_from_rng(&mut SysRng).context("the system gives no randomness")?;
-    let request_id_prefix = random.next_u32();
+    let ids = StdRng::from_rng(&mut random);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let engine = start_engine(config, &store, &clock, random)?;
-    let behind = Behind::new(config, &engine, &store, &clock, request_id_prefix);
+    let behind = Behind::new(config, &engine, &store, &clock, ids);
+    let loaded = behind.webhooks.load().await;
+    loaded.map_err(|error| failed_start(&error))?;
     notices.banner(&Banner {
         places: opened.iter().map(|opened| opened.place.clone()).collect(),
         config,
@@ -198,6 +200,7 @@ pub async fn serve(
         faults::point("drain-begins");
     };
     server::serve(behind.doors(opened), settings, stop).await;
+    behind.webhooks.finish().await;
     faults::point("drain-doors-closed");
     finish(engine, notices).await
 }

@@ -19,6 +19,7 @@ mod step;
 mod store;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,7 @@ pub use self::queue::QueueSettings;
 pub use self::server::ServerSettings;
 pub use self::source::{FILE_NAME, Flag, Layer, Origin, Sources};
 pub use self::store::StoreSettings;
+pub use self::webhooks::WebhookSettings;
 use crate::order::Process;
 
 /// A commented settings file in which every line that is commented out is a default.
@@ -54,6 +56,8 @@ pub struct Config {
     pub events: EventSettings,
     /// Calls to the outside.
     pub outbound: OutboundSettings,
+    /// Deliveries to webhooks.
+    pub webhooks: WebhookSettings,
     /// The log.
     pub log: LogSettings,
     /// The dialects.
@@ -73,6 +77,7 @@ struct Written {
     queue: QueueSettings,
     events: EventSettings,
     outbound: OutboundSettings,
+    webhooks: WebhookSettings,
     log: LogSettings,
     compat: compat::WrittenCompat,
     process: BTreeMap<String, IgnoredAny>,
@@ -132,6 +137,7 @@ impl Config {
             queue: written.queue,
             events: written.events,
             outbound: written.outbound,
+            webhooks: written.webhooks,
             log: written.log,
             compat,
             processes,
@@ -154,6 +160,7 @@ fn check_bounds(figment: &Figment, written: &Written) -> Result<(), ConfigError>
         ("queue", serde_json::to_value(&written.queue)),
         ("events", serde_json::to_value(&written.events)),
         ("outbound", serde_json::to_value(&written.outbound)),
+        ("webhooks", serde_json::to_value(&written.webhooks)),
         ("log", serde_json::to_value(&written.log)),
     ];
     for (section, values) in sections {

@@ -114,6 +114,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("events.heartbeat", Form::Time(100, HOUR)),
     setting("outbound.allow", NETWORKS),
     setting("outbound.connect_timeout", Form::Time(100, 60 * SECOND)),
+    setting("webhooks.timeout", Form::Time(100, 300 * SECOND)),
+    setting("webhooks.give_up_after", Form::Time(60 * SECOND, 365 * DAY)),
     with_short(
         "log.filter",
         "ORDERD_LOG",

@@ -17,6 +17,7 @@ use crate::engine::SubmitError;
 use crate::order::{Fault, OrderId, Refusal, StatusKind};
 use crate::server::BodyError;
 use crate::store::StoreError;
+use crate::telling::WebhookError;
 
 /// Most faults that are kept of one order and listed; the rest is counted. A batch can have 10,000
 /// orders, and a thousand faults in each.
@@ -81,6 +82,11 @@ impl ApiError {
     /// What is asked of an order breaks rules; `faults` is not empty.
     pub fn invalid_change(faults: Vec<Fault>) -> Self {
         Self::invalid(Code::InvalidChange, faults)
+    }
+
+    /// What is asked of a webhook breaks rules; `faults` is not empty.
+    pub fn invalid_webhook(faults: Vec<Fault>) -> Self {
+        Self::invalid(Code::InvalidWebhook, faults)
     }
 
     /// A change came too late: the order has this status for good.
@@ -337,6 +343,21 @@ impl From<Refusal> for ApiError {
             }
             Refusal::NotOpen => Self::new(Code::OrderEnded, "the order has ended"),
         }
+    }
+}
+
+impl From<WebhookError> for ApiError {
+    fn from(error: WebhookError) -> Self {
+        let code = match error {
+            WebhookError::NotFound => Code::WebhookNotFound,
+            WebhookError::TooMany | WebhookError::Replaying => Code::WebhookBusy,
+            WebhookError::Store(error) => {
+                tracing::error!(%error, "a webhook is not kept");
+                let detail = "nothing is changed; the server's log has the cause";
+                return Self::new(Code::StoreUnavailable, detail);
+            }
+        };
+        Self::new(code, error.to_string())
     }
 }
 

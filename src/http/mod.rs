@@ -32,6 +32,7 @@ mod standby;
 mod stats;
 mod stream;
 mod voice;
+mod webhooks;
 pub mod wire;
 #[cfg(test)]
 mod wire_tests;
@@ -59,7 +60,7 @@ use crate::engine::Handle;
 use crate::order::Processes;
 use crate::server::{BodyBudget, Requests};
 use crate::store::Store;
-use crate::telling::Feed;
+use crate::telling::{Feed, Webhooks};
 
 /// What the handlers work with.
 pub struct App {
@@ -70,6 +71,7 @@ pub struct App {
     bodies: BodyBudget,
     requests: Arc<Requests>,
     feed: Arc<Feed>,
+    webhooks: Arc<Webhooks>,
     document: OnceLock<Bytes>,
     draining: watch::Sender<bool>,
 }
@@ -90,6 +92,8 @@ pub struct Parts {
     pub requests: Arc<Requests>,
     /// Tells what happens.
     pub feed: Arc<Feed>,
+    /// Tells it to receivers.
+    pub webhooks: Arc<Webhooks>,
 }
 
 impl App {
@@ -103,6 +107,7 @@ impl App {
             bodies: parts.bodies,
             requests: parts.requests,
             feed: parts.feed,
+            webhooks: parts.webhooks,
             document: OnceLock::new(),
             draining: watch::Sender::new(false),
         }
@@ -152,6 +157,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(import::router())
         .merge(events::router())
         .merge(stream::router())
+        .merge(webhooks::router())
         .merge(stats::router())
         .merge(health::router())
         .merge(metrics::router())

@@ -98,6 +98,22 @@ const REPLAYS: &[Code] = &[
     Code::OutcomeUnknown,
 ];
 
+/// What is asked of a webhook may be answered with.
+const WEBHOOKS: &[Code] = &[
+    Code::MalformedJson,
+    Code::TooDeep,
+    Code::BadQuery,
+    Code::BadIdempotencyKey,
+    Code::ForeignOrigin,
+    Code::RequestTimeout,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::UnsupportedEncoding,
+    Code::InvalidWebhook,
+    Code::Overloaded,
+    Code::StoreUnavailable,
+];
+
 /// What each operation may be answered with beyond that.
 const OPERATIONS: &[(&str, &[&[Code]])] = &[
     (
@@ -130,6 +146,39 @@ const OPERATIONS: &[(&str, &[&[Code]])] = &[
     ("readOrder", &[READS, &[Code::OrderNotFound]]),
     ("listOrders", &[READS, &[Code::BadCursor]]),
     ("listEvents", &[READS, &[Code::BadCursor]]),
+    (
+        "streamEvents",
+        &[READS, &[Code::BadCursor, Code::Overloaded]],
+    ),
+    (
+        "createWebhook",
+        &[WEBHOOKS, &[Code::WebhookBusy, Code::BadCursor]],
+    ),
+    ("listWebhooks", &[&[Code::BadQuery]]),
+    ("readWebhook", &[&[Code::BadQuery, Code::WebhookNotFound]]),
+    (
+        "deleteWebhook",
+        &[&[
+            Code::BadQuery,
+            Code::WebhookNotFound,
+            Code::StoreUnavailable,
+        ]],
+    ),
+    ("testWebhook", &[WEBHOOKS, &[Code::WebhookNotFound]]),
+    ("pauseWebhook", &[WEBHOOKS, &[Code::WebhookNotFound]]),
+    ("resumeWebhook", &[WEBHOOKS, &[Code::WebhookNotFound]]),
+    ("rotateWebhookSecret", &[WEBHOOKS, &[Code::WebhookNotFound]]),
+    (
+        "replayWebhook",
+        &[
+            WEBHOOKS,
+            &[Code::WebhookNotFound, Code::WebhookBusy, Code::BadCursor],
+        ],
+    ),
+    (
+        "listDeliveries",
+        &[READS, &[Code::WebhookNotFound, Code::BadCursor]],
+    ),
     (
         "listOrderEvents",
         &[READS, &[Code::BadCursor, Code::OrderNotFound]],
@@ -174,6 +223,7 @@ pub(super) fn empty() -> OpenApi {
             "Orders that used up their attempts and wait for a person.",
         ),
         tag("events", "Follow what happens to orders."),
+        tag("webhooks", "Have it sent to an address, signed."),
         tag("operations", "For whoever runs the server."),
     ];
     OpenApiBuilder::new()
@@ -183,7 +233,8 @@ pub(super) fn empty() -> OpenApi {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post].into_iter().flatten()
+    let own = [&mut item.get, &mut item.post, &mut item.delete];
+    own.into_iter().flatten()
 }
 
 fn description() -> String {

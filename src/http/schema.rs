@@ -12,12 +12,17 @@ use utoipa::{IntoParams, ToSchema};
 mod changes;
 mod dead;
 mod events;
+mod webhooks;
 
 pub use changes::{
     ChangeHeaders, EndStatus, FinishedOrder, KeyHeader, NewHold, NewPriority, Signature,
 };
 pub use dead::{DeadFilter, DeadParameters, ReplayRequest, ReplayResult};
 pub use events::{EventFilters, EventParameters, StreamParameters};
+pub use webhooks::{
+    Delivery, DeliveryPage, DeliveryParameters, NewWebhook, PauseRequest, RotateRequest, Webhook,
+    WebhookList, WebhookReplay, WebhookStatus,
+};
 
 /// An order to be taken in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -34,6 +34,8 @@ pub enum Route {
     History,
     /// `GET /v1/events`, `GET /v1/events/stream`
     Events,
+    /// `/v1/webhooks` and below
+    Webhooks,
     /// `GET /v1/stats`
     Stats,
     /// Health, metrics, documents.
@@ -46,7 +48,7 @@ pub enum Route {
 
 impl Route {
     /// The routes of the native API.
-    const NATIVE: [Self; 11] = [
+    const NATIVE: [Self; 12] = [
         Self::Create,
         Self::List,
         Self::Batch,
@@ -55,6 +57,7 @@ impl Route {
         Self::Read,
         Self::History,
         Self::Events,
+        Self::Webhooks,
         Self::Stats,
         Self::Operations,
         Self::Other,
@@ -65,6 +68,9 @@ impl Route {
     /// only names it.
     pub fn native(method: &Method, path: &str) -> Self {
         let is_post = method == Method::POST;
+        if path == "/v1/webhooks" || path.starts_with("/v1/webhooks/") {
+            return Self::Webhooks;
+        }
         if !is_post && method != Method::GET && method != Method::HEAD {
             return Self::Other;
         }
@@ -114,9 +120,10 @@ impl Route {
             Self::Read => 5,
             Self::History => 6,
             Self::Events => 7,
-            Self::Stats => 8,
-            Self::Operations => 9,
-            Self::Other => 10,
+            Self::Webhooks => 8,
+            Self::Stats => 9,
+            Self::Operations => 10,
+            Self::Other => 11,
             Self::Compat(own) => Self::NATIVE.len() + dialect(own).unwrap_or_default(),
         }
     }
@@ -132,6 +139,7 @@ impl Route {
             Self::Read => "read",
             Self::History => "history",
             Self::Events => "events",
+            Self::Webhooks => "webhooks",
             Self::Stats => "stats",
             Self::Operations => "operations",
             Self::Other => "other",

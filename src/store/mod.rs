@@ -8,6 +8,7 @@ mod columns;
 mod error;
 mod feed;
 pub mod journal;
+mod ledger;
 pub mod postgres;
 mod query;
 pub mod sqlite;
@@ -17,6 +18,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use error::StoreError;
+pub use ledger::{KeptDelivery, KeptWebhook, Ledger, Note};
 pub use query::{Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Room, ShardHead};
 
 use crate::clock::Timestamp;
@@ -103,6 +105,11 @@ pub trait Store: Send + Sync {
 
     /// Journal rows after a position, ascending, at most `limit`.
     fn journal(&self, after: Position, limit: usize) -> Reading<'_, Vec<JournalRow>>;
+
+    /// Where receivers of webhooks are kept, if it keeps any.
+    fn ledger(&self) -> Option<&dyn Ledger> {
+        None
+    }
 }
 
 /// A store in one consistent state, for an offline look at it by `orderd verify`: read-only, beside

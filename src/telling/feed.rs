@@ -19,7 +19,7 @@ use crate::order::Position;
 use crate::store::{EventPlace, EventView, Store, StoreError};
 
 /// Events that are read from the store together.
-const PAGE: usize = 1_000;
+pub(super) const PAGE: usize = 1_000;
 /// Pages that one page for a reader goes through at most, if few events of it are wanted.
 const PAGES_MAX: usize = 10;
 /// Pages that the ring holds.
@@ -209,15 +209,16 @@ impl Feed {
         Ok(cut(events, limit, end, true))
     }
 
-    /// The same for readers of streams: one after the other, and never for long beside writing.
+    /// The same for streams and webhooks: one after the other, and never for long beside writing.
     pub(super) async fn catch_up(
         &self,
         filter: &Filter,
         after: EventPlace,
+        limit: usize,
     ) -> Result<FeedPage, StoreError> {
         let permit = Arc::clone(&self.desk).acquire_owned().await;
         let began_at = clock::monotonic();
-        let page = self.page(filter, after, PAGE).await;
+        let page = self.page(filter, after, limit).await;
         if let Ok(permit) = permit {
             rest(permit, began_at.elapsed() * 3);
         }

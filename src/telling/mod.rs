@@ -7,7 +7,12 @@
 mod feed;
 mod filter;
 mod reader;
+mod webhooks;
 
 pub use feed::{Feed, FeedPage, FeedSettings, Full, Render};
 pub use filter::{Filter, type_of};
 pub use reader::{Piece, Reader};
+pub use webhooks::{
+    NewWebhook, Pause, Replay, Report, WEBHOOKS_MAX, WebhookError, WebhookParts, WebhookSettings,
+    WebhookStatus, WebhookView, Webhooks, is_receiver,
+};

@@ -10,7 +10,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::feed::{AWAY, Chunk, Feed, News, block};
+use super::feed::{AWAY, Chunk, Feed, News, PAGE, block};
 use super::filter::Filter;
 use crate::clock;
 use crate::store::{EventPlace, StoreError};
@@ -175,7 +175,7 @@ impl Reader {
 
     /// Reads a page from the store, and appends it.
     async fn read_page(&mut self, text: &mut Vec<u8>) -> Result<(), StoreError> {
-        let page = self.feed.catch_up(&self.filter, self.at).await?;
+        let page = self.feed.catch_up(&self.filter, self.at, PAGE).await?;
         for event in &page.events {
             block(text, event, self.feed.render);
             self.told = event.place;

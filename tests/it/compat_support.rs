@@ -14,9 +14,10 @@ use orderd::config::DialectSettings;
 use orderd::engine::{self, Engine};
 use orderd::http;
 use orderd::order::{Currency, Dialect, Process, ShardNumber, StatusKind};
+use orderd::outbound;
 use orderd::server::{self, BodyBudget, Door, Front, Requests, ServerSettings};
 use orderd::store::{self, Store};
-use orderd::telling::{Feed, FeedSettings};
+use orderd::telling::{Feed, FeedSettings, WebhookParts, WebhookSettings, Webhooks};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::net::{TcpSocket, TcpStream};
@@ -303,6 +304,17 @@ async fn doors(
         http::render::event,
         FeedSettings::default(),
     );
+    let webhooks = Webhooks::new(WebhookParts {
+        feed: Arc::clone(&feed),
+        store: Arc::clone(store),
+        client: outbound::Client::new(outbound::ClientSettings {
+            allowed: outbound::Allowed::everything(),
+            ..outbound::ClientSettings::default()
+        }),
+        clock: Arc::new(clock.clone()),
+        random: StdRng::seed_from_u64(2),
+        settings: WebhookSettings::default(),
+    });
     let app = Arc::new(http::App::new(http::Parts {
         engine: engine.handle(),
         store: Arc::clone(store),
@@ -311,6 +323,7 @@ async fn doors(
         bodies: bodies.clone(),
         requests: Arc::clone(&requests),
         feed,
+        webhooks,
     }));
     let parts = compat::Parts {
         engine: engine.handle(),

@@ -99,6 +99,7 @@ async fn a_damaged_journal_row_is_named_and_its_events_are_shown_to_nobody() {
     assert_eq!(refused(&server, "/v1/orders/b/events").await, corruption);
     let feed = server.get("/v1/events").await;
     assert_eq!(feed.code(), "corruption");
+    assert_eq!(refused(&server, "/v1/events/stream").await, corruption);
     assert!(
         feed.text().contains("of the journal is damaged"),
         "{}",

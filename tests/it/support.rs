@@ -11,10 +11,11 @@ use orderd::clock::SystemClock;
 use orderd::engine::{self, Engine};
 use orderd::http;
 use orderd::order::{Process, RetryPolicy, ShardNumber, Simulate, Step, StepKind};
+use orderd::outbound;
 use orderd::server::{self, BodyBudget, Door, Front, Requests, ServerSettings};
 use orderd::store::sqlite::{Gauge, Sqlite};
 use orderd::store::{self, Options, Store};
-use orderd::telling::{Feed, FeedSettings};
+use orderd::telling::{Feed, FeedSettings, WebhookParts, WebhookSettings, Webhooks};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -35,6 +36,7 @@ pub struct Setup {
     pub engine: engine::Settings,
     pub server: ServerSettings,
     pub feed: FeedSettings,
+    pub webhooks: WebhookSettings,
     pub bodies: BodyBudget,
     pub processes: Vec<Process>,
     /// Says how much is free on the disk; there is a witness beside the database then. `None`:
@@ -51,6 +53,7 @@ impl Default for Setup {
             engine: engine::Settings::default(),
             server: ServerSettings::default(),
             feed: FeedSettings::default(),
+            webhooks: WebhookSettings::default(),
             bodies: BodyBudget::new(server::BODY_BUDGET_BYTES, server::BODY_TIMEOUT),
             processes: vec![
                 process("default", 0, 0),
@@ -102,6 +105,29 @@ fn full_disk(gauge: Gauge, place: Option<Box<dyn Place>>) -> (Box<dyn Place>, Ar
     (place, Arc::new(store.unwrap()))
 }
 
+/// Those who tell what happens; any address may be called.
+async fn telling(
+    store: &Arc<dyn Store>,
+    engine: &Engine,
+    (feed, webhooks): (FeedSettings, WebhookSettings),
+) -> (Arc<Feed>, Arc<Webhooks>) {
+    let head = engine.handle().head();
+    let feed = Feed::new(Arc::clone(store), head, http::render::event, feed);
+    let webhooks = Webhooks::new(WebhookParts {
+        feed: Arc::clone(&feed),
+        store: Arc::clone(store),
+        client: outbound::Client::new(outbound::ClientSettings {
+            allowed: outbound::Allowed::everything(),
+            ..outbound::ClientSettings::default()
+        }),
+        clock: Arc::new(SystemClock::default()),
+        random: StdRng::seed_from_u64(2),
+        settings: webhooks,
+    });
+    webhooks.load().await.unwrap();
+    (feed, webhooks)
+}
+
 /// A running server. It is drained and its engine joined by `stop`.
 pub struct TestServer {
     pub address: SocketAddr,
@@ -109,6 +135,7 @@ pub struct TestServer {
     engine: Engine,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
+    webhooks: Arc<Webhooks>,
     pub place: Box<dyn Place>,
 }
 
@@ -136,12 +163,8 @@ impl TestServer {
         })
         .unwrap();
         let requests = Arc::new(Requests::new(0x1234_abcd, Vec::new()));
-        let feed = Feed::new(
-            Arc::clone(&store),
-            engine.handle().head(),
-            http::render::event,
-            setup.feed,
-        );
+        let told = (setup.feed, setup.webhooks);
+        let (feed, webhooks) = telling(&store, &engine, told).await;
         let app = Arc::new(http::App::new(http::Parts {
             engine: engine.handle(),
             store,
@@ -150,6 +173,7 @@ impl TestServer {
             bodies: setup.bodies,
             requests: Arc::clone(&requests),
             feed,
+            webhooks: Arc::clone(&webhooks),
         }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -171,6 +195,7 @@ impl TestServer {
             engine,
             stop,
             served,
+            webhooks,
             place,
         }
     }
@@ -184,6 +209,7 @@ impl TestServer {
     pub async fn stop(self) -> Box<dyn Place> {
         self.stop.send(()).unwrap();
         within(self.served).await.unwrap();
+        self.webhooks.finish().await;
         self.handle.drain();
         let engine = self.engine;
         let joined = tokio::task::spawn_blocking(move || engine.join());

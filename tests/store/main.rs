@@ -15,6 +15,7 @@ mod commits;
 #[path = "../databases/mod.rs"]
 mod databases;
 mod keys;
+mod ledger;
 mod lists;
 mod opening;
 mod reads;
@@ -96,6 +97,10 @@ conformance! {
         the_feed_of_events_is_read_in_pages_of_any_size,
         open_orders_are_read_in_pages,
         what_steps_said_is_read_with_their_order,
+    ],
+    ledger: [
+        receivers_are_kept_over_a_restart,
+        progress_and_reports_are_noted_together,
     ],
     lists: [
         lists_give_what_a_search_from_end_to_end_gives,

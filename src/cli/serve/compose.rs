@@ -4,6 +4,9 @@
 
 use std::sync::Arc;
 
+use rand::Rng;
+use rand::rngs::StdRng;
+
 use super::doors::Place;
 use super::listen::Opened;
 use crate::clock::{self, Clock};
@@ -12,9 +15,10 @@ use crate::config::{CompatSettings, Config, DialectSettings};
 use crate::engine::Engine;
 use crate::http::{self, App};
 use crate::order::Dialect;
+use crate::outbound::{Client, ClientSettings};
 use crate::server::{self, BodyBudget, Door, Front, Requests};
 use crate::store::Store;
-use crate::telling::{Feed, FeedSettings};
+use crate::telling::{Feed, FeedSettings, WebhookParts, WebhookSettings, Webhooks};
 
 /// What the doors lead to.
 pub struct Behind<'a> {
@@ -26,20 +30,21 @@ pub struct Behind<'a> {
     pub settings: &'a CompatSettings,
     /// The requests of all doors.
     pub requests: Arc<Requests>,
+    /// The receivers of events.
+    pub webhooks: Arc<Webhooks>,
 }
 
 impl<'a> Behind<'a> {
-    /// All of it over this engine and its store. The prefix is random: the first half of the ids of
-    /// the requests of this run.
+    /// All of it over this engine and its store. `random` gives ids and secrets.
     pub fn new(
         config: &'a Config,
         engine: &Engine,
         store: &Arc<dyn Store>,
         clock: &Arc<dyn Clock>,
-        request_id_prefix: u32,
+        mut random: StdRng,
     ) -> Self {
         let dialects = config.compat.dialects.iter().map(|known| known.dialect);
-        let requests = Arc::new(Requests::new(request_id_prefix, dialects.collect()));
+        let requests = Arc::new(Requests::new(random.next_u32(), dialects.collect()));
         let bodies = BodyBudget::new(server::BODY_BUDGET_BYTES, config.server.body_timeout);
         let feed = Feed::new(
             Arc::clone(store),
@@ -50,6 +55,18 @@ impl<'a> Behind<'a> {
                 heartbeat: config.events.heartbeat,
             },
         );
+        let webhooks = Webhooks::new(WebhookParts {
+            feed: Arc::clone(&feed),
+            store: Arc::clone(store),
+            client: client(config),
+            clock: Arc::clone(clock),
+            random,
+            settings: WebhookSettings {
+                timeout: config.webhooks.timeout,
+                give_up_after: config.webhooks.give_up_after,
+                ..WebhookSettings::default()
+            },
+        });
         let app = App::new(http::Parts {
             engine: engine.handle(),
             store: Arc::clone(store),
@@ -58,6 +75,7 @@ impl<'a> Behind<'a> {
             bodies: bodies.clone(),
             requests: Arc::clone(&requests),
             feed,
+            webhooks: Arc::clone(&webhooks),
         });
         let compat = compat::Parts {
             engine: engine.handle(),
@@ -72,6 +90,7 @@ impl<'a> Behind<'a> {
             compat,
             settings: &config.compat,
             requests,
+            webhooks,
         }
     }
 
@@ -109,4 +128,13 @@ impl<'a> Behind<'a> {
         let voice = compat::voice(&settings, has_native_api.then(http::voice));
         Front::new(router, voice, requests)
     }
+}
+
+/// Calls those who are to be told.
+fn client(config: &Config) -> Client {
+    Client::new(ClientSettings {
+        allowed: config.outbound.allowed(),
+        connect_timeout: config.outbound.connect_timeout,
+        ..ClientSettings::default()
+    })
 }

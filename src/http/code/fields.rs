@@ -43,6 +43,11 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
         "An order comes in as completed or cancelled, or without a status.",
     ),
     (
+        "invalid-url",
+        "The URL cannot be called: it is not http or https, or has more in it than a call can use.",
+    ),
+    ("unknown-type", "There is no such type of event."),
+    (
         "sum-mismatch",
         "All lines are priced, and they do not add up to the total.",
     ),

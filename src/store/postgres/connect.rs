@@ -80,6 +80,8 @@ pub(super) enum Role {
     Writer,
     /// Questions.
     Reader,
+    /// Writing what is kept beside orders.
+    Clerk,
     /// Going through everything once.
     Snapshot,
 }
@@ -105,6 +107,12 @@ impl Role {
                          ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
                          ('default_transaction_read_only', 'on'),
                          ('statement_timeout', '10s'), ('idle_session_timeout', '0'))
+                   AS v (name, value) USING (name)"
+            }
+            Self::Clerk => {
+                "SELECT count(set_config(s.name, v.value, false)) FROM pg_settings s JOIN
+                 (VALUES ('jit', 'off'), ('statement_timeout', '10s'),
+                         ('idle_session_timeout', '0'))
                    AS v (name, value) USING (name)"
             }
             Self::Snapshot => "SET default_transaction_read_only = on; SET statement_timeout = 0",

@@ -9,6 +9,7 @@ mod arrays;
 mod claims;
 mod connect;
 mod error;
+mod ledger;
 mod lists;
 mod motor;
 mod open;
@@ -36,8 +37,8 @@ use self::pool::Pool;
 pub use self::snapshot::View;
 use self::write::Writer;
 use super::{
-    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Room, Store,
-    StoreError,
+    Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Page, Reading, Reopened,
+    Room, Store, StoreError,
 };
 use crate::clock::{self, Timestamp};
 use crate::order::{
@@ -59,6 +60,8 @@ pub struct Postgres {
     points: Pool,
     /// For pages and scans.
     scans: Pool,
+    /// For what is kept beside orders.
+    clerk: Pool,
     durability: Durability,
     /// Damaged rows that reads have met.
     bad_rows: AtomicU64,
@@ -118,10 +121,12 @@ impl Postgres {
         let (pen, durability) = Pen::open(&target)?;
         let readers_motor = Motor::at_any_time()?;
         let handle = readers_motor.handle()?;
+        let clerk = Pool::new(target.clone(), handle.clone(), 1).that_writes();
         let pool = |size| Pool::new(target.clone(), handle.clone(), size);
         Ok(Self {
             points: pool(readers),
             scans: pool(2),
+            clerk,
             pen: Mutex::new(Some(pen)),
             durability,
             bad_rows: AtomicU64::new(0),
@@ -279,5 +284,9 @@ impl Store for Postgres {
 
     fn journal(&self, after: Position, limit: usize) -> Reading<'_, Vec<JournalRow>> {
         Box::pin(async move { read::journal(&*self.scans.link().await?, after, limit).await })
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
+        Some(self)
     }
 }

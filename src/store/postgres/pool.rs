@@ -14,6 +14,7 @@ use crate::store::StoreError;
 
 pub(super) struct Pool {
     target: Target,
+    role: Role,
     /// Where the connections live.
     runtime: Handle,
     slots: Vec<Mutex<Option<Arc<Link>>>>,
@@ -25,9 +26,18 @@ impl Pool {
     pub(super) fn new(target: Target, runtime: Handle, size: usize) -> Self {
         Self {
             target,
+            role: Role::Reader,
             runtime,
             slots: (0..size.max(1)).map(|_| Mutex::default()).collect(),
             next: AtomicUsize::new(0),
+        }
+    }
+
+    /// The same, for connections that write something small.
+    pub(super) fn that_writes(self) -> Self {
+        Self {
+            role: Role::Clerk,
+            ..self
         }
     }
 
@@ -38,10 +48,10 @@ impl Pool {
         if let Some(link) = slot.as_ref().filter(|link| !link.client.is_closed()) {
             return Ok(Arc::clone(link));
         }
-        let target = self.target.clone();
+        let (target, role) = (self.target.clone(), self.role);
         let task = self
             .runtime
-            .spawn(async move { target.connect(Role::Reader).await });
+            .spawn(async move { target.connect(role).await });
         let link = task.await.map_err(|error| StoreError::Unreadable {
             detail: error.to_string(),
         })?;

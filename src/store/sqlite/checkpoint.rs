@@ -122,6 +122,11 @@ impl Watch {
         self.0.is_spoiled.load(Ordering::Acquire)
     }
 
+    /// Something failed, and nobody knows what of it is on disk.
+    pub(super) fn spoil(&self) {
+        self.0.is_spoiled.store(true, Ordering::Release);
+    }
+
     /// From how many pages on the log is to be copied.
     pub(super) fn copy_from(&self, pages: u64) {
         self.0.copies_from.store(pages, Ordering::Relaxed);

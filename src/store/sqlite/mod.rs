@@ -7,6 +7,7 @@
 mod checkpoint;
 mod insert;
 mod keys;
+mod ledger;
 mod lists;
 mod open;
 mod read;
@@ -33,8 +34,8 @@ pub use self::space::{FileSystem, Gauge};
 use self::witness::Witness;
 use self::write::Writer;
 use super::{
-    Durability, EventPlace, EventView, JournalRow, ListQuery, Options, Page, Reading, Reopened,
-    Room, Store, StoreError,
+    Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Options, Page, Reading,
+    Reopened, Room, Store, StoreError,
 };
 use crate::clock::Timestamp;
 use crate::faults::{self, Bug};
@@ -47,7 +48,7 @@ use crate::order::{
 pub struct Sqlite {
     path: PathBuf,
     /// `None` once it failed and no other could be had.
-    pen: Mutex<Option<Pen>>,
+    pen: Arc<Mutex<Option<Pen>>>,
     /// `None`: nobody looks at the room on the disk.
     space: Option<Mutex<Space>>,
     /// `None`: nobody notices if something that was flushed is missing.
@@ -163,7 +164,7 @@ impl Sqlite {
         let (pen, durability) = opened?;
         Ok(Self {
             path: path.into(),
-            pen: Mutex::new(Some(pen)),
+            pen: Arc::new(Mutex::new(Some(pen))),
             space: space.map(Mutex::new),
             witness: wants_witness.then(|| Witness::beside(path)).flatten(),
             points: Pool::open(path, readers)?,
@@ -175,9 +176,7 @@ impl Sqlite {
     }
 
     fn pen(&self) -> MutexGuard<'_, Option<Pen>> {
-        // After a panic inside a transaction the connection still rolls back before it is used
-        // again.
-        self.pen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pen)
     }
 
     fn write<T>(
@@ -230,6 +229,11 @@ impl Sqlite {
         })?;
         self.counted(read)
     }
+}
+
+fn lock(pen: &Mutex<Option<Pen>>) -> MutexGuard<'_, Option<Pen>> {
+    // After a panic inside a transaction the connection still rolls back before it is used again.
+    pen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn given_up() -> StoreError {
@@ -371,5 +375,9 @@ impl Store for Sqlite {
 
     fn journal(&self, after: Position, limit: usize) -> Reading<'_, Vec<JournalRow>> {
         Box::pin(self.scan(move |connection| read::journal(connection, after, limit)))
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
+        Some(self)
     }
 }

@@ -92,13 +92,30 @@ impl Writer {
             return Err(StoreError::Fenced);
         };
         if self.watch.is_spoiled() {
-            let detail = "a flush failed while the log was copied".into();
+            let detail = "a flush failed beside the commits".into();
             return Err(StoreError::Unknown { detail });
         }
         let (receipt, hash) = self.transaction(|connection| write(connection, commit, &before))?;
         faults::point("commit-flushed");
         self.head = Some((shard, commit.position, hash));
         Ok(receipt)
+    }
+
+    /// A small transaction beside the commits. One whose fate is unknown is for the next commit to
+    /// find out: nothing more is written before everything was opened anew.
+    pub(super) fn beside(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        if self.watch.is_spoiled() {
+            let detail = "a flush failed, and the store is not open anew yet".into();
+            return Err(StoreError::Refused { detail });
+        }
+        let done = self.transaction(|connection| work(connection).map_err(row::refused));
+        if let Err(StoreError::Unknown { .. }) = &done {
+            self.watch.spoil();
+        }
+        done
     }
 
     fn transaction<T>(

@@ -19,9 +19,10 @@ use orderd::http;
 use orderd::order::{
     Currency, Dialect, Process, Processes, RetryPolicy, ShardNumber, Simulate, Step, StepKind,
 };
+use orderd::outbound;
 use orderd::server::{self, BodyBudget, Requests, Voice};
 use orderd::store::{self, Store};
-use orderd::telling::{Feed, FeedSettings};
+use orderd::telling::{Feed, FeedSettings, WebhookParts, WebhookSettings, Webhooks};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
@@ -193,6 +194,14 @@ fn native(parts: &compat::Parts) -> Router {
         http::render::event,
         FeedSettings::default(),
     );
+    let webhooks = Webhooks::new(WebhookParts {
+        feed: Arc::clone(&feed),
+        store: Arc::clone(&parts.store),
+        client: outbound::Client::new(outbound::ClientSettings::default()),
+        clock: Arc::clone(&parts.clock),
+        random: StdRng::seed_from_u64(1),
+        settings: WebhookSettings::default(),
+    });
     let app = http::App::new(http::Parts {
         engine: parts.engine.clone(),
         store: Arc::clone(&parts.store),
@@ -201,6 +210,7 @@ fn native(parts: &compat::Parts) -> Router {
         bodies: parts.bodies.clone(),
         requests: Arc::new(Requests::new(1, Vec::new())),
         feed,
+        webhooks,
     });
     http::router(Arc::new(app))
 }
