@@ -1,19 +1,19 @@
 //! The feed: the journal's events for any number of readers.
 //!
-//! At the end of the journal one task reads what is new, once for all, and shares it through a ring
-//! that holds little: nobody is waited for. Who falls out of the ring reads pages from the store.
-//! Reads beside writing take at most a quarter of one thread.
+//! At the end of the journal one task reads what is new, once for all, and puts it on a shelf that
+//! holds the last moment: nobody is waited for. What is no longer there is read from the store,
+//! once for all who want it. Such reads take at most a quarter of one thread.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::filter::{Filter, type_of};
+use super::filter::Filter;
 use super::reader::Reader;
+use super::shelf::{Chunk, Shelf};
 use crate::clock;
 use crate::order::Position;
 use crate::store::{EventPlace, EventView, Store, StoreError};
@@ -22,11 +22,10 @@ use crate::store::{EventPlace, EventView, Store, StoreError};
 pub(super) const PAGE: usize = 1_000;
 /// Pages that one page for a reader goes through at most, if few events of it are wanted.
 const PAGES_MAX: usize = 10;
-/// Pages that the ring holds.
-const RING: usize = 32;
 /// How long the task at the end lets news gather for each reader: every piece of news is a write to
 /// each of them.
 const GATHER_EACH: Duration = Duration::from_micros(250);
+const GATHER_MIN: Duration = Duration::from_millis(5);
 const GATHER_MAX: Duration = Duration::from_millis(250);
 /// How long a store that cannot be read is left alone.
 pub(super) const AWAY: Duration = Duration::from_secs(1);
@@ -64,31 +63,15 @@ pub struct Feed {
     pub(super) render: Render,
     head: watch::Receiver<Position>,
     closing: watch::Sender<bool>,
-    ring: broadcast::Sender<News>,
+    shelf: Mutex<Shelf>,
+    /// Up to where readers may read now.
+    told: watch::Sender<EventPlace>,
     /// Whether a task is at the end of the journal.
     is_tailing: Mutex<bool>,
     room: Arc<Semaphore>,
     /// One reads pages at a time.
     desk: Arc<Semaphore>,
     fallbacks: AtomicU64,
-}
-
-/// What the task at the end of the journal has to say.
-#[derive(Clone)]
-pub(super) enum News {
-    Events(Arc<Chunk>),
-    /// The journal is damaged here: readers find it themselves.
-    Broken,
-}
-
-/// Events that follow each other without a gap, as they are told.
-pub(super) struct Chunk {
-    /// All events up to here were told before.
-    pub(super) after: EventPlace,
-    pub(super) last: EventPlace,
-    pub(super) text: Vec<u8>,
-    /// Each event, and where its block stands in the text.
-    pub(super) events: Vec<(EventView, Range<usize>)>,
 }
 
 /// Wanted events that follow a place, as far as was looked.
@@ -123,7 +106,8 @@ impl Feed {
             head,
             render,
             closing: watch::Sender::new(false),
-            ring: broadcast::Sender::new(RING),
+            shelf: Mutex::default(),
+            told: watch::Sender::default(),
             is_tailing: Mutex::new(false),
             room: Arc::new(Semaphore::new(
                 settings.readers_max.min(Semaphore::MAX_PERMITS),
@@ -209,7 +193,7 @@ impl Feed {
         Ok(cut(events, limit, end, true))
     }
 
-    /// The same for streams and webhooks: one after the other, and never for long beside writing.
+    /// The same for webhooks: one after the other, and never for long beside writing.
     pub(super) async fn catch_up(
         &self,
         filter: &Filter,
@@ -233,50 +217,73 @@ impl Feed {
     pub fn reader(self: &Arc<Self>, filter: Filter, after: EventPlace) -> Result<Reader, Full> {
         let seat = Arc::clone(&self.room).try_acquire_owned();
         let seat = seat.map_err(|_| Full)?;
-        let mut is_tailing = self.tailing();
-        let news = self.ring.subscribe();
+        let mut is_tailing = lock(&self.is_tailing);
         if !*is_tailing {
             *is_tailing = true;
+            *lock(&self.shelf) = Shelf::default();
             tokio::spawn(tail(Arc::clone(self), self.latest()));
         }
         drop(is_tailing);
-        Ok(Reader::new(Arc::clone(self), filter, after, (news, seat)))
+        Ok(Reader::new(Arc::clone(self), filter, after, seat))
     }
 
-    fn tailing(&self) -> MutexGuard<'_, bool> {
-        // A flag is never half set.
-        self.is_tailing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// What follows a place, from the shelf or from the store. The last place of it lies behind the
+    /// one asked for, unless that is the end of the journal.
+    pub(super) async fn chunk(&self, after: EventPlace) -> Result<Arc<Chunk>, StoreError> {
+        if let Some(chunk) = self.shelved(after) {
+            return Ok(chunk);
+        }
+        let permit = Arc::clone(&self.desk).acquire_owned().await;
+        // Somebody who waited before may have read it.
+        if let Some(chunk) = self.shelved(after) {
+            return Ok(chunk);
+        }
+        let (began_at, head) = (clock::monotonic(), self.latest());
+        let events = self.store.events(after, PAGE).await?;
+        let last = end(&events, after, head);
+        let chunk = Arc::new(Chunk::new((after, last), events, self.render));
+        if after < last {
+            lock(&self.shelf).put_older(Arc::clone(&chunk));
+        }
+        if let Ok(permit) = permit {
+            rest(permit, began_at.elapsed() * 3);
+        }
+        Ok(chunk)
+    }
+
+    /// What follows a place, if it was read a moment ago.
+    pub(super) fn shelved(&self, after: EventPlace) -> Option<Arc<Chunk>> {
+        lock(&self.shelf).find(after)
+    }
+
+    /// Up to where readers may read now.
+    pub(super) fn told(&self) -> watch::Receiver<EventPlace> {
+        self.told.subscribe()
     }
 
     /// Lets the task at the end go if nobody listens.
     fn is_over(&self) -> bool {
-        let mut is_tailing = self.tailing();
-        let is_over = self.ring.receiver_count() == 0 || *self.closing.borrow();
+        let mut is_tailing = lock(&self.is_tailing);
+        let is_over = self.readers() == 0 || *self.closing.borrow();
         if is_over {
             *is_tailing = false;
+            *lock(&self.shelf) = Shelf::default();
         }
         is_over
     }
+}
 
-    fn share(&self, after: EventPlace, events: Vec<EventView>) -> EventPlace {
-        let last = events.last().map_or(after, |event| event.place);
-        let mut text = Vec::with_capacity(events.len() * 300);
-        let events = events.into_iter().map(|event| {
-            let start = text.len();
-            block(&mut text, &event, self.render);
-            (event, start..text.len())
-        });
-        let events = events.collect();
-        // Nobody there: then nobody misses it.
-        let _ = self.ring.send(News::Events(Arc::new(Chunk {
-            after,
-            last,
-            text,
-            events,
-        })));
-        last
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A flag is never half set, and a shelf at worst lacks a chunk.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Up to where events that were read behind `after` reach, if the journal ended at `head` before.
+fn end(events: &[EventView], after: EventPlace, head: EventPlace) -> EventPlace {
+    let last = events.last().map_or(after, |event| event.place);
+    match events.len() < PAGE {
+        true => last.max(head),
+        false => last,
     }
 }
 
@@ -305,20 +312,6 @@ fn cut(mut events: Vec<EventView>, limit: usize, end: EventPlace, has_more: bool
     }
 }
 
-/// Appends an event as a block of `text/event-stream`.
-pub(super) fn block(out: &mut Vec<u8>, event: &EventView, render: Render) {
-    use std::io::Write;
-    let (place, kind) = (event.place, type_of(event));
-    // Writing to memory does not fail. An event's JSON has no line breaks.
-    let _ = write!(
-        out,
-        "id: {}-{}\nevent: {kind}\ndata: ",
-        place.position.0, place.index
-    );
-    render(out, event);
-    out.extend_from_slice(b"\n\n");
-}
-
 /// Follows the end of the journal, from here on, as long as somebody listens.
 async fn tail(feed: Arc<Feed>, mut cursor: EventPlace) {
     let (mut head, mut closing) = (feed.head.clone(), feed.closing());
@@ -333,16 +326,18 @@ async fn tail(feed: Arc<Feed>, mut cursor: EventPlace) {
                 continue;
             }
         };
-        let readers = u32::try_from(feed.ring.receiver_count()).unwrap_or(u32::MAX);
-        let gather = GATHER_EACH.saturating_mul(readers).min(GATHER_MAX);
-        tokio::time::sleep(gather.max(began_at.elapsed())).await;
+        let took = began_at.elapsed();
         if has_more {
+            tokio::time::sleep(took).await;
             continue;
         }
+        let readers = u32::try_from(feed.readers()).unwrap_or(u32::MAX);
+        let gather = GATHER_EACH.saturating_mul(readers);
+        tokio::time::sleep(gather.clamp(GATHER_MIN, GATHER_MAX).max(took)).await;
         tokio::select! {
             moved = head.changed() => if moved.is_err() {
                 // Nothing comes any more.
-                *feed.tailing() = false;
+                *lock(&feed.is_tailing) = false;
                 return;
             },
             _ = closing.wait_for(|is_closing| *is_closing) => {}
@@ -358,17 +353,18 @@ async fn read_on(feed: &Feed, cursor: &mut EventPlace, seen: Position) -> Result
     let events = match feed.store.events(*cursor, PAGE).await {
         Err(error @ StoreError::BadRow { .. }) => {
             tracing::error!(%error, "the feed meets damage; its readers have to go");
-            let _ = feed.ring.send(News::Broken);
-            Vec::new()
+            // They look for themselves, and find it.
+            *cursor = end_of(seen);
+            feed.told.send_replace(*cursor);
+            return Ok(false);
         }
         read => read?,
     };
     let has_more = events.len() == PAGE;
-    if !events.is_empty() {
-        *cursor = feed.share(*cursor, events);
-    }
-    if !has_more {
-        *cursor = end_of(seen).max(*cursor);
-    }
+    let last = end(&events, *cursor, end_of(seen));
+    let chunk = Chunk::new((*cursor, last), events, feed.render);
+    lock(&feed.shelf).put_recent(Arc::new(chunk));
+    *cursor = last;
+    feed.told.send_replace(last);
     Ok(has_more)
 }

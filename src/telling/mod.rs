@@ -7,6 +7,7 @@
 mod feed;
 mod filter;
 mod reader;
+mod shelf;
 mod webhooks;
 
 pub use feed::{Feed, FeedPage, FeedSettings, Full, Render};

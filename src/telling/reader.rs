@@ -6,14 +6,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::feed::{AWAY, Chunk, Feed, News, PAGE, block};
+use super::feed::{AWAY, Feed, PAGE};
 use super::filter::Filter;
+use super::shelf::{Chunk, block};
 use crate::clock;
-use crate::store::{EventPlace, StoreError};
+use crate::store::{EventPlace, EventView, StoreError};
 
 /// How long a client waits before it comes again, in milliseconds.
 const RETRY_MS: u32 = 2_000;
@@ -53,7 +52,7 @@ pub struct Reader {
     is_behind: bool,
     /// Made by `begin`, for the first piece.
     first: Option<Vec<u8>>,
-    news: Receiver<News>,
+    end: watch::Receiver<EventPlace>,
     closing: watch::Receiver<bool>,
     last_piece_at: Instant,
     _seat: OwnedSemaphorePermit,
@@ -64,9 +63,9 @@ impl Reader {
         feed: Arc<Feed>,
         filter: Filter,
         after: EventPlace,
-        (news, seat): (Receiver<News>, OwnedSemaphorePermit),
+        seat: OwnedSemaphorePermit,
     ) -> Self {
-        let closing = feed.closing();
+        let (end, closing) = (feed.told(), feed.closing());
         Self {
             feed,
             filter,
@@ -74,7 +73,7 @@ impl Reader {
             told: after,
             is_behind: true,
             first: None,
-            news,
+            end,
             closing,
             last_piece_at: clock::monotonic(),
             _seat: seat,
@@ -88,7 +87,18 @@ impl Reader {
     /// The store cannot be read, or is damaged there.
     pub async fn begin(&mut self) -> Result<(), StoreError> {
         let mut text = format!("retry: {RETRY_MS}\n\n").into_bytes();
-        self.read_page(&mut text).await?;
+        if self.filter.order_id.is_some() {
+            // An order knows its history; nobody has to look for it.
+            let page = self.feed.page(&self.filter, self.at, PAGE).await?;
+            for event in &page.events {
+                block(&mut text, event, self.feed.render);
+                self.told = event.place;
+            }
+            self.at = page.end;
+        } else {
+            let chunk = self.feed.chunk(self.at).await?;
+            text.extend_from_slice(self.take(chunk).as_ref().map_or(&[], Piece::as_ref));
+        }
         self.first = Some(text);
         Ok(())
     }
@@ -119,70 +129,51 @@ impl Reader {
 
     /// One step on, if it yields something or not. `None`: the end. May be given up at any point.
     async fn advance(&mut self) -> Option<Option<Piece>> {
-        if self.is_behind {
-            let mut text = Vec::new();
-            return match self.read_page(&mut text).await {
-                Ok(()) => Some((!text.is_empty()).then(|| Piece::own(text))),
-                Err(StoreError::BadRow { .. }) => None,
+        let at = self.at;
+        let chunk = match self.feed.shelved(at) {
+            Some(chunk) => chunk,
+            None if !self.is_behind => {
+                // Whoever is at the end waits for news; then they are on the shelf, or passed by.
+                let moved = self.end.wait_for(|end| *end > at).await;
+                moved.ok()?;
+                self.is_behind = self.feed.shelved(at).is_none();
+                if self.is_behind {
+                    self.feed.note_fallback();
+                }
+                return Some(None);
+            }
+            None => match self.feed.chunk(at).await {
+                Ok(chunk) => chunk,
+                Err(StoreError::BadRow { .. }) => return None,
                 Err(error) => {
                     tracing::warn!(%error, "a reader of events cannot be served; it waits");
                     tokio::time::sleep(AWAY).await;
-                    Some(None)
+                    return Some(None);
                 }
-            };
-        }
-        match self.news.recv().await {
-            Ok(News::Events(chunk)) => Some(self.take(chunk)),
-            Ok(News::Broken) | Err(RecvError::Closed) => None,
-            Err(RecvError::Lagged(_)) => {
-                self.fall_behind();
-                Some(None)
-            }
-        }
+            },
+        };
+        Some(self.take(chunk))
     }
 
-    fn fall_behind(&mut self) {
-        self.feed.note_fallback();
-        self.is_behind = true;
-    }
-
-    /// What of a shared chunk this reader has not seen and wants.
+    /// What of a chunk this reader has not seen and wants.
     fn take(&mut self, chunk: Arc<Chunk>) -> Option<Piece> {
-        if chunk.last <= self.at {
-            return None;
-        }
-        if chunk.after > self.at {
-            // Not its turn yet: what is between is in the store, and the chunk too.
-            self.fall_behind();
-            return None;
-        }
-        let is_whole =
-            self.filter.is_open() && chunk.events.iter().all(|(it, _)| it.place > self.at);
         let before = std::mem::replace(&mut self.at, chunk.last);
+        self.is_behind = chunk.events.len() >= PAGE;
+        let is_new = |event: &EventView| event.place > before;
+        let is_whole =
+            self.filter.is_open() && chunk.events.first().is_some_and(|it| is_new(&it.0));
         if is_whole {
             self.told = self.at;
             return Some(Piece(Text::Shared(chunk)));
         }
         let mut text = Vec::new();
         for (event, range) in &chunk.events {
-            if event.place > before && self.filter.admits(event) {
+            if is_new(event) && self.filter.admits(event) {
                 text.extend_from_slice(&chunk.text[range.clone()]);
                 self.told = event.place;
             }
         }
         (!text.is_empty()).then(|| Piece::own(text))
-    }
-
-    /// Reads a page from the store, and appends it.
-    async fn read_page(&mut self, text: &mut Vec<u8>) -> Result<(), StoreError> {
-        let page = self.feed.catch_up(&self.filter, self.at, PAGE).await?;
-        for event in &page.events {
-            block(text, event, self.feed.render);
-            self.told = event.place;
-        }
-        self.at = page.end;
-        self.is_behind = page.has_more;
-        Ok(())
     }
 
     /// A sign of life. If much passed by that is not wanted, it tells how far the reader is, so

@@ -211,7 +211,7 @@ mod tests {
         settings.rotate(&second, at(10), Duration::from_secs(60));
         let both = [second.clone(), first.clone()];
         assert_eq!(settings.secrets(at(69)), both);
-        assert_eq!(settings.secrets(at(70)), [second.clone()]);
+        assert_eq!(settings.secrets(at(70)), std::slice::from_ref(&second));
         settings.rotate(&third, at(20), Duration::ZERO);
         assert_eq!(settings.secrets(at(20)), [third]);
     }
