@@ -19,6 +19,7 @@ mod memory;
 mod on_database;
 mod overload;
 mod page;
+mod peers;
 mod plan;
 mod postgres;
 mod ratio;
@@ -87,6 +88,11 @@ fn on_postgres(stage: &mut Stage) -> anyhow::Result<()> {
     on_database::measure(stage, Measure::Postgres.name(), &database)
 }
 
+fn beside_peers(stage: &mut Stage) -> anyhow::Result<()> {
+    let database = postgres::Postgres::start(stage.data())?;
+    peers::measure(stage, &database)
+}
+
 fn connections(stage: &mut Stage) -> anyhow::Result<()> {
     accept::connections(stage)?;
     idle::measure(stage)
@@ -110,6 +116,7 @@ fn measure(plan: &Plan) -> anyhow::Result<(Record, usize)> {
             Measure::Overload => overload::measure(&mut stage),
             Measure::Connections => connections(&mut stage),
             Measure::Postgres => on_postgres(&mut stage),
+            Measure::Peers => beside_peers(&mut stage),
             Measure::Against => accept::against(&mut stage),
         };
         if let Err(error) = result {

@@ -18,6 +18,7 @@ Usage: scripts/bench [OPTIONS]
                      connections,postgres [default: all];
                      memory measures the restart too; postgres is accept, completed and
                      batch with the store in a PostgreSQL that the run starts
+  --peers            only job queues of other people, beside orderd on the same PostgreSQL
   --against FILE     only accept, in turn with the orderd in FILE, which is another build
   --open N           open orders for memory and restart [default: 1000000]
   --overload N       length of the overload, in seconds [default: 60]
@@ -56,6 +57,8 @@ pub enum Measure {
     Connections,
     /// Accept, accept to completed and batches, with the store in a private PostgreSQL.
     Postgres,
+    /// Queues of other people on the same private PostgreSQL; only if asked for.
+    Peers,
     /// Accept with this build of orderd and with another one.
     Against,
 }
@@ -92,6 +95,7 @@ impl Measure {
             Self::Overload => "overload",
             Self::Connections => "connections",
             Self::Postgres => "postgres",
+            Self::Peers => "peers",
             Self::Against => "against",
         }
     }
@@ -184,6 +188,7 @@ impl Plan {
                     plan.against = Some(value()?.into());
                     plan.only = vec![Measure::Against];
                 }
+                "--peers" => plan.only = vec![Measure::Peers],
                 "--only" => plan.only = measures(value()?)?,
                 "--json" => plan.json = Some(value()?.into()),
                 "--from" => plan.from.push(value()?.into()),
@@ -250,6 +255,8 @@ mod tests {
         assert_eq!(plan.rounds, 5);
         let against = parse("--against target/old").unwrap().unwrap();
         assert_eq!(against.only, [Measure::Against]);
+        let peers = parse("--peers --rounds 1").unwrap().unwrap();
+        assert_eq!(peers.only, [Measure::Peers]);
         assert!(parse("--only speed").unwrap_err().contains("speed"));
     }
 

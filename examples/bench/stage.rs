@@ -235,6 +235,7 @@ fn blocks_of(measure: Measure, plan: &Plan) -> u64 {
         Measure::Memory | Measure::Overload => 1,
         Measure::Connections => 3,
         Measure::Postgres => 4,
+        Measure::Peers => 9,
     };
     sides * u64::from(plan.rounds)
 }

@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement};
 use super::comparisons::{COMPARISONS, Comparison};
 use super::latency::{self, PERCENTS};
 use super::record::Record;
-use super::{idle, on_database, overload};
+use super::{idle, on_database, overload, peers};
 
 /// A table with its title; the first column is text, the others are figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub fn all(record: &Record) -> Vec<Table> {
         overload::table(record),
         idle::table(record),
         on_database::table(record),
+        peers::table(record),
     ];
     tables
         .into_iter()

@@ -44,6 +44,14 @@ impl Backend {
         (orderd::store::open(&url, 1), place)
     }
 
+    /// What the database says about itself: nothing if it is sound.
+    pub fn integrity(&self) -> Vec<String> {
+        orderd::store::snapshot(&self.url)
+            .unwrap()
+            .integrity()
+            .unwrap()
+    }
+
     /// Runs SQL behind the store's back. `Err` if the schema refuses it.
     pub fn sql(&self, sql: &str) -> Result<u64, String> {
         self.behind().sql(sql)
@@ -123,6 +131,11 @@ impl Hand {
         ));
         commit.created.push(order);
         self.last_seq
+    }
+
+    /// Leaves so many sequence numbers out, as if orders with them had been left out.
+    pub fn skip(&mut self, count: i64) {
+        self.last_seq.0 += count;
     }
 
     /// Commits, and goes on behind it.

@@ -15,6 +15,10 @@ fn fill(hand: &mut Hand) -> Vec<Order> {
     let mut stored = Vec::new();
     for batch in 0..25_usize {
         let mut commit = hand.blank();
+        if batch % 10 == 9 {
+            // What came before is old, for a backend that makes a difference.
+            hand.skip(20_000);
+        }
         for item in 0..4_usize {
             let number = batch * 4 + item;
             // Every ninth id is taken, so that its number is missing.
@@ -38,6 +42,9 @@ fn fill(hand: &mut Hand) -> Vec<Order> {
                 order.state.status = Status::Completed { ended_at };
                 order.state.started_at = Some(ended_at);
                 order.hold = None;
+            } else if number % 7 == 2 {
+                let since = order.created_at;
+                order.state.status = Status::Dead { since };
             }
         }
         recount(&mut commit);

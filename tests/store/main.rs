@@ -96,6 +96,7 @@ conformance! {
         a_history_goes_back_to_the_beginning,
         the_feed_of_events_is_read_in_pages_of_any_size,
         open_orders_are_read_in_pages,
+        orders_that_stay_open_for_long_are_not_forgotten,
         what_steps_said_is_read_with_their_order,
     ],
     ledger: [

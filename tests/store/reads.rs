@@ -4,9 +4,9 @@
 use orderd::clock::Timestamp;
 use orderd::order::{
     Changed, Currency, EventKind, Money, OrderId, Output, Position, Priority, Seq, Status,
-    StepOutput, Target,
+    StatusKind, StepOutput, Target,
 };
-use orderd::store::{EventPlace, EventView, ListQuery, journal};
+use orderd::store::{EventPlace, EventView, ListQuery, Store, journal};
 
 use super::backend::{Backend, Hand, START, change, event, recount, wait};
 
@@ -242,6 +242,52 @@ pub fn open_orders_are_read_in_pages(backend: &Backend) {
         (order.priority, order.created_at)
     );
     assert_eq!(whole.state, order.state);
+}
+
+/// Some backends keep the open orders among the old ones apart from the young ones.
+pub fn orders_that_stay_open_for_long_are_not_forgotten(backend: &Backend) {
+    let mut hand = Hand::new(backend);
+    let end = |hand: &mut Hand, ids: &[&str]| {
+        let mut commit = hand.blank();
+        for id in ids {
+            let order = hand.order(id).unwrap();
+            let mut state = order.state.clone();
+            state.status = Status::Completed {
+                ended_at: commit.at,
+            };
+            (state.version, state.started_at) = (2, Some(commit.at));
+            state.position = commit.position;
+            change(&mut commit, &order, state, EventKind::Completed);
+        }
+        hand.commit(&commit);
+    };
+    let open = |store: &dyn Store| -> Vec<i64> {
+        let page = store.open_orders(Seq(0), Seq(i64::MAX), 100).unwrap();
+        page.iter().map(|order| order.seq.0).collect()
+    };
+    hand.accept(&["a", "b", "c", "d"]);
+    end(&mut hand, &["a"]);
+    for (skipped, id) in [(16_383, "e"), (1, "f"), (40_000, "g")] {
+        hand.skip(skipped);
+        hand.accept(&[id]);
+    }
+    end(&mut hand, &["c", "g"]);
+    assert_eq!(open(&*hand.store), [2, 4, 16_388, 16_390]);
+    end(&mut hand, &["f"]);
+    hand.accept(&["h"]);
+    end(&mut hand, &["b", "h"]);
+    assert_eq!(open(&*hand.store), [4, 16_388]);
+    drop(hand);
+    assert_eq!(backend.integrity(), [""; 0]);
+    let hand = Hand::new(backend);
+    assert_eq!(open(&*hand.store), [4, 16_388]);
+    let query = ListQuery {
+        status: Some(StatusKind::Pending),
+        limit: 1,
+        ..ListQuery::default()
+    };
+    let page = wait(hand.store.orders(query)).unwrap();
+    assert_eq!(page.orders[0].id.as_str(), "e");
 }
 
 pub fn what_steps_said_is_read_with_their_order(backend: &Backend) {

@@ -15,7 +15,7 @@ use super::error::unreadable;
 use super::read::{Read, as_limit, column};
 use super::row;
 use crate::clock::Timestamp;
-use crate::order::{Priority, Seq, StatusKind};
+use crate::order::{Priority, Seq, ShardNumber, StatusKind};
 use crate::store::{ListQuery, Page};
 
 /// Payload on a page after which it ends early, in bytes: a thousand orders of a usual size fit.
@@ -37,8 +37,12 @@ struct Bounds {
 /// A page of orders, newest first.
 pub(super) async fn orders(link: &Link, query: &ListQuery) -> Read<Page> {
     let Bounds { low, high, end } = bounds(link, query).await?;
-    let is_open = query.status.is_some_and(|status| !status.is_final());
-    if is_open || query.is_held == Some(true) {
+    let is_dead = query.status == Some(StatusKind::Dead);
+    if is_dead || query.is_held == Some(true) {
+        let sql = if is_dead { DEAD } else { HELD };
+        return filtered(link, sql, query, (low, high)).await;
+    }
+    if query.status.is_some_and(|status| !status.is_final()) {
         return open_page(link, query, (low, high)).await;
     }
     if end > high
@@ -62,21 +66,82 @@ pub(super) async fn orders(link: &Link, query: &ListQuery) -> Read<Page> {
     Ok(page)
 }
 
-/// A page of a status that is not final, or of orders that are held back: only open orders are
-/// looked at.
-async fn open_page(link: &Link, query: &ListQuery, bounds: (i64, i64)) -> Read<Page> {
-    let sql = "SELECT * FROM whole_orders
-                WHERE ended_at IS NULL AND seq >= $1 AND seq < $2
-                  AND ($3::smallint IS NULL OR status = $3)
-                  AND ($4::text IS NULL OR customer_id = $4)
-                  AND ($5::smallint IS NULL OR priority = $5)
-                  AND ($6::text IS NULL OR process = $6)
-                  AND ($7::boolean IS NULL OR (hold IS NOT NULL) = $7)
-                  AND created_at BETWEEN $8 AND $9
-                  AND ($11::text IS NULL OR step = $11)
-                  AND ($12::text IS NULL OR strpos(reason, $12) > 0)
-                ORDER BY seq DESC LIMIT $10";
-    filtered(link, sql, query, bounds).await
+/// A list of open orders: a choice among all, and what finds them.
+macro_rules! open_list {
+    ($before:literal, $choice:literal, $after:literal) => {
+        concat!(
+            $before,
+            "SELECT * FROM whole_orders w WHERE ",
+            $choice,
+            " AND ($3::smallint IS NULL OR status = $3)
+              AND ($4::text IS NULL OR customer_id = $4)
+              AND ($5::smallint IS NULL OR priority = $5)
+              AND ($6::text IS NULL OR process = $6)
+              AND ($7::boolean IS NULL OR (hold IS NOT NULL) = $7)
+              AND created_at BETWEEN $8 AND $9
+              AND ($11::text IS NULL OR step = $11)
+              AND ($12::text IS NULL OR strpos(reason, $12) > 0)
+              ",
+            $after
+        )
+    };
+    ($choice:literal) => {
+        open_list!(
+            "",
+            $choice,
+            "AND seq >= $1 AND seq < $2 ORDER BY seq DESC LIMIT $10"
+        )
+    };
+}
+
+/// Dead orders. They and those that are held back have an index of their own.
+const DEAD: &str = open_list!("is_dead");
+
+/// Orders that are held back.
+const HELD: &str = open_list!("is_held");
+
+/// Open orders among the youngest.
+const YOUNG: &str = open_list!("ended_at IS NULL");
+
+/// Open orders behind those. Each OFFSET 0 keeps them from being looked for among all orders.
+const OLD: &str = open_list!(
+    "SELECT w.* FROM
+       (SELECT seq FROM lingering WHERE seq >= $1 AND seq < $2 ORDER BY seq DESC OFFSET 0) AS l
+       CROSS JOIN LATERAL (",
+    "w.seq = l.seq",
+    "OFFSET 0) AS w ORDER BY l.seq DESC LIMIT $10"
+);
+
+/// A page of a status that is not final. Of each shard the youngest orders are looked at first,
+/// then those of the others that are open.
+async fn open_page(link: &Link, query: &ListQuery, (low, high): (i64, i64)) -> Read<Page> {
+    let sql = "SELECT shard, lingering_to + 1, last_seq + 1 FROM shards ORDER BY shard DESC";
+    let (mut whole, mut rest) = (Page::default(), query.clone());
+    for row in &link.query(sql, &[]).await? {
+        let (shard, young, end): (i16, i64, i64) =
+            (column(row, 0)?, column(row, 1)?, column(row, 2)?);
+        let base = ShardNumber(shard.unsigned_abs()).base();
+        for (sql, from, until) in [(YOUNG, young, end), (OLD, base, young)] {
+            let (from, until) = (from.max(low), until.min(high));
+            if from >= until {
+                continue;
+            }
+            if rest.limit == 0 {
+                // Whether there are more is for the next page to find out.
+                whole.next = Some(Seq(until));
+                return Ok(whole);
+            }
+            let mut page = filtered(link, sql, &rest, (from, until)).await?;
+            rest.limit -= page.orders.len() + page.left_out;
+            whole.orders.append(&mut page.orders);
+            whole.left_out += page.left_out;
+            if page.next.is_some() {
+                whole.next = page.next;
+                return Ok(whole);
+            }
+        }
+    }
+    Ok(whole)
 }
 
 /// A page of orders that came here after the time range, and yet are of it: they were finished

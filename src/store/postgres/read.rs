@@ -76,21 +76,34 @@ fn hash(row: &Row, place: usize) -> Read<[u8; 32]> {
     })
 }
 
-/// Open orders with sequence numbers above `after`, up to and including `last`.
+/// Open orders with sequence numbers above `after`, up to and including `last`: the old ones, and
+/// if those are too few, the young ones.
 pub(super) async fn open_orders(
     link: &Link,
     after: Seq,
     last: Seq,
     limit: usize,
 ) -> Read<Vec<OpenOrder>> {
-    let sql =
-        "SELECT seq, id, customer_id, process, process_version, priority, total_minor, currency,
-                      item_count, created_at, start_at, expires_at, imported_at, status, version,
-                      step, attempt, started_at, updated_at, due_at, lease, target, ended_at,
-                      reason, position, hold
-                 FROM orders
-                WHERE ended_at IS NULL AND seq > $1 AND seq <= $2
-                ORDER BY seq LIMIT $3";
+    let sql = "WITH old AS MATERIALIZED (
+                 SELECT seq FROM lingering WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3
+               ), young AS (
+                 SELECT y.seq FROM shards s
+                  CROSS JOIN LATERAL (SELECT seq FROM orders
+                                       WHERE seq > greatest(s.lingering_to, $1)
+                                         AND seq <= least(s.last_seq, $2)
+                                         AND ended_at IS NULL ORDER BY seq LIMIT $3) AS y
+                  WHERE (SELECT count(*) FROM old) < $3
+               ), found AS (
+                 SELECT seq FROM old UNION ALL SELECT seq FROM young ORDER BY seq LIMIT $3
+               )
+               SELECT o.* FROM found
+                CROSS JOIN LATERAL (
+                  SELECT seq, id, customer_id, process, process_version, priority, total_minor,
+                         currency, item_count, created_at, start_at, expires_at, imported_at,
+                         status, version, step, attempt, started_at, updated_at, due_at, lease,
+                         target, ended_at, reason, position, hold
+                    FROM orders WHERE seq = found.seq OFFSET 0) AS o
+                ORDER BY found.seq";
     let values = &[&after.0 as _, &last.0 as _, &as_limit(limit) as _];
     let rows = link.query(sql, values).await?;
     rows.iter().map(row::open_order).collect()
@@ -175,12 +188,25 @@ pub(super) async fn stray_outputs(link: &Link, limit: usize) -> Read<Vec<(Seq, S
     rows.iter().map(stray).collect()
 }
 
-/// What the database says about its files; empty if they are sound. Only where its own means for
-/// that, the extension amcheck, are installed.
+/// What is wrong with what the database keeps twice: with old orders that are open, and, if its own
+/// means for that are installed, the extension amcheck, with its indexes.
 pub(super) async fn integrity(link: &Link) -> Read<Vec<String>> {
+    let sql = "(SELECT 'order ' || o.seq || ' is open and old and does not linger'
+                  FROM shards s JOIN orders o ON o.seq > s.shard::bigint << 48
+                   AND o.seq <= s.lingering_to AND o.ended_at IS NULL
+                 WHERE NOT EXISTS (SELECT 1 FROM lingering l WHERE l.seq = o.seq) LIMIT 10)
+               UNION ALL
+               (SELECT 'order ' || l.seq || ' lingers and is not open'
+                  FROM lingering l LEFT JOIN orders o USING (seq)
+                 WHERE o.seq IS NULL OR o.ended_at IS NOT NULL LIMIT 10)";
+    let wrong = link.query(sql, &[]).await?;
+    let wrong: Vec<String> = wrong
+        .iter()
+        .map(|row| column(row, 0))
+        .collect::<Read<_>>()?;
     let sql = "SELECT 1 FROM pg_extension WHERE extname = 'amcheck'";
-    if link.query(sql, &[]).await?.is_empty() {
-        return Ok(Vec::new());
+    if !wrong.is_empty() || link.query(sql, &[]).await?.is_empty() {
+        return Ok(wrong);
     }
     let sql = "SELECT bt_index_check(indexrelid) FROM pg_index
                 WHERE indrelid IN ('orders'::regclass, 'journal'::regclass, 'shards'::regclass,

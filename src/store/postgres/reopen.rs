@@ -82,12 +82,27 @@ async fn finish<T>(link: &Link, done: Result<T, StoreError>) -> Result<T, StoreE
 }
 
 async fn raise_epoch(link: &Link, shard: ShardNumber) -> Result<(), StoreError> {
-    let sql = "INSERT INTO shards (shard, epoch, position, hash, last_seq)
-               VALUES ($1, 1, $2, $3, $2)
+    let sql = "INSERT INTO shards (shard, epoch, position, hash, last_seq, lingering_to)
+               VALUES ($1, 1, $2, $3, $2, $2)
                ON CONFLICT (shard) DO UPDATE SET epoch = shards.epoch + 1";
     let (number, base, genesis) = (small(shard)?, shard.base(), journal::GENESIS.as_slice());
     let raised = link.client.execute(sql, &[&number, &base, &genesis]).await;
-    raised.map(drop).map_err(refused)
+    raised.map_err(refused)?;
+    catch_up(link, number).await
+}
+
+/// Writes down which open orders are old, if many were stored in another way than by commits.
+async fn catch_up(link: &Link, shard: i16) -> Result<(), StoreError> {
+    let sql = "WITH head AS MATERIALIZED
+                 (SELECT lingering_to, last_seq - 16384 AS until FROM shards WHERE shard = $1),
+               lingered AS (
+                 INSERT INTO lingering (seq)
+                 SELECT o.seq FROM head, orders o
+                  WHERE o.seq > head.lingering_to AND o.seq <= head.until AND o.ended_at IS NULL)
+               UPDATE shards SET lingering_to = head.until
+                 FROM head WHERE shard = $1 AND head.until > head.lingering_to";
+    let done = link.client.execute(sql, &[&shard]).await;
+    done.map(drop).map_err(refused)
 }
 
 /// Where a shard stands, for who has raised its epoch.

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Error, Statement};
 
 /// The fence: shard, epoch, and the position before the commit.
 const HEAD: &str = "WITH head AS MATERIALIZED
-  (SELECT 1 FROM shards WHERE shard = $1 AND epoch = $2 AND position = $3 FOR UPDATE)";
+  (SELECT lingering_to FROM shards WHERE shard = $1 AND epoch = $2 AND position = $3 FOR UPDATE)";
 
 /// New orders to which nothing has happened yet. A taken id ends the transaction.
 const INSERT_ACCEPTED: &str = "
@@ -84,8 +84,13 @@ const INSERT_FREE: &str = "
 SELECT seq, false FROM stored UNION ALL SELECT seq, true FROM taken";
 
 /// Orders that changed, each to its latest state. A priority stands for what is beside the state:
-/// without one, priority and hold stay as they are.
+/// without one, priority and hold stay as they are. Those that ended linger no more.
 const UPDATE: &str = "
+, gone AS (
+  DELETE FROM lingering l
+   USING head, unnest($4::bigint[], $14::bigint[]) AS e (seq, ended_at)
+   WHERE e.ended_at IS NOT NULL AND e.seq <= head.lingering_to AND l.seq = e.seq
+)
 UPDATE orders o
    SET status = c.status, version = c.version, step = c.step, attempt = c.attempt,
        started_at = c.started_at, updated_at = c.updated_at, due_at = c.due_at, lease = c.lease,
@@ -146,8 +151,9 @@ const BESIDE: &str = "
      AND kept_at < $32
 )";
 
-/// The counters, the journal row and the shard's head. Counters stop at the highest number there
-/// is. Touches one row exactly if the fence was there.
+/// The counters, the orders that have become old and are still open, the journal row and the
+/// shard's head. Counters stop at the highest number there is. An order is old when 16384 further
+/// ones were stored. Touches one row exactly if the fence was there.
 const JOURNAL: &str = "
 , d AS MATERIALIZED (
   SELECT * FROM unnest($9::text[], $10::smallint[], $11::smallint[], $12::bigint[])
@@ -178,11 +184,16 @@ const JOURNAL: &str = "
   SELECT $1, x.process, greatest(x.work_us, 0), greatest(x.turnaround_s, 0)
     FROM head, x
    WHERE x.process NOT IN (SELECT process FROM timed)
+), lingered AS (
+  INSERT INTO lingering (seq)
+  SELECT o.seq FROM head, orders o
+   WHERE o.seq > head.lingering_to AND o.seq <= $8::bigint - 16384 AND o.ended_at IS NULL
 ), written AS (
   INSERT INTO journal (position, epoch, at, entries, hash)
   SELECT $4, $2, $5, $6, $7 FROM head
 )
-UPDATE shards SET position = $4, hash = $7, last_seq = greatest(last_seq, $8)
+UPDATE shards s SET position = $4, hash = $7, last_seq = greatest(s.last_seq, $8),
+                    lingering_to = greatest(s.lingering_to, $8::bigint - 16384)
   FROM head WHERE shard = $1";
 
 /// The statements of a commit on one connection.
