@@ -14,7 +14,6 @@ use super::Parts;
 use super::counters::Counters;
 use super::refusal::{Code, FieldNames, Refusal};
 use crate::config::DialectSettings;
-use crate::engine::SubmitError;
 use crate::order::{
     Dialect, Draft, DraftRules, KeptAnswer, NewKey, NewOrder, Order, OrderId, Process, RequestKey,
 };
@@ -87,7 +86,7 @@ impl Desk {
         match self.parts.engine.submit_under(kept, order, false).await {
             Ok(accepted) => Ok(idempotency::sent(answer(&accepted.order))),
             Err(error) => {
-                let first = self.first_answer(key.as_ref(), error).await?;
+                let first = self.first_answer(key.as_ref(), error.into()).await?;
                 Ok(idempotency::replayed(first))
             }
         }
@@ -104,20 +103,24 @@ impl Desk {
     async fn first_answer(
         &self,
         key: Option<&RequestKey>,
-        error: SubmitError,
+        refusal: Refusal,
     ) -> Result<KeptAnswer, Refusal> {
         let Some(key) = key else {
-            return Err(error.into());
+            return Err(refusal);
         };
-        let is_id_taken = matches!(error, SubmitError::Exists { .. });
+        let is_id_taken = refusal.code == Code::OrderExists;
         let first = idempotency::first_answer(&*self.parts.store, key, is_id_taken).await;
         first.map_err(|none| match none {
-            NoAnswer::Unknown => error.into(),
             NoAnswer::OtherRequest => Refusal::new(
                 Code::IdempotencyKeyReused,
                 "another request was accepted under this key",
             ),
-            NoAnswer::Unreadable(unreadable) => unreadable.into(),
+            NoAnswer::Damaged(error) => error.into(),
+            NoAnswer::Unreadable if refusal.code == Code::IdempotencyKeyInUse => Refusal::new(
+                Code::OutcomeUnknown,
+                "the answer under this key cannot be read now",
+            ),
+            NoAnswer::Unknown | NoAnswer::Unreadable => refusal,
         })
     }
 

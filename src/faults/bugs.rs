@@ -21,6 +21,9 @@ pub enum Bug {
     OrdersForgottenAtRestart,
     /// After a restart orders are brought back that are there already.
     OrdersDoubledAtRestart,
+    // What talks to clients.
+    /// A request of unknown fate is called refused if its idempotency key cannot be looked up.
+    UnknownCalledUnavailable,
     // The shard.
     /// An attempt from before a restart goes on under its old lease.
     LostLeaseGoesOn,
@@ -65,7 +68,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the name by which `ORDERD_BUG` asks for it.
-    pub const ALL: [(Self, &'static str); 26] = [
+    pub const ALL: [(Self, &'static str); 27] = [
         (Self::AnswerBeforeFlush, "answer-before-flush"),
         (Self::UnknownCalledRefused, "unknown-called-refused"),
         (Self::RefusedTriedAgain, "refused-tried-again"),
@@ -76,6 +79,7 @@ impl Bug {
             "orders-forgotten-at-restart",
         ),
         (Self::OrdersDoubledAtRestart, "orders-doubled-at-restart"),
+        (Self::UnknownCalledUnavailable, "unknown-called-unavailable"),
         (Self::LostLeaseGoesOn, "lost-lease-goes-on"),
         (Self::StaleTimerTaken, "stale-timer-taken"),
         (Self::FenceStandsStill, "fence-stands-still"),

@@ -169,7 +169,7 @@ async fn submit(
                 accepted += 1;
                 ItemResult::Accepted(order)
             }
-            Err(error) => match idempotency::resolve(app, key.as_ref(), error).await {
+            Err(error) => match idempotency::resolve(app, key.as_ref(), error.into()).await {
                 Ok(answer) => {
                     replayed += 1;
                     ItemResult::Replayed(answer)

@@ -36,12 +36,13 @@ pub(super) async fn ask(
     let Some(key) = key else {
         return at_once(app, asked).await;
     };
-    let refusal = match under(app, asked, &key).await {
-        Ok(answer) => return Ok(sent(answer)),
-        Err(refusal) => refusal,
-    };
-    let first = idempotency::first_answer(app, &key).await?;
-    first.map(replayed).ok_or(refusal)
+    match under(app, asked, &key).await {
+        Ok(answer) => Ok(sent(answer)),
+        Err(refusal) => {
+            let first = idempotency::resolve(app, Some(&key), refusal).await;
+            first.map(replayed)
+        }
+    }
 }
 
 async fn at_once(app: &App, asked: &Asked) -> Result<Response, ApiError> {
@@ -65,7 +66,11 @@ async fn at_once(app: &App, asked: &Asked) -> Result<Response, ApiError> {
             asked.closed(&order).map(|()| orders::answer(&order))
         }
         Some(Err(refusal)) => Err(refusal.into()),
-        Some(Ok(_)) | None => orders::find(app, id).await.map(|it| orders::answer(&it)),
+        Some(Ok(_)) | None => {
+            let order = orders::find(app, id).await;
+            let order = order.map_err(|_| ApiError::change_made())?;
+            Ok(orders::answer(&order))
+        }
     }
 }
 

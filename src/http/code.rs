@@ -343,9 +343,9 @@ pub const CODES: &[Entry] = &[
         "outcome-unknown",
         503,
         "It is not known whether it is stored",
-        "Send the same `order_id` again, or read it: the order exists once or not at \
-         all, never twice. A change under an `Idempotency-Key` may be sent again under the same \
-         key: it is made once. After one without a key read the order: its history says whether \
+        "Send the same again with the same `Idempotency-Key` or `order_id`: it gets the first result \
+         or is done now, never twice; a new key or id may double it. An order with neither: look \
+         for it before sending it again. A change without a key: the order's history says whether \
          it was made.",
     ),
 ];

@@ -187,10 +187,9 @@ async fn replay(State(app): State<Arc<App>>, request: Request) -> Result<Respons
         Ok(Decided { kept: None, .. }) => SubmitError::OutcomeUnknown,
         Err(error) => error,
     };
-    let first = idempotency::first_answer(&app, &key).await?;
-    first
-        .map(replayed)
-        .ok_or_else(|| ApiError::change_failed(refusal))
+    let refusal = ApiError::change_failed(refusal);
+    let first = idempotency::resolve(&app, Some(&key), refusal).await;
+    first.map(replayed)
 }
 
 /// The answer to a replay, in which these changes were decided.

@@ -122,6 +122,12 @@ impl ApiError {
         }
     }
 
+    /// A change is made and on disk, but the order cannot be shown.
+    pub fn change_made() -> Self {
+        let detail = "the change is made and on disk; the order could not be read again";
+        Self::new(Code::OutcomeUnknown, detail)
+    }
+
     /// An order changed again and again while a change of it was asked for.
     pub fn busy_order() -> Self {
         let detail = "the order changes too fast; nothing is changed";

@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use super::code::Code;
 use super::error::ApiError;
 use super::{App, if_match, orders, render};
-use crate::engine::SubmitError;
 use crate::order::{KeptAnswer, NewKey, NewOrder, Order, OrderId, RequestKey};
 use crate::server::idempotency::{self, NoAnswer};
 
@@ -102,42 +101,28 @@ pub(super) fn json(body: Vec<u8>) -> KeptAnswer {
     }
 }
 
-/// What to answer to an order that was not accepted now: what was answered the first time, if this
-/// is a repetition. That also resolves answers that were lost, whatever the engine says now.
+/// What to answer to a request that is refused now: what was answered the first time, if this is a
+/// repetition. That also resolves answers that were lost, whatever the engine says now.
 pub(super) async fn resolve(
     app: &App,
     key: Option<&RequestKey>,
-    error: SubmitError,
+    refusal: ApiError,
 ) -> Result<KeptAnswer, ApiError> {
     let Some(key) = key else {
-        return Err(error.into());
+        return Err(refusal);
     };
-    let is_id_taken = matches!(error, SubmitError::Exists { .. });
-    let first = first(app, key, is_id_taken).await?;
-    first.ok_or_else(|| error.into())
-}
-
-/// What was answered the first time to changes that are not made now, if this is a repetition.
-pub(super) async fn first_answer(
-    app: &App,
-    key: &RequestKey,
-) -> Result<Option<KeptAnswer>, ApiError> {
-    first(app, key, false).await
-}
-
-async fn first(
-    app: &App,
-    key: &RequestKey,
-    is_id_taken: bool,
-) -> Result<Option<KeptAnswer>, ApiError> {
-    match idempotency::first_answer(&*app.store, key, is_id_taken).await {
-        Ok(answer) => Ok(Some(answer)),
-        Err(NoAnswer::Unknown) => Ok(None),
-        Err(NoAnswer::OtherRequest) => {
-            let detail = "another request was accepted under this key; take a new key for a new \
-                          request";
-            Err(ApiError::new(Code::IdempotencyKeyReused, detail))
-        }
-        Err(NoAnswer::Unreadable(unreadable)) => Err(unreadable.into()),
-    }
+    let is_id_taken = refusal.code() == Code::OrderExists;
+    let first = idempotency::first_answer(&*app.store, key, is_id_taken).await;
+    first.map_err(|none| match none {
+        NoAnswer::OtherRequest => ApiError::new(
+            Code::IdempotencyKeyReused,
+            "another request was accepted under this key; take a new key for a new request",
+        ),
+        NoAnswer::Damaged(error) => error.into(),
+        NoAnswer::Unreadable if refusal.code() == Code::IdempotencyKeyInUse => ApiError::new(
+            Code::OutcomeUnknown,
+            "a request came under this key before; its answer cannot be read now",
+        ),
+        NoAnswer::Unknown | NoAnswer::Unreadable => refusal,
+    })
 }

@@ -101,7 +101,7 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let accepted = match app.engine.submit_under(kept, new, wait.is_some()).await {
         Ok(accepted) => accepted,
         Err(error) => {
-            let answer = idempotency::resolve(&app, key.as_ref(), error).await?;
+            let answer = idempotency::resolve(&app, key.as_ref(), error.into()).await?;
             return Ok(replayed(answer));
         }
     };

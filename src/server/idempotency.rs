@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 
-use crate::faults;
+use crate::faults::{self, Bug};
 use crate::order::{BadKey, KeptAnswer, RequestKey};
 use crate::store::{Store, StoreError};
 
@@ -26,8 +26,10 @@ pub enum NoAnswer {
     Unknown,
     /// Something else was accepted under its key.
     OtherRequest,
-    /// Its key is taken, and the answer cannot be read.
-    Unreadable(StoreError),
+    /// What is kept under its key is damaged.
+    Damaged(StoreError),
+    /// The store cannot be read: whatever was not known before is not known now either.
+    Unreadable,
 }
 
 /// The key of a request to the route `scope` that sent these bytes, if it has one.
@@ -59,7 +61,7 @@ pub fn fingerprint(sent: &[u8]) -> [u8; 32] {
 ///
 /// # Errors
 ///
-/// [`NoAnswer`]. A store that cannot be read matters only if the key may be taken.
+/// [`NoAnswer`].
 pub async fn first_answer(
     store: &dyn Store,
     key: &RequestKey,
@@ -71,9 +73,18 @@ pub async fn first_answer(
             Ok(kept.answer)
         }
         Ok(Some(_)) if !is_id_taken => Err(NoAnswer::OtherRequest),
-        Err(unreadable) if !is_id_taken => Err(NoAnswer::Unreadable(unreadable)),
+        Err(error) if !is_id_taken => Err(unreadable(error)),
         _ => Err(NoAnswer::Unknown),
     }
+}
+
+fn unreadable(error: StoreError) -> NoAnswer {
+    let is_damaged = matches!(error, StoreError::BadRow { .. });
+    if is_damaged || faults::is_planted(Bug::UnknownCalledUnavailable) {
+        return NoAnswer::Damaged(error);
+    }
+    tracing::error!(%error, "what is kept under an idempotency key cannot be read");
+    NoAnswer::Unreadable
 }
 
 /// An answer from before, byte for byte, marked as such.

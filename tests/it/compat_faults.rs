@@ -1,6 +1,7 @@
-//! A store whose reads of orders can be made to fail, to see what a dialect says then.
+//! A store whose reads of orders and keys can be made to fail, and which can lose the answer to a
+//! commit, to see what is said then.
 //!
-//! Everything else is the real store's; the engine has that one itself.
+//! Everything else is the real store's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,23 +12,42 @@ use orderd::order::{
     ShardNumber,
 };
 use orderd::store::{
-    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Store,
+    Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Room, Store,
     StoreError,
 };
 
-/// Fails to read orders while it is told to.
-pub struct FaultyReads {
-    inner: Arc<dyn Store>,
-    is_failing: Arc<AtomicBool>,
+/// What goes wrong now.
+#[derive(Default)]
+pub struct Faults {
+    /// Orders and keys cannot be read, and the store cannot be opened anew.
+    pub reads_fail: AtomicBool,
+    /// The next commit is stored and its answer is lost; from then on reads fail.
+    pub is_commit_lost: AtomicBool,
+    /// After the next commit reads fail.
+    pub is_commit_last: AtomicBool,
 }
 
-impl FaultyReads {
-    pub fn new(inner: Arc<dyn Store>, is_failing: Arc<AtomicBool>) -> Self {
-        Self { inner, is_failing }
+/// A store with faults.
+pub struct Faulty {
+    inner: Arc<dyn Store>,
+    faults: Arc<Faults>,
+}
+
+impl Faulty {
+    pub fn new(inner: Arc<dyn Store>, faults: Arc<Faults>) -> Self {
+        Self { inner, faults }
+    }
+
+    fn read<'a, T: Send + 'a>(&'a self, reading: Reading<'a, T>) -> Reading<'a, T> {
+        if self.faults.reads_fail.load(Ordering::SeqCst) {
+            let detail = "planted".to_owned();
+            return Box::pin(std::future::ready(Err(StoreError::Unreadable { detail })));
+        }
+        reading
     }
 }
 
-impl Store for FaultyReads {
+impl Store for Faulty {
     fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError> {
         self.inner.open_shard(shard)
     }
@@ -37,15 +57,35 @@ impl Store for FaultyReads {
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
-        self.inner.commit(commit)
+        let receipt = self.inner.commit(commit)?;
+        let is_lost = self.faults.is_commit_lost.swap(false, Ordering::SeqCst);
+        if is_lost || self.faults.is_commit_last.swap(false, Ordering::SeqCst) {
+            self.faults.reads_fail.store(true, Ordering::SeqCst);
+        }
+        if is_lost {
+            let detail = "planted".to_owned();
+            return Err(StoreError::Lost { detail });
+        }
+        Ok(receipt)
     }
 
     fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
+        if self.faults.reads_fail.load(Ordering::SeqCst) {
+            let detail = "planted".to_owned();
+            return Err(StoreError::Unreachable {
+                database: "planted".to_owned(),
+                detail,
+            });
+        }
         self.inner.reopen(commit)
     }
 
     fn tidy_up(&self) {
         self.inner.tidy_up();
+    }
+
+    fn room(&self) -> Room {
+        self.inner.room()
     }
 
     fn durability(&self) -> Durability {
@@ -62,15 +102,11 @@ impl Store for FaultyReads {
     }
 
     fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>> {
-        if self.is_failing.load(Ordering::SeqCst) {
-            let detail = "planted".to_owned();
-            return Box::pin(std::future::ready(Err(StoreError::Unreadable { detail })));
-        }
-        self.inner.order(id)
+        self.read(self.inner.order(id))
     }
 
     fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
-        self.inner.kept_key(scope, key)
+        self.read(self.inner.kept_key(scope, key))
     }
 
     fn orders(&self, query: ListQuery) -> Reading<'_, Page> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use orderd::clock::{self, ManualClock, Timestamp};
 use orderd::compat;
@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::chosen;
 use crate::compat_curl::{self, check};
-use crate::compat_faults::FaultyReads;
+use crate::compat_faults::{Faults, Faulty};
 use crate::databases::Place;
 use crate::support::{Connection, Reply, within};
 
@@ -84,7 +84,7 @@ pub struct CompatServer {
     pub clock: ManualClock,
     pub handle: engine::Handle,
     setup: Setup,
-    reads_fail: Arc<AtomicBool>,
+    pub faults: Arc<Faults>,
     addresses: BTreeMap<u16, SocketAddr>,
     engine: Engine,
     stop: oneshot::Sender<()>,
@@ -102,8 +102,9 @@ impl CompatServer {
     }
 
     async fn begin(setup: Setup, place: Box<dyn Place>, clock: ManualClock) -> Self {
-        let reads_fail = Arc::new(AtomicBool::new(false));
-        let store: Arc<dyn Store> = store::open(&place.url(), 2).unwrap();
+        let faults = Arc::new(Faults::default());
+        let store = store::open(&place.url(), 2).unwrap();
+        let store: Arc<dyn Store> = Arc::new(Faulty::new(store, Arc::clone(&faults)));
         let engine = Engine::start(engine::Start {
             store: Arc::clone(&store),
             shard: ShardNumber::default(),
@@ -113,7 +114,6 @@ impl CompatServer {
             random: StdRng::seed_from_u64(1),
         })
         .unwrap();
-        let store: Arc<dyn Store> = Arc::new(FaultyReads::new(store, Arc::clone(&reads_fail)));
         let (doors, app) = doors(&setup, &engine, &store, &clock).await;
         let addresses = doors.iter().map(|(port, door)| {
             let address = door.listener.local_addr().unwrap();
@@ -131,7 +131,7 @@ impl CompatServer {
             clock,
             handle: engine.handle(),
             setup,
-            reads_fail,
+            faults,
             addresses,
             engine,
             stop,
@@ -164,7 +164,9 @@ impl CompatServer {
 
     /// From now on reads of the store fail, or do so no longer.
     pub fn fail_reads(&self, wants_failure: bool) {
-        self.reads_fail.store(wants_failure, Ordering::SeqCst);
+        self.faults
+            .reads_fail
+            .store(wants_failure, Ordering::SeqCst);
     }
 
     /// Sends what `curl` would send for this command, to the door that stands for the port in it.

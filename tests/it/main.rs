@@ -44,6 +44,7 @@ mod http_connections;
 mod http_corruption;
 mod http_create;
 mod http_dead;
+mod http_fate;
 mod http_full;
 mod http_idempotency;
 mod http_import;

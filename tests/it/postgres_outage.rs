@@ -176,3 +176,31 @@ async fn a_commit_whose_answer_is_lost_for_long_is_called_unknown_and_found_late
     }
     scene.server.stop().await;
 }
+
+#[tokio::test]
+async fn a_lost_answer_to_a_request_under_a_key_is_called_unknown_and_found_under_the_key() {
+    let Some(scene) = Scene::new().await else {
+        return;
+    };
+    assert_eq!(scene.send("held").await.status, 201);
+    let later = json!({"order_id": "single", "start_at": "2999-01-01T00:00:00Z"});
+    let single = order_with(later).to_string();
+    let batch = format!("[{}]", single.replace("single", "batch"));
+    for (path, body) in [
+        ("/v1/orders", &*single),
+        ("/v1/orders/batch", &*batch),
+        ("/v1/orders/held/hold", r#"{"reason": "fraud?"}"#),
+    ] {
+        let start = format!("POST {path}");
+        let headers = ["Content-Type: application/json", "Idempotency-Key: k"];
+        scene.proxy.set(Mode::CutAfterCommitAndRefuse);
+        let lost = scene.server.send(&start, &headers, body).await;
+        assert!(lost.text().contains("outcome-unknown"), "{}", lost.text());
+        scene.proxy.set(Mode::Pass);
+        scene.resumes().await;
+        let again = scene.server.send(&start, &headers, body).await;
+        assert_eq!(again.status / 100, 2, "{}", again.text());
+        assert_eq!(again.header("idempotency-replayed"), "true", "{path}");
+    }
+    scene.server.stop().await;
+}

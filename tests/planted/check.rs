@@ -68,6 +68,14 @@ pub const REAL_STORE: Check = Check {
     environment: &[("ORDERD_SEEDS", "30")],
 };
 
+/// A whole server whose store loses answers.
+pub const SERVER: Check = Check {
+    name: "server",
+    target: "it",
+    arguments: &["http_fate"],
+    environment: &[],
+};
+
 /// How a check went.
 pub struct Run {
     pub is_passed: bool,
@@ -88,6 +96,7 @@ impl Built {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .args(["test", "--locked", "--no-run", "--features", "faults"])
             .args(["--test", "simulation", "--test", "model", "--test", "store"])
+            .args(["--test", "it"])
             .args(["--message-format", "json-render-diagnostics"])
             .arg("--target-dir")
             .arg(target)

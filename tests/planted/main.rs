@@ -9,7 +9,7 @@ mod check;
 
 use std::collections::BTreeMap;
 
-use check::{Built, Check, MODEL, REAL_STORE, REGRESSION, Run, SIMULATION, STORE};
+use check::{Built, Check, MODEL, REAL_STORE, REGRESSION, Run, SERVER, SIMULATION, STORE};
 use orderd::faults::Bug;
 
 /// A bug, the check that must catch it, and what that must say then: one of these.
@@ -28,7 +28,7 @@ const fn case(bug: Bug, check: &'static Check, because: &'static [&'static str])
 }
 
 /// Every bug of the list is here.
-const CASES: [Case; 26] = [
+const CASES: [Case; 27] = [
     case(
         Bug::AnswerBeforeFlush,
         &SIMULATION,
@@ -54,6 +54,11 @@ const CASES: [Case; 26] = [
         Bug::OrdersDoubledAtRestart,
         &SIMULATION,
         &["(4) something after the end", "(5) illegal"],
+    ),
+    case(
+        Bug::UnknownCalledUnavailable,
+        &SERVER,
+        &["called refused: store-unavailable"],
     ),
     case(
         Bug::LostLeaseGoesOn,
