@@ -84,8 +84,7 @@ impl Fields for PriorityBody<'_> {
         description = "The order, cancelled, on disk.",
         body = schema::Order,
         headers(
-            ("ETag" = String, description = "The order's version."),
-            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
+            ("ETag" = String, description = "The order's version.")
         )
     ))
 )]
@@ -123,8 +122,7 @@ async fn cancel(
         description = "The order, held back, on disk.",
         body = schema::Order,
         headers(
-            ("ETag" = String, description = "The order's version."),
-            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
+            ("ETag" = String, description = "The order's version.")
         )
     ))
 )]
@@ -162,8 +160,7 @@ async fn hold(
         description = "The order, without a hold, on disk.",
         body = schema::Order,
         headers(
-            ("ETag" = String, description = "The order's version."),
-            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
+            ("ETag" = String, description = "The order's version.")
         )
     ))
 )]
@@ -200,8 +197,7 @@ async fn release(
         description = "The order, queued again, on disk.",
         body = schema::Order,
         headers(
-            ("ETag" = String, description = "The order's version."),
-            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
+            ("ETag" = String, description = "The order's version.")
         )
     ))
 )]
@@ -239,8 +235,7 @@ async fn retry(
         description = "The order with its priority, on disk.",
         body = schema::Order,
         headers(
-            ("ETag" = String, description = "The order's version."),
-            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
+            ("ETag" = String, description = "The order's version.")
         )
     ))
 )]

@@ -343,10 +343,10 @@ pub const CODES: &[Entry] = &[
         "outcome-unknown",
         503,
         "It is not known whether it is stored",
-        "Send the same again with the same `Idempotency-Key` or `order_id`: it gets the first result \
-         or is done now, never twice; a new key or id may double it. An order with neither: look \
-         for it before sending it again. A change without a key: the order's history says whether \
-         it was made.",
+        "Send the same again with the same `Idempotency-Key` or `order_id`: it gets the first \
+         result or is done now, never twice; a new key or id may double it. An order with neither: \
+         look for it before sending it again. A change without a key: the order's history says \
+         whether it was made.",
     ),
 ];
 

@@ -87,8 +87,9 @@ pub(super) async fn livez() -> Json<Liveness> {
 
 /// Are orders taken?
 ///
-/// 503 while the server shuts down, when its engine has ended, or when the disk is nearly full: the
-/// body says which. Reads and changes of accepted orders go on in the last case.
+/// 503 while the server shuts down, when its engine has ended or does not answer within 5 s, when
+/// the disk is nearly full, or when there is no way to the database: the body says which. While the
+/// disk is full accepted orders go on, and can be read and changed.
 #[utoipa::path(
     get,
     path = "/readyz",

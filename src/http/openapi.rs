@@ -38,7 +38,6 @@ const WRITES: &[Code] = &[
     Code::MalformedJson,
     Code::TooDeep,
     Code::BadQuery,
-    Code::BadIdempotencyKey,
     Code::ForeignOrigin,
     Code::RequestTimeout,
     Code::BodyTooLarge,
@@ -53,13 +52,19 @@ const WRITES: &[Code] = &[
     Code::OutcomeUnknown,
 ];
 
+/// What operations that take an idempotency key may be answered with for its sake.
+const KEYED: &[Code] = &[
+    Code::BadIdempotencyKey,
+    Code::IdempotencyKeyInUse,
+    Code::IdempotencyKeyReused,
+];
+
 /// What changes of an order may be answered with.
 const CHANGES: &[Code] = &[
     Code::MalformedJson,
     Code::TooDeep,
     Code::BadQuery,
     Code::BadIfMatch,
-    Code::BadIdempotencyKey,
     Code::ForeignOrigin,
     Code::OrderNotFound,
     Code::RequestTimeout,
@@ -83,7 +88,6 @@ const REPLAYS: &[Code] = &[
     Code::TooDeep,
     Code::BadQuery,
     Code::BadCursor,
-    Code::BadIdempotencyKey,
     Code::ForeignOrigin,
     Code::RequestTimeout,
     Code::BodyTooLarge,
@@ -118,15 +122,7 @@ const WEBHOOKS: &[Code] = &[
 const OPERATIONS: &[(&str, &[&[Code]])] = &[
     (
         "createOrder",
-        &[
-            WRITES,
-            &[
-                Code::BadPrefer,
-                Code::OrderExists,
-                Code::IdempotencyKeyInUse,
-                Code::IdempotencyKeyReused,
-            ],
-        ],
+        &[WRITES, &[Code::BadPrefer, Code::OrderExists]],
     ),
     (
         "createBatch",
@@ -198,6 +194,7 @@ pub(super) fn of(routes: OpenApi) -> OpenApi {
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
             describe_errors(operation);
+            describe_replay(operation);
             describe_headers(operation);
             describe_request_id(&mut operation.responses);
         }
@@ -282,12 +279,41 @@ fn describe_headers(operation: &mut Operation) {
     }
 }
 
+/// Whether requests to an operation may have an idempotency key.
+fn is_keyed(operation: &Operation) -> bool {
+    let mut parameters = operation.parameters.iter().flatten();
+    parameters.any(|parameter| match parameter {
+        RefOr::T(parameter) => parameter.name == "Idempotency-Key",
+        RefOr::Ref(_) => false,
+    })
+}
+
+/// Says how the first answer under a key looks when it is given again.
+fn describe_replay(operation: &mut Operation) {
+    if !is_keyed(operation) {
+        return;
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && status.starts_with('2')
+        {
+            let replayed = HeaderBuilder::new()
+                .schema(Some(Object::with_type(Type::String)))
+                .description(Some("`true`: the first answer again."))
+                .build();
+            let name = "Idempotency-Replayed".to_owned();
+            response.headers.insert(name, replayed.into());
+        }
+    }
+}
+
 /// Adds an answer for each status that the operation's codes have.
 fn describe_errors(operation: &mut Operation) {
     let id = operation.operation_id.as_deref().unwrap_or_default();
     let own = OPERATIONS.iter().find(|(name, _)| *name == id);
     let own = own.map_or(&[][..], |(_, codes)| codes);
-    let groups = own.iter().chain([&EVERYWHERE, &EVERY_PATH]);
+    let keyed = if is_keyed(operation) { KEYED } else { &[] };
+    let groups = own.iter().chain([&keyed, &EVERYWHERE, &EVERY_PATH]);
     let codes: Vec<Code> = groups.flat_map(|group| group.iter().copied()).collect();
     let mut entries: Vec<&Entry> = codes.into_iter().map(Code::entry).collect();
     entries.sort_by_key(|entry| entry.code as usize);

@@ -78,8 +78,7 @@ pub(super) fn json(body: Vec<u8>) -> Response {
         headers(
             ("Location" = String, description = "The order's path."),
             ("ETag" = String, description = "The order's version, for If-Match."),
-            ("Preference-Applied" = String, description = "`wait=N` if the answer waited."),
-            ("Idempotency-Replayed" = String, description = "`true`: the first answer again.")
+            ("Preference-Applied" = String, description = "`wait=N` if the answer waited.")
         )
     ))
 )]
