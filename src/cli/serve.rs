@@ -163,6 +163,11 @@ pub async fn serve(
     let started = clock::monotonic();
     let options = store::Options {
         readers: config.store.readers,
+        timeouts: store::Timeouts {
+            connect: config.store.connect_timeout,
+            commit: config.store.commit_timeout,
+            read: config.store.read_timeout,
+        },
         free_space_min: config.store.free_space_min,
         wants_witness: true,
     };

@@ -3,11 +3,12 @@
 //! Decides which store is meant; it opens nothing.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::source::Layer;
-use super::{Breach, size};
+use super::{Breach, duration, size};
 
 /// File name of the database in the data folder.
 const DATABASE: &str = "orders.db";
@@ -26,6 +27,15 @@ pub struct StoreSettings {
     pub url: Option<String>,
     /// Connections for looking up single orders, 1 to 64. Default 4.
     pub readers: usize,
+    /// How long one try to reach a database server may take, 100 ms to 1 m. Default 2 s.
+    #[serde(with = "duration")]
+    pub connect_timeout: Duration,
+    /// How long a database server may take for a commit, 500 ms to 1 m. Default 5 s.
+    #[serde(with = "duration")]
+    pub commit_timeout: Duration,
+    /// How long a database server may take for a read, 100 ms to 1 h. Default 10 s.
+    #[serde(with = "duration")]
+    pub read_timeout: Duration,
     /// Bytes that must be free on the disk for new orders to be taken; 0: nobody looks. `None`, the
     /// default: an eighth of the disk, at most 256 MiB.
     #[serde(with = "size")]
@@ -38,6 +48,9 @@ impl Default for StoreSettings {
             data: "./orderd-data".into(),
             url: None,
             readers: 4,
+            connect_timeout: Duration::from_secs(2),
+            commit_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(10),
             free_space_min: None,
         }
     }

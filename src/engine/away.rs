@@ -3,13 +3,17 @@
 //!
 //! The commit stays as it is until the store says what became of it. Nothing is kept for later.
 
+use std::time::Duration;
+
 use super::SubmitError;
 use super::inbox::Command;
 use super::run::Turns;
 use crate::store::StoreError;
 
-/// Pause between two tries to reach the store, in microseconds.
-pub(super) const PAUSE_US: i64 = 250_000;
+/// Pause between two tries to reach the store.
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
+/// The same in microseconds.
+const PAUSE_US: i64 = PAUSE.as_micros() as i64;
 
 impl Turns {
     /// The store cannot be reached: whoever waits for the commit is told that nobody knows.
@@ -42,6 +46,7 @@ impl Turns {
     /// Answers whoever asks for something that would need the store.
     fn refuse_all(&mut self) {
         let error = unreachable();
+        self.changes.refuse_deferred(&error);
         while let Some(command) = self.backlog.pop_front() {
             self.parts.pressure.turn_back(command.orders());
             match command {

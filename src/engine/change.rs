@@ -106,6 +106,7 @@ impl Handle {
         key: Option<KeyOfChanges>,
         changes: Vec<Change>,
     ) -> Result<Decided, SubmitError> {
+        self.check_store()?;
         let (reply, answer) = oneshot::channel();
         self.push(Command::Change(Box::new(Request {
             changes,
@@ -136,35 +137,41 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Lets the shard decide about changes. Their answer waits for the commit.
+    /// Lets the shard decide about changes. Their answer waits for the commit. With an error the
+    /// store could not be asked about their key, and they are refused.
     pub(super) fn take(
         &mut self,
         request: Request,
         shard: &mut Shard,
         store: &dyn Store,
         now: Now,
-    ) {
+    ) -> Result<(), StoreError> {
         let key = request.key.as_ref().map(|under| &under.key);
         if let Some((error, _)) = &self.refused {
             let is_waiting = key.is_some_and(|key| shard.has_change_key(key));
-            return request.refuse(match is_waiting {
+            request.refuse(match is_waiting {
                 true => SubmitError::OutcomeUnknown,
                 false => error.clone(),
             });
+            return Ok(());
         }
         let is_known = |change: &Change| shard.has(change.seq);
         if !self.is_recovered && !request.changes.iter().all(is_known) {
             if self.deferred.len() < DEFERRED_MAX {
                 self.deferred.push(request);
-                return;
+                return Ok(());
             }
-            return request.refuse(SubmitError::Overloaded {
+            request.refuse(SubmitError::Overloaded {
                 retry_after_seconds: RECOVERY_SECONDS,
             });
+            return Ok(());
         }
         let key = request.key.as_ref().map(|under| &under.key);
         let answer = match key.map_or(Ok(false), |key| is_taken(key, shard, store, now)) {
-            Err(error) => return request.refuse(SubmitError::from_store(&error)),
+            Err(error) => {
+                request.refuse(SubmitError::from_store(&error));
+                return Err(error);
+            }
             // Its twin may be in this commit, so the answer waits, too.
             Ok(true) => Err(SubmitError::KeyTaken),
             Ok(false) => Ok(decide(request.changes, request.key, shard, now)),
@@ -172,6 +179,14 @@ impl Changes {
         faults::point("change-decided");
         let reply = request.reply;
         self.asked.push(Asked { answer, reply });
+        Ok(())
+    }
+
+    /// Refuses the requests about orders that may not be brought back yet.
+    pub(super) fn refuse_deferred(&mut self, error: &SubmitError) {
+        for request in self.deferred.drain(..) {
+            request.refuse(error.clone());
+        }
     }
 
     /// All open orders are back: the requests that waited for them come first in the backlog.

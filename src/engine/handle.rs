@@ -126,6 +126,7 @@ impl Handle {
         order: Box<NewOrder>,
         is_watched: bool,
     ) -> Result<Accepted, SubmitError> {
+        self.check_store()?;
         let entered = self.pressure.enter(&order);
         entered.map_err(|refused| self.unless_closed(refused))?;
         let (watch, end) = if is_watched {
@@ -155,6 +156,7 @@ impl Handle {
         orders: Vec<NewOrder>,
         keys: Vec<(usize, NewKey)>,
     ) -> Result<Vec<Answer>, SubmitError> {
+        self.check_store()?;
         if let Err(refused) = self.pressure.enter_any(&orders) {
             let refused = refused.into_iter().map(|one| self.unless_closed(one));
             return Ok(refused.map(Err).collect());
@@ -188,6 +190,12 @@ impl Handle {
     /// Whether new orders are taken: not draining, not ended.
     pub fn is_accepting(&self) -> bool {
         self.inbox.is_open()
+    }
+
+    /// Refuses while the store is away, unless the engine refuses everything for good.
+    pub(super) fn check_store(&self) -> Result<(), SubmitError> {
+        let checked = self.pressure.check_store();
+        checked.map_err(|refused| self.unless_closed(refused))
     }
 
     /// A refusal for now, or for good.

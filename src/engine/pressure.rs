@@ -3,12 +3,12 @@
 //! The engine's thread writes, everybody reads. It refuses only what the shard would refuse; that
 //! there is room is always for the shard to say.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::SubmitError;
 use super::inbox;
 use super::meter::Rate;
 use super::retry_after::{SECONDS_MAX, chance_of, retry_after};
+use super::{SubmitError, away};
 use crate::clock::{MICROS_PER_SECOND, Timestamp};
 use crate::order::{NewOrder, Process, ProcessIndex};
 use crate::shard::Shard;
@@ -91,6 +91,8 @@ pub(super) struct Pressure {
     own: Box<[Option<Gauge>]>,
     refused: AtomicU64,
     accepted: Speed,
+    /// The store cannot be reached.
+    is_away: AtomicBool,
 }
 
 impl Pressure {
@@ -102,7 +104,22 @@ impl Pressure {
             own: processes.iter().map(gauge).collect(),
             refused: AtomicU64::new(0),
             accepted: Speed::unknown(),
+            is_away: AtomicBool::new(false),
         }
+    }
+
+    /// Tells whether the store cannot be reached.
+    pub(super) fn tell_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::Relaxed);
+    }
+
+    /// What everybody is told while the store cannot be reached, without waiting for the engine,
+    /// which may be busy with looking for it.
+    pub(super) fn check_store(&self) -> Result<(), SubmitError> {
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(away::unreachable());
+        }
+        Ok(())
     }
 
     fn gauges(&self, process: ProcessIndex) -> impl Iterator<Item = &Gauge> {

@@ -1,19 +1,25 @@
 //! Brings the open orders from before the start back, page by page, while new orders are already
 //! taken.
 //!
+//! While a database is away, the same page is asked for again and again.
+//!
 //! Reads on a thread of its own; the engine takes one page in a turn, so that answers do not wait
 //! for it. An engine that is driven by hand reads a page in each turn instead.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use super::run::Turns;
 use crate::faults::{self, Bug};
 use crate::order::{OpenOrder, Seq, ShardNumber};
 use crate::store::{Store, StoreError};
 
 /// Orders on a page: about a millisecond of the engine's time.
 const PAGE: usize = 4_096;
+/// Pause before a page is asked for again that a database could not give.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Pages that wait to be taken.
 const PAGES_MAX: usize = 2;
 
@@ -41,7 +47,17 @@ impl Pages {
     /// Reads ahead in the background.
     pub(super) fn ahead(mut reader: Reader) -> std::io::Result<Self> {
         let (sender, pages) = sync_channel(PAGES_MAX);
-        let read = move || while reader.next().is_some_and(|page| sender.send(page).is_ok()) {};
+        let read = move || {
+            while let Some(page) = reader.next() {
+                let is_away = page.as_ref().is_err_and(is_away);
+                if sender.send(page).is_err() {
+                    return;
+                }
+                if is_away {
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        };
         let thread = std::thread::Builder::new().name("recovery".into());
         Ok(Self::Ahead(Ahead {
             pages: Some(pages),
@@ -127,6 +143,9 @@ impl Reader {
             self.damaged = Some(seq);
             return Some(Ok(Vec::new()));
         }
+        if page.as_ref().is_err_and(is_away) {
+            return Some(page);
+        }
         let full = page.as_ref().ok().filter(|page| page.len() == self.page);
         let full = full.filter(|_| !faults::is_planted(Bug::OrdersForgottenAtRestart));
         match full.and_then(|page| page.last()) {
@@ -139,6 +158,51 @@ impl Reader {
         }
         Some(page)
     }
+}
+
+impl Turns {
+    /// Takes one page of open orders from before the start. A page that cannot be read ends the
+    /// engine: going on without those orders would forget them.
+    pub(super) fn recover(&mut self) -> Result<(), StoreError> {
+        if !self.is_recovering {
+            return Ok(());
+        }
+        match self.parts.pages.take() {
+            // It comes again.
+            Taken::Page(Err(error)) if is_away(&error) => {}
+            Taken::Page(page) => {
+                let page = page.inspect_err(|error| {
+                    tracing::error!(%error, "open orders cannot be loaded; the engine stops");
+                })?;
+                page.iter().for_each(|order| self.take_back(order));
+                faults::point("recovery-page-taken");
+            }
+            Taken::NotYet => {}
+            Taken::End => {
+                self.is_recovering = false;
+                self.changes.recovered(&mut self.backlog);
+                faults::point("recovery-done");
+                let open_orders = self.parts.shard.open_orders();
+                tracing::debug!(open_orders, "open orders from before the start are loaded");
+            }
+        }
+        Ok(())
+    }
+
+    fn take_back(&mut self, order: &OpenOrder) {
+        if !self.parts.shard.recover(order, self.now) {
+            let (process, version) = (&order.process, order.process_version);
+            tracing::error!(
+                seq = order.seq.0, %process, version, step = %order.state.step,
+                "an open order pins a process that is not known; it stays as it is"
+            );
+        }
+    }
+}
+
+/// Whether there is no way to the store at the moment, so that the same may be asked again.
+fn is_away(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unreachable { .. })
 }
 
 /// The order whose row is damaged, if that is why a page cannot be read. It stays as it is, and

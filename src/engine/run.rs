@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::SubmitError;
 use super::change::Changes;
 use super::inbox::{Command, Inbox};
 use super::log;
 use super::meter::Meters;
 use super::pressure::{self, Flows, Pressure};
-use super::recovery::{Pages, Reader, Taken};
+use super::recovery::{Pages, Reader};
 use super::replies::Replies;
+use super::{SubmitError, away};
 use crate::clock::{self, Clock, Now, Timestamp};
 use crate::faults;
-use crate::order::{NewKey, NewOrder, OpenOrder, Position, Receipt, ShardNumber, StatusKind};
+use crate::order::{NewKey, NewOrder, Position, Receipt, ShardNumber, StatusKind};
 use crate::shard::{Overloaded, Shard};
 use crate::store::{Room, Store, StoreError};
 
@@ -121,6 +121,8 @@ impl Turns {
         }
         self.tell_time();
         self.room = self.parts.store.room();
+        let is_away = self.room.is_away || self.away_until.is_some();
+        self.parts.pressure.tell_away(is_away);
         let turned = self.turn_away(is_open).unwrap_or_else(|| {
             if self.room.is_taken_over {
                 return self.stop(StoreError::Fenced);
@@ -182,47 +184,11 @@ impl Turns {
             let micros = due.micros_since(now.wall).max(0);
             Duration::from_micros(micros.unsigned_abs())
         });
-        due.min(if self.is_recovering {
-            RECOVERY_PATIENCE
-        } else {
-            PATIENCE_MAX
+        due.min(match (self.is_recovering, self.room.is_away) {
+            (true, _) => RECOVERY_PATIENCE,
+            (false, true) => away::PAUSE,
+            (false, false) => PATIENCE_MAX,
         })
-    }
-
-    /// Takes one page of open orders from before the start. A page that cannot be read ends the
-    /// engine: going on without those orders would forget them.
-    fn recover(&mut self) -> Result<(), StoreError> {
-        if !self.is_recovering {
-            return Ok(());
-        }
-        match self.parts.pages.take() {
-            Taken::Page(page) => {
-                let page = page.inspect_err(|error| {
-                    tracing::error!(%error, "open orders cannot be loaded; the engine stops");
-                })?;
-                page.iter().for_each(|order| self.take_back(order));
-                faults::point("recovery-page-taken");
-            }
-            Taken::NotYet => {}
-            Taken::End => {
-                self.is_recovering = false;
-                self.changes.recovered(&mut self.backlog);
-                faults::point("recovery-done");
-                let open_orders = self.parts.shard.open_orders();
-                tracing::debug!(open_orders, "open orders from before the start are loaded");
-            }
-        }
-        Ok(())
-    }
-
-    fn take_back(&mut self, order: &OpenOrder) {
-        if !self.parts.shard.recover(order, self.now) {
-            let (process, version) = (&order.process, order.process_version);
-            tracing::error!(
-                seq = order.seq.0, %process, version, step = %order.state.step,
-                "an open order pins a process that is not known; it stays as it is"
-            );
-        }
     }
 
     /// Lets the shard decide about what has arrived, until the commit is large enough.
@@ -237,9 +203,14 @@ impl Turns {
                 Some(Command::ProcessTally { process, reply }) => {
                     drop(reply.send(self.parts.shard.tally_of(&process)));
                 }
+                Some(Command::Change(request)) if self.room.is_away => {
+                    request.refuse(away::unreachable());
+                }
                 Some(Command::Change(request)) => {
                     let Parts { shard, store, .. } = &mut self.parts;
-                    self.changes.take(*request, shard, &**store, self.now);
+                    let taken = self.changes.take(*request, shard, &**store, self.now);
+                    // One who waits in vain is enough for a turn.
+                    self.room.is_away = taken.is_err();
                 }
                 Some(Command::Submit {
                     order,

@@ -15,6 +15,12 @@ pub enum StoreError {
         /// What the engine said.
         detail: String,
     },
+    /// Definitely not stored: another session of the database has locked what it needs.
+    #[error("the store is locked by another session: {detail}")]
+    HeldUp {
+        /// What the engine said.
+        detail: String,
+    },
     /// May be stored or not. Nothing more may be written through this handle.
     #[error("the fate of a commit is unknown: {detail}")]
     Unknown {

@@ -16,6 +16,7 @@ pub mod sqlite;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::StoreError;
 pub use ledger::{KeptDelivery, KeptWebhook, Ledger, Note};
@@ -152,6 +153,8 @@ pub struct Reopened {
 pub struct Options {
     /// Connections for looking up single orders.
     pub readers: usize,
+    /// How long is waited for a database server.
+    pub timeouts: Timeouts,
     /// Bytes that must be free on the disk for new orders to be stored; 0: nobody looks. `None`: it
     /// follows from the size of the disk.
     pub free_space_min: Option<u64>,
@@ -165,8 +168,39 @@ impl Options {
     pub fn readers(readers: usize) -> Self {
         Self {
             readers,
+            timeouts: Timeouts::default(),
             free_space_min: Some(0),
             wants_witness: false,
+        }
+    }
+}
+
+/// How long is waited for a database server. A file needs none of this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// One try to reach it, until a commit could be sent.
+    pub connect: Duration,
+    /// The answer to a commit. Without it the connection counts as lost. A statement that the
+    /// server itself does not get done is given up a fifth earlier, and then nothing is stored.
+    pub commit: Duration,
+    /// The answer to a read.
+    pub read: Duration,
+}
+
+impl Timeouts {
+    /// How long the server may be at a statement of a commit.
+    pub fn statement(&self) -> Duration {
+        self.commit * 4 / 5
+    }
+}
+
+impl Default for Timeouts {
+    /// 2 s, 5 s and 10 s.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            commit: Duration::from_secs(5),
+            read: Duration::from_secs(10),
         }
     }
 }
@@ -191,7 +225,7 @@ pub fn open_with(url: &str, options: &Options) -> Result<Arc<dyn Store>, StoreEr
     match url.split_once(':') {
         Some(("sqlite", path)) => Ok(Arc::new(sqlite::Sqlite::open_with(path.as_ref(), options)?)),
         Some(("postgres" | "postgresql", _)) => {
-            Ok(Arc::new(postgres::Postgres::open(url, options.readers)?))
+            Ok(Arc::new(postgres::Postgres::open(url, options)?))
         }
         _ => Err(unknown(url)),
     }

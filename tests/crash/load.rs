@@ -1,24 +1,30 @@
 //! Clients that ask for everything a server can do, as fast as they are answered, until it is gone:
 //! creates alone and in batches, the same again, imports, changes, dead letters, reads.
 //!
-//! They wait for answers, never for time.
+//! They wait for answers, and not for time, unless everything is refused.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
+use orderd::clock::monotonic;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
 use super::changes::{self, Change};
+use super::figures::Times;
 use super::http::{Client, Reply};
 use super::journal::Journal;
 use super::request::{Guard, Request, Route};
+use super::server::pause;
 
 /// Clients at a time.
 const CLIENTS: u64 = 8;
+/// Pause of a client that is refused because the database is away.
+const BREATH: Duration = Duration::from_millis(5);
 /// Most answers that are kept to be asked for again.
 const KEPT_MAX: usize = 200;
 /// Most orders that wait to be changed.
@@ -32,6 +38,8 @@ pub struct Load {
     pub shared: Mutex<Shared>,
     /// A connection broke, or was closed.
     pub is_broken: AtomicBool,
+    /// Anything may be refused for a while: the server's database comes and goes.
+    pub may_be_refused: AtomicBool,
 }
 
 #[derive(Default)]
@@ -52,6 +60,8 @@ pub struct Shared {
     pub changes_again: Vec<Change>,
     /// Changes of this run that were answered, and how many events must bear their name.
     pub changed: Vec<(String, u64)>,
+    /// How long it took until orders were refused.
+    pub refused_within: Times,
     /// What must not be.
     pub complaints: Vec<String>,
     pub counts: Counts,
@@ -103,6 +113,7 @@ impl Load {
             next_change: AtomicU64::new(1),
             shared: Mutex::default(),
             is_broken: AtomicBool::new(false),
+            may_be_refused: AtomicBool::new(false),
         }
     }
 
@@ -199,14 +210,28 @@ impl Load {
 
     fn ask_once(&self, client: &mut Client, request: Request) -> Went {
         self.journal.asks(&request);
+        let asked_at = monotonic();
         let answered = client.post(request.path(), &request.headers(), &request.body());
         self.shared().counts.requests += 1;
         match answered {
-            Ok(reply) => self.hear(request, reply),
+            Ok(reply) => {
+                if reply.status == 503 {
+                    self.shared().refused_within.add(asked_at.elapsed());
+                    self.take_breath();
+                }
+                self.hear(request, reply)
+            }
             Err(error) => {
                 self.is_unheard(request);
                 Err(error)
             }
+        }
+    }
+
+    /// Waits a moment before the next request to a server that refuses everything.
+    fn take_breath(&self) {
+        if self.may_be_refused.load(Ordering::Relaxed) {
+            pause(BREATH);
         }
     }
 
@@ -327,6 +352,12 @@ impl Load {
             .try_for_each(|request| self.ask_once(client, request))
     }
 
+    /// A refusal that a database that is away explains.
+    fn is_expected(&self, reply: &Reply) -> bool {
+        let may_be = self.may_be_refused.load(Ordering::Relaxed);
+        may_be && reply.status == 503 && reply.code() == "store-unavailable"
+    }
+
     fn read(&self, client: &mut Client, random: &mut StdRng) -> Went {
         let known = {
             let shared = &mut *self.shared();
@@ -344,13 +375,16 @@ impl Load {
         match (random.random_range(0..10), known) {
             (0..5, Some((number, id, request))) => {
                 let reply = client.get(&format!("/v1/orders/{id}"))?;
-                if reply.status != 200 || !request.is_same(&reply.json(), number) {
+                if self.is_expected(&reply) {
+                    self.take_breath();
+                } else if reply.status != 200 || !request.is_same(&reply.json(), number) {
                     self.complain(format!("{number} was just accepted: {}", reply.text()));
                 }
             }
             (place, _) => {
                 let reply = client.get(paths[place % paths.len()])?;
-                if reply.status >= 500 && !matches!(&*reply.code(), "draining" | "") {
+                let is_strange = !matches!(&*reply.code(), "draining" | "");
+                if reply.status >= 500 && is_strange && !self.is_expected(&reply) {
                     self.complain(format!("a read was answered {}", reply.text()));
                 }
             }

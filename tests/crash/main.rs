@@ -24,8 +24,13 @@ mod full;
 mod http;
 mod journal;
 mod load;
+#[path = "../databases/machines.rs"]
+mod machines;
+mod outages;
 mod plan;
 mod points;
+#[path = "../it/proxy.rs"]
+mod proxy;
 mod reckoning;
 mod request;
 mod rest;

@@ -11,7 +11,7 @@ pub trait Place: Send + Sync {
 }
 
 /// Whether a backend is left out because `ORDERD_TEST_WITHOUT` says so, and says so.
-fn is_left_out(backend: &str) -> bool {
+pub fn is_left_out(backend: &str) -> bool {
     let without = std::env::var("ORDERD_TEST_WITHOUT").unwrap_or_default();
     let is_named = without.split(',').any(|name| name == backend);
     if is_named {

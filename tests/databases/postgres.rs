@@ -25,7 +25,7 @@ rm -rf "$1"
 
 /// A server, which ends when this is dropped or the tests do.
 pub struct Server {
-    folder: PathBuf,
+    pub folder: PathBuf,
     _keeper: Child,
 }
 
@@ -93,7 +93,7 @@ impl Server {
 }
 
 /// The folder with the programs: the newest that is installed.
-fn programs() -> PathBuf {
+pub fn programs() -> PathBuf {
     let debian = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten();

@@ -55,7 +55,10 @@ mod http_rules;
 mod http_slow;
 mod http_stream;
 mod http_webhooks;
+#[path = "../databases/machines.rs"]
+mod machines;
 mod openapi;
+mod outages;
 mod outbound;
 mod postgres_outage;
 mod postgres_standby;

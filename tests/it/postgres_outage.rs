@@ -41,7 +41,7 @@ impl Scene {
         let url = database.url();
         let (before, folder) = url.split_once("?host=").unwrap();
         let name = before.rsplit('/').next().unwrap();
-        let proxy = Proxy::before(folder.as_ref());
+        let proxy = Proxy::to(format!("{folder}/.s.PGSQL.5432").into());
         let port = proxy.port;
         let url = format!("postgres://orderd@127.0.0.1:{port}/{name}?sslmode=disable");
         let setup = Setup {

@@ -58,7 +58,7 @@ impl Pair {
         let url = database.url();
         let (before, folder) = url.split_once("?host=").unwrap();
         let name = before.rsplit('/').next().unwrap();
-        let proxy = Proxy::before(folder.as_ref());
+        let proxy = Proxy::to(format!("{folder}/.s.PGSQL.5432").into());
         let port = proxy.port;
         let proxied = format!("postgres://orderd@127.0.0.1:{port}/{name}?sslmode=disable");
         let place = Place::new();

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use orderd::clock::monotonic;
+
 /// What is done with connections and their bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// Everything goes through.
     Pass,
@@ -33,6 +35,9 @@ pub enum Mode {
 struct Shared {
     mode: Mutex<Mode>,
     changed: Condvar,
+    /// How long what the server says is under way.
+    delay: Mutex<Duration>,
+    delay_changed: Condvar,
     open: Mutex<Vec<TcpStream>>,
     upstream: PathBuf,
 }
@@ -43,15 +48,17 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Before the server that listens on a socket in this folder.
-    pub fn before(folder: &std::path::Path) -> Self {
+    /// Before the server that listens on this socket.
+    pub fn to(upstream: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             mode: Mutex::new(Mode::Pass),
             changed: Condvar::new(),
+            delay: Mutex::default(),
+            delay_changed: Condvar::new(),
             open: Mutex::default(),
-            upstream: folder.join(".s.PGSQL.5432"),
+            upstream,
         });
         let its = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -64,6 +71,12 @@ impl Proxy {
 
     pub fn set(&self, mode: Mode) {
         self.shared.set(mode);
+    }
+
+    /// From now on every answer of the server comes so much later.
+    pub fn slow_down(&self, delay: Duration) {
+        *self.shared.delay.lock().unwrap() = delay;
+        self.shared.delay_changed.notify_all();
     }
 
     pub fn mode(&self) -> Mode {
@@ -118,7 +131,10 @@ impl Shared {
         if *self.mode.lock().unwrap() == Mode::Refuse {
             return;
         }
-        let server = UnixStream::connect(&self.upstream).unwrap();
+        // A server that is down refuses.
+        let Ok(server) = UnixStream::connect(&self.upstream) else {
+            return;
+        };
         self.open.lock().unwrap().push(client.try_clone().unwrap());
         let (its, from, to) = (Arc::clone(self), client.try_clone(), server.try_clone());
         let (from, to) = (from.unwrap(), to.unwrap());
@@ -180,10 +196,25 @@ impl Shared {
                 ear.hear(&bytes[..size]);
                 continue;
             }
+            self.travel();
             // What nobody hears is read all the same, as a network would.
             let _ = client.write_all(&bytes[..size]);
         }
         let _ = client.shutdown(Shutdown::Both);
+    }
+
+    /// Waits as long as an answer is under way.
+    fn travel(&self) {
+        let began_at = monotonic();
+        let mut delay = self.delay.lock().unwrap();
+        while let Some(left) = delay
+            .checked_sub(began_at.elapsed())
+            .filter(|it| !it.is_zero())
+        {
+            // Somebody may change it.
+            let guard = self.delay_changed.wait_timeout(delay, left).unwrap();
+            delay = guard.0;
+        }
     }
 
     /// Waits until something goes through. Answers the mode then.

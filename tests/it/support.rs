@@ -14,7 +14,7 @@ use orderd::order::{Process, RetryPolicy, ShardNumber, Simulate, Step, StepKind}
 use orderd::outbound;
 use orderd::server::{self, BodyBudget, Door, Front, Requests, ServerSettings};
 use orderd::store::sqlite::{Gauge, Sqlite};
-use orderd::store::{self, Options, Store};
+use orderd::store::{self, Options, Store, Timeouts};
 use orderd::telling::{Feed, FeedSettings, WebhookParts, WebhookSettings, Webhooks};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -42,6 +42,8 @@ pub struct Setup {
     /// Says how much is free on the disk; there is a witness beside the database then. `None`:
     /// nobody looks.
     pub gauge: Option<Gauge>,
+    /// How long is waited for a database server.
+    pub timeouts: Timeouts,
     /// With the data of a server that was stopped. `None`: with none.
     pub place: Option<Box<dyn Place>>,
 }
@@ -61,6 +63,7 @@ impl Default for Setup {
                 process("failing", 0, 1_000_000),
             ],
             gauge: None,
+            timeouts: Timeouts::default(),
             place: None,
         }
     }
@@ -148,7 +151,11 @@ impl TestServer {
         let (place, store) = match setup.gauge {
             None => {
                 let place = setup.place.unwrap_or_else(chosen::place);
-                let store = store::open(&place.url(), 2).unwrap();
+                let options = Options {
+                    timeouts: setup.timeouts,
+                    ..Options::readers(2)
+                };
+                let store = store::open_with(&place.url(), &options).unwrap();
                 (place, store)
             }
             Some(gauge) => full_disk(gauge, setup.place),

@@ -14,37 +14,45 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{error, tls, url};
-use crate::store::StoreError;
+use crate::store::{StoreError, Timeouts};
 
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection on which nothing is said for so long is asked for a sign of life by the system.
+const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// A database, and how to get there.
 #[derive(Clone)]
 pub(super) struct Target {
     config: Config,
     tls: MakeRustlsConnect,
+    pub(super) timeouts: Timeouts,
     /// For people.
     name: Arc<str>,
 }
 
 impl Target {
     /// Reads a URL, and the certificates that it names.
-    pub(super) fn of_url(text: &str) -> Result<Self, StoreError> {
+    pub(super) fn of_url(text: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
         let url::Parts {
             mut config,
             mode,
             roots,
         } = url::read(text)?;
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
+            config.connect_timeout(timeouts.connect);
         }
+        config.keepalives_idle(KEEPALIVE);
+        config.tcp_user_timeout(KEEPALIVE);
         config.application_name("orderd");
         let tls = tls::settings(mode, roots.as_deref());
         let tls = tls.map_err(|detail| StoreError::BadUrl { detail })?;
         let name = url::name(&config).into();
         let tls = MakeRustlsConnect::new(tls);
-        Ok(Self { config, tls, name })
+        Ok(Self {
+            config,
+            tls,
+            timeouts,
+            name,
+        })
     }
 
     /// The database for people, `orders on db.internal:5432`.
@@ -66,9 +74,19 @@ impl Target {
             client,
             session: Session::default(),
             is_doubtful,
+            is_given_up: AtomicBool::new(false),
+            patience: match role {
+                Role::Writer => self.timeouts.connect,
+                Role::Reader | Role::Clerk => self.timeouts.read,
+                Role::Snapshot => Duration::MAX,
+            },
+            name: Arc::clone(&self.name),
             prepared: Mutex::default(),
         };
         link.set_up(role).await.map_err(unreachable)?;
+        if matches!(role, Role::Reader | Role::Clerk) {
+            link.limit(self.timeouts.read).await?;
+        }
         Ok(link)
     }
 }
@@ -97,7 +115,8 @@ impl Role {
                          ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'),
                          ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
                          ('statement_timeout', '0'), ('idle_session_timeout', '0'),
-                         ('idle_in_transaction_session_timeout', '0'))
+                         ('idle_in_transaction_session_timeout', '0'),
+                         ('client_connection_check_interval', '1s'))
                    AS v (name, value) USING (name)"
             }
             Self::Reader => {
@@ -106,13 +125,13 @@ impl Role {
                          ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'),
                          ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
                          ('default_transaction_read_only', 'on'),
-                         ('statement_timeout', '10s'), ('idle_session_timeout', '0'))
+                         ('idle_session_timeout', '0'), ('client_connection_check_interval', '1s'))
                    AS v (name, value) USING (name)"
             }
             Self::Clerk => {
                 "SELECT count(set_config(s.name, v.value, false)) FROM pg_settings s JOIN
-                 (VALUES ('jit', 'off'), ('statement_timeout', '10s'),
-                         ('idle_session_timeout', '0'))
+                 (VALUES ('jit', 'off'), ('idle_session_timeout', '0'),
+                         ('client_connection_check_interval', '1s'))
                    AS v (name, value) USING (name)"
             }
             Self::Snapshot => "SET default_transaction_read_only = on; SET statement_timeout = 0",
@@ -132,6 +151,12 @@ pub(super) struct Link {
     pub(super) client: Client,
     pub(super) session: Session,
     is_doubtful: Arc<AtomicBool>,
+    /// Nobody waits for its answers any more.
+    is_given_up: AtomicBool,
+    /// Longest wait for the answer to a question.
+    patience: Duration,
+    /// Of the database, for people.
+    name: Arc<str>,
     /// Statements that were prepared on it, by their text.
     prepared: Mutex<HashMap<&'static str, Statement>>,
 }
@@ -150,6 +175,21 @@ impl Link {
             };
         }
         Ok(())
+    }
+
+    /// How long the server may be at one statement from now on.
+    pub(super) async fn limit(&self, time: Duration) -> Result<(), StoreError> {
+        let millis = time.as_millis();
+        let sql = format!("SET statement_timeout = {millis}");
+        self.client
+            .batch_execute(&sql)
+            .await
+            .map_err(error::refused)
+    }
+
+    /// Whether something may be asked on it.
+    pub(super) fn is_open(&self) -> bool {
+        !self.client.is_closed() && !self.is_given_up.load(Ordering::Relaxed)
     }
 
     /// Ends another session of ours that may still be at work. It may be gone, or not be ours to
@@ -177,25 +217,55 @@ impl Link {
         if let Some(statement) = known().get(sql).cloned() {
             return Ok(statement);
         }
-        let statement = self.client.prepare(sql).await.map_err(error::unreadable)?;
+        let statement = self.client.prepare(sql).await;
+        let statement = statement.map_err(|error| self.unanswered(error))?;
         known().insert(sql, statement.clone());
         Ok(statement)
     }
 
-    /// Asks a question.
+    /// Asks a question. A connection on which it is not answered in time is given up.
     pub(super) async fn query(
         &self,
         sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, StoreError> {
-        let statement = self.prepared(sql).await?;
-        let rows = self.client.query(&statement, values).await;
-        rows.map_err(error::unreadable)
+        let asked = async {
+            let statement = self.prepared(sql).await?;
+            let rows = self.client.query(&statement, values).await;
+            rows.map_err(|error| self.unanswered(error))
+        };
+        let answer = tokio::time::timeout(self.patience, asked).await;
+        answer.unwrap_or_else(|_| {
+            self.is_given_up.store(true, Ordering::Relaxed);
+            let detail = format!("no answer within {} s", self.patience.as_secs_f32());
+            Err(self.unreachable(detail))
+        })
     }
 
-    /// Whether the server said of a commit that it may not have reached its standbys.
-    pub(super) fn is_doubtful(&self) -> bool {
-        self.is_doubtful.load(Ordering::Acquire)
+    /// An error of a question.
+    fn unanswered(&self, error: tokio_postgres::Error) -> StoreError {
+        if error::is_about_the_way(&error) {
+            self.unreachable(error::text(&error))
+        } else {
+            error::unreadable(error)
+        }
+    }
+
+    fn unreachable(&self, detail: String) -> StoreError {
+        StoreError::Unreachable {
+            database: self.name.to_string(),
+            detail,
+        }
+    }
+
+    /// Every commit on this connection has reached the standbys, as far as the server has to wait
+    /// for them.
+    pub(super) fn check_standbys(&self) -> Result<(), StoreError> {
+        if self.is_doubtful.load(Ordering::Acquire) {
+            let detail = "the database stopped waiting for its standbys".into();
+            return Err(StoreError::Lost { detail });
+        }
+        Ok(())
     }
 }
 

@@ -25,10 +25,13 @@ pub(super) fn text(error: &Error) -> String {
 /// An error of a write that is definitely not stored.
 pub(super) fn refused(error: Error) -> StoreError {
     let detail = text(&error);
-    if error.code() == Some(&SqlState::DISK_FULL) {
-        StoreError::Full { detail }
-    } else {
-        StoreError::Refused { detail }
+    match error.code() {
+        Some(&SqlState::DISK_FULL) => StoreError::Full { detail },
+        // Not done in time, which is so if it waits for somebody else.
+        Some(&SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE) => {
+            StoreError::HeldUp { detail }
+        }
+        _ => StoreError::Refused { detail },
     }
 }
 
@@ -45,6 +48,16 @@ pub(super) fn unreadable(error: Error) -> StoreError {
         };
     }
     StoreError::Unreadable { detail }
+}
+
+/// Whether an error of a question says that nobody could answer at the moment: the connection or
+/// the server went away, or it was not done in time.
+pub(super) fn is_about_the_way(error: &Error) -> bool {
+    // Operator intervention, insufficient resources.
+    error.as_db_error().is_none_or(|said| {
+        let code = said.code().code();
+        code.starts_with("57") || code.starts_with("53")
+    })
 }
 
 /// An error after which nobody knows what became of a commit.

@@ -37,8 +37,8 @@ use self::pool::Pool;
 pub use self::snapshot::View;
 use self::write::Writer;
 use super::{
-    Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Page, Reading, Reopened,
-    Room, Store, StoreError,
+    Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Options, Page, Reading,
+    Reopened, Room, Store, StoreError,
 };
 use crate::clock::{self, Timestamp};
 use crate::order::{
@@ -115,16 +115,16 @@ fn given_up() -> StoreError {
 }
 
 impl Postgres {
-    /// Opens or migrates the database that `url` names, with `readers` connections for single rows.
-    pub fn open(url: &str, readers: usize) -> Result<Self, StoreError> {
-        let target = Target::of_url(url)?;
+    /// Opens or migrates the database that `url` names.
+    pub fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
+        let target = Target::of_url(url, options.timeouts)?;
         let (pen, durability) = Pen::open(&target)?;
         let readers_motor = Motor::at_any_time()?;
         let handle = readers_motor.handle()?;
         let clerk = Pool::new(target.clone(), handle.clone(), 1).that_writes();
         let pool = |size| Pool::new(target.clone(), handle.clone(), size);
         Ok(Self {
-            points: pool(readers),
+            points: pool(options.readers),
             scans: pool(2),
             clerk,
             pen: Mutex::new(Some(pen)),
@@ -176,8 +176,15 @@ impl Store for Postgres {
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
         let mut pen = self.pen();
         let pen = pen.as_mut().ok_or_else(given_up)?;
+        if self.is_away.load(Ordering::Relaxed) && !pen.writer.is_lost {
+            let detail = "the database is away".into();
+            return Err(StoreError::Refused { detail });
+        }
         let committed = pen.run(|writer| writer.commit(commit));
         pen.heard_at = clock::monotonic();
+        if pen.writer.is_held_up {
+            self.is_away.store(true, Ordering::Relaxed);
+        }
         committed
     }
 
@@ -202,7 +209,9 @@ impl Store for Postgres {
             return;
         }
         let is_quiet = pen.heard_at.elapsed() >= BEAT_EVERY;
-        let touched = if is_quiet {
+        let touched = if pen.writer.is_held_up {
+            pen.run(|writer| writer.try_locks())
+        } else if is_quiet {
             pen.run(|writer| writer.beat())
         } else {
             pen.run(|writer| writer.keep_in_touch(false))

@@ -21,9 +21,6 @@ const LOCK: i64 = 0x6f72_6465_7264;
 /// A server that was not heard of for so long, and has nothing at work, is gone.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The same with something at work: longer than any server waits for its commit.
-const WORK_MAX: Duration = Duration::from_secs(15);
-
 /// How long to wait for the lock: a server that has just ended may not be gone for the database.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -43,7 +40,7 @@ pub(super) async fn lock(link: &Link, target: &Target) -> Result<(), StoreError>
             if row.and_then(|row| row.try_get(0)).map_err(refused)? {
                 return Ok(());
             }
-            end_silent(&link.client).await;
+            end_silent(&link.client, target.timeouts.commit * 2 + SILENCE).await;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOCK_PAUSE_MAX);
         }
@@ -57,8 +54,8 @@ pub(super) async fn lock(link: &Link, target: &Target) -> Result<(), StoreError>
 
 /// Ends the session of a server that holds the lock and is heard of no more: it lost its network or
 /// its power, and the database would wait for it for hours. A server that lives says something
-/// every second; a statement that is at work has the time after which its server gives it up.
-async fn end_silent(client: &Client) {
+/// every second; something at work has `work_max`, after which its server has given it up.
+async fn end_silent(client: &Client, work_max: Duration) {
     let sql =
         "SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
                 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -67,7 +64,7 @@ async fn end_silent(client: &Client) {
                   AND a.application_name = 'orderd'
                   AND clock_timestamp() - a.state_change > make_interval(secs =>
                         CASE WHEN a.state = 'active' THEN $3::float8 ELSE $2::float8 END)";
-    let (silence, work) = (SILENCE.as_secs_f64(), WORK_MAX.as_secs_f64());
+    let (silence, work) = (SILENCE.as_secs_f64(), work_max.as_secs_f64());
     let ended = client.query(sql, &[&LOCK, &silence, &work]).await;
     match ended.as_deref() {
         Ok([]) => {}

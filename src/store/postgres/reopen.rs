@@ -75,6 +75,7 @@ async fn finish<T>(link: &Link, done: Result<T, StoreError>) -> Result<T, StoreE
     if done.is_ok() {
         let committed = link.client.batch_execute("COMMIT").await;
         committed.map_err(|error| lost(&error))?;
+        link.check_standbys()?;
     } else {
         drop(link.client.batch_execute("ROLLBACK").await);
     }

@@ -3,8 +3,6 @@
 //!
 //! Never takes up a shard that somebody else had in the meantime.
 
-use std::time::Duration;
-
 use super::connect::{Link, Role, Session, Target};
 use super::statements::Statements;
 use super::write::Writer;
@@ -13,8 +11,12 @@ use crate::clock::Timestamp;
 use crate::order::{Commit, RequestKey};
 use crate::store::{Durability, Reopened, StoreError};
 
-/// Longest time for one try to reach the database.
-const REACH: Duration = Duration::from_secs(2);
+/// Takes the locks that commits take, if they are free, and gives them back.
+const LOCKS: &str = "BEGIN;
+    LOCK TABLE shards, processes, orders, step_outputs, journal, idempotency_keys, tally,
+               tally_times IN ROW EXCLUSIVE MODE NOWAIT;
+    SELECT 1 FROM shards FOR UPDATE NOWAIT;
+    ROLLBACK";
 
 /// A connection that may write: the database is locked and its settings keep a commit.
 struct Fresh {
@@ -34,6 +36,7 @@ async fn fresh(target: &Target, before: Option<&Session>) -> Result<Fresh, Store
         open::migrate(&mut link.client).await?;
     }
     let durability = open::durability(&link.client).await?;
+    link.limit(target.timeouts.statement()).await?;
     let statements = Statements::prepare(&link.client).await;
     let statements = statements.map_err(error::refused)?;
     Ok(Fresh {
@@ -58,8 +61,22 @@ impl Writer {
     /// back.
     pub(super) async fn beat(&mut self) -> Result<(), StoreError> {
         let beat = self.link.client.batch_execute("");
-        let is_heard = matches!(tokio::time::timeout(REACH, beat).await, Ok(Ok(())));
+        let patience = self.target.timeouts.connect;
+        let is_heard = matches!(tokio::time::timeout(patience, beat).await, Ok(Ok(())));
         self.keep_in_touch(!is_heard).await
+    }
+
+    /// Whether a commit would find its locks free by now.
+    pub(super) async fn try_locks(&mut self) -> Result<(), StoreError> {
+        self.beat().await?;
+        let client = &self.link.client;
+        let tried = client.batch_execute(LOCKS).await;
+        if let Err(error) = tried {
+            drop(client.batch_execute("ROLLBACK").await);
+            return Err(error::refused(error));
+        }
+        self.is_held_up = false;
+        Ok(())
     }
 
     /// Replaces the connection if it has ended, or `is_gone` for all we know. Nothing is under way,
@@ -86,8 +103,9 @@ impl Writer {
             database: self.target.name(),
             detail,
         };
-        let late = unreachable(format!("no answer within {} s", REACH.as_secs()));
         let target = self.target.clone();
+        let patience = target.timeouts.connect;
+        let late = unreachable(format!("no answer within {} s", patience.as_secs_f32()));
         let reached = async {
             let session = self.link.session.clone();
             let known = self.head;
@@ -100,7 +118,7 @@ impl Writer {
             let (opening, fate) = self.find_out(commit, known).await?;
             Ok(Some(Reopened { opening, fate }))
         };
-        let reached = tokio::time::timeout(REACH, reached).await;
+        let reached = tokio::time::timeout(patience, reached).await;
         match reached.unwrap_or(Err(late)) {
             // Another server has the lock. If it has the shard, too, it is not waited for.
             Err(StoreError::InUse { .. }) if self.was_taken_over().await => Err(StoreError::Fenced),
@@ -109,6 +127,7 @@ impl Writer {
                 error @ (StoreError::Lost { .. }
                 | StoreError::Unreadable { .. }
                 | StoreError::Refused { .. }
+                | StoreError::HeldUp { .. }
                 | StoreError::InUse { .. }),
             ) => Err(StoreError::Unreachable {
                 database: target.name(),
@@ -133,10 +152,11 @@ impl Writer {
         expired_before: Timestamp,
     ) -> Result<bool, StoreError> {
         let asked = read::is_key_taken(&self.link, key, expired_before);
+        let patience = self.target.timeouts.connect;
         let late = |_| StoreError::Unreadable {
-            detail: format!("no answer within {} s", REACH.as_secs()),
+            detail: format!("no answer within {} s", patience.as_secs_f32()),
         };
-        tokio::time::timeout(REACH, asked).await.map_err(late)?
+        tokio::time::timeout(patience, asked).await.map_err(late)?
     }
 
     /// Whether another server has opened the shard since, as far as the database can be asked.
@@ -146,7 +166,7 @@ impl Writer {
             let (shard, ..) = self.head.ok_or_else(super::given_up)?;
             read::head(&link, shard).await
         };
-        let asked = tokio::time::timeout(REACH, asked).await;
+        let asked = tokio::time::timeout(self.target.timeouts.connect, asked).await;
         // Should the answer not have come, we may have raised it ourselves.
         let own = self.epoch + self.raises;
         matches!(asked, Ok(Ok(Some(head))) if head.epoch > own)

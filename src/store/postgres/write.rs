@@ -6,7 +6,6 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio_postgres::{Client, Error, Statement};
 
@@ -22,9 +21,6 @@ use crate::store::StoreError;
 /// second round trip each; that is cheaper than a transaction that is undone.
 const ASKING: u32 = 32;
 
-/// Longest wait for the answer to a commit. After it the connection counts as lost.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// The session may have another level by default.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
@@ -39,6 +35,9 @@ pub(super) struct Writer {
     pub(super) epoch: i64,
     /// The fate of a commit is not known: nothing more is written before it is.
     pub(super) is_lost: bool,
+    /// A statement was not done in time: somebody else has a lock. No commit is tried before it is
+    /// free.
+    pub(super) is_held_up: bool,
     /// How often the epoch may have been raised without our knowing.
     pub(super) raises: i64,
     /// Commits that are still to ask which orders collide before they write the journal.
@@ -64,6 +63,7 @@ impl Writer {
             head: None,
             epoch: 0,
             is_lost: false,
+            is_held_up: false,
             raises: 0,
             asking: 0,
         }
@@ -77,19 +77,19 @@ impl Writer {
             return Err(StoreError::Fenced);
         };
         self.keep_in_touch(false).await?;
-        let stored = tokio::time::timeout(PATIENCE, self.store(commit, &before)).await;
+        if self.is_held_up {
+            let detail = "it is looked at again and again".into();
+            return Err(StoreError::HeldUp { detail });
+        }
+        let patience = self.target.timeouts.commit;
+        let stored = tokio::time::timeout(patience, self.store(commit, &before)).await;
         let stored = stored.unwrap_or_else(|_| {
-            let detail = format!("no answer within {} s", PATIENCE.as_secs());
+            let detail = format!("no answer within {} s", patience.as_secs_f32());
             Err(StoreError::Lost { detail })
         });
-        let stored = match stored {
-            Ok(_) if self.link.is_doubtful() => {
-                let detail = "the database stopped waiting for its standbys".into();
-                Err(StoreError::Lost { detail })
-            }
-            stored => stored,
-        };
+        let stored = stored.and_then(|stored| self.link.check_standbys().map(|()| stored));
         self.is_lost = matches!(stored, Err(StoreError::Lost { .. }));
+        self.is_held_up = matches!(stored, Err(StoreError::HeldUp { .. }));
         let (receipt, hash) = stored?;
         self.head = Some((shard, commit.position, hash));
         Ok(receipt)

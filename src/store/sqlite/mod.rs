@@ -150,6 +150,7 @@ impl Sqlite {
             readers,
             free_space_min,
             wants_witness,
+            timeouts: _,
         } = *options;
         let lock = open::lock_folder(path)?;
         let mut space = Space::watch(path, free_space_min, gauge);
