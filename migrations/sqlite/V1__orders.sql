@@ -138,7 +138,7 @@ CREATE TABLE journal (
 -- and removed some days later. Scopes are routes, with the order's id if it is in the path: a key counts
 -- for one of them.
 CREATE TABLE idempotency_keys (
-  -- Rises with kept_at: the oldest are found without an index.
+  -- In this order they are looked at whether they are over: the oldest first, without an index.
   number       INTEGER PRIMARY KEY,
   scope        TEXT    NOT NULL,
   -- The client's; before it, in a batch, the order's place and a #.

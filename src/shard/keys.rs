@@ -33,8 +33,10 @@ impl Shard {
         self.date_keys();
     }
 
+    /// A key is dated by the wall clock where that is ahead: if it was behind at the start and is
+    /// set right since, the key must still count after the next start.
     fn date_keys(&mut self) {
-        self.commit.keys_kept_at = self.key_time(self.now);
+        self.commit.keys_kept_at = self.key_time(self.now).max(self.now.wall);
         self.commit.keys_expired_before = self.keys_expired_before(self.now);
     }
 
@@ -69,13 +71,12 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::*;
-    use crate::order::{Opening, Process, Processes, ShardNumber};
+    use crate::order::{KeptAnswer, Opening, Process, Processes, ShardNumber};
     use crate::shard::{Allowances, ShardSettings};
 
     const DAY: i64 = 24 * 3_600 * 1_000_000;
 
-    #[test]
-    fn keys_age_by_the_time_that_goes_by_whatever_the_wall_clock_does() {
+    fn shard() -> Shard {
         let settings = ShardSettings {
             shard: ShardNumber(0),
             open_orders_max: 1,
@@ -84,8 +85,12 @@ mod tests {
         };
         let processes = Processes::new(vec![Process::built_in()], Vec::new()).unwrap();
         let random = StdRng::seed_from_u64(1);
-        let opening = Opening::default();
-        let mut shard = Shard::new(settings, &opening, Arc::new(processes), random);
+        Shard::new(settings, &Opening::default(), Arc::new(processes), random)
+    }
+
+    #[test]
+    fn keys_age_by_the_time_that_goes_by_whatever_the_wall_clock_does() {
+        let mut shard = shard();
         let start = Timestamp(1_800_000_000_000_000);
         let at = |wall_days: i64, hours: i64| Now {
             at: start.plus(wall_days.max(0) * DAY),
@@ -99,10 +104,39 @@ mod tests {
             let expected = start.plus(hours * DAY / 24 - 7 * DAY);
             assert_eq!(shard.keys_expired_before(now), expected, "{wall_days}");
         }
-        shard.reopen(&opening);
+        shard.reopen(&Opening::default());
         assert_eq!(
             shard.keys_expired_before(at(9, 5)),
             start.plus(5 * DAY / 24 - 7 * DAY)
         );
+    }
+    /// The clock is 20 days behind at the start, and set right a minute later.
+    #[test]
+    fn a_key_of_a_start_under_a_late_clock_counts_after_the_next_start() {
+        let right = Timestamp(1_800_000_000_000_000);
+        let at = |late_days: i64, minutes: i64| Now {
+            at: right.plus(minutes * 60_000_000),
+            wall: right.plus(minutes * 60_000_000 - late_days * DAY),
+            ticks: minutes * 60_000_000,
+        };
+        let mut before = shard();
+        before.advance(at(20, 0));
+        let key = RequestKey::new("scope", b"k", [7; 32]).unwrap();
+        let answer = KeptAnswer {
+            status: 200,
+            content_type: "application/json".into(),
+            location: None,
+            etag: None,
+            body: (*b"{}").into(),
+        };
+        let seq = None;
+        before.keep_change_answer(ChangeKey { seq, key, answer }, at(0, 1));
+        let kept_at = before.commit().keys_kept_at;
+        assert_eq!(kept_at, at(0, 1).wall);
+        assert!(kept_at >= before.keys_expired_before(at(0, 1)));
+        let mut after = shard();
+        after.advance(at(0, 2));
+        assert!(kept_at >= after.keys_expired_before(at(0, 2)));
+        assert!(kept_at < after.keys_expired_before(at(0, 2 + 7 * 24 * 60)));
     }
 }

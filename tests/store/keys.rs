@@ -144,6 +144,50 @@ pub fn a_key_that_is_over_is_given_again_and_in_the_end_removed(backend: &Backen
     assert_eq!(kept(&hand, "old"), None);
 }
 
+/// Keys from a time when the clock was ahead stay for longer, and hold up nobody.
+pub fn keys_from_the_future_hold_up_no_others(backend: &Backend) {
+    let mut hand = Hand::new(backend);
+    let future = START.plus(400 * 24 * 3_600 * 1_000_000);
+    let mut commit = hand.blank();
+    commit.keys_kept_at = future;
+    for at in 0..5 {
+        create(
+            &mut hand,
+            &mut commit,
+            &format!("f-{at}"),
+            &format!("f-{at}"),
+        );
+    }
+    hand.commit(&commit);
+    for id in ["old-0", "old-1", "old-2"] {
+        let mut commit = hand.blank();
+        create(&mut hand, &mut commit, id, id);
+        hand.commit(&commit);
+    }
+    let expired_before = hand.blank().keys_kept_at;
+    for at in 0..6 {
+        let mut commit = hand.blank();
+        commit.keys_expired_before = expired_before;
+        create(
+            &mut hand,
+            &mut commit,
+            &format!("n-{at}"),
+            &format!("n-{at}"),
+        );
+        hand.commit(&commit);
+    }
+    for id in ["old-0", "old-1", "old-2"] {
+        assert_eq!(kept(&hand, id), None, "{id}");
+    }
+    for at in 0..5 {
+        let id = format!("f-{at}");
+        assert_eq!(kept(&hand, &id), Some((answer(&id), future)));
+    }
+    for at in 0..6 {
+        assert!(kept(&hand, &format!("n-{at}")).is_some(), "{at}");
+    }
+}
+
 pub fn a_lost_receipt_is_found_again(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();

@@ -83,6 +83,7 @@ conformance! {
         a_refused_commit_keeps_no_key,
         a_lost_receipt_is_found_again,
         a_key_that_is_over_is_given_again_and_in_the_end_removed,
+        keys_from_the_future_hold_up_no_others,
         an_answer_is_kept_with_its_change,
         a_refused_commit_keeps_no_key_of_a_change,
         a_key_of_a_change_is_over_like_any_other,

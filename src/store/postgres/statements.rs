@@ -109,8 +109,8 @@ UPDATE orders o
 /// What most commits have not: processes that are defined ($16 to $18), what steps said ($19 to
 /// $22), and idempotency keys, of new orders ($23 to $31) and of changes ($34 to $42), kept at $43.
 /// A taken key of an order ends the transaction; that of a change was free when it was decided, or
-/// is over. With keys go old ones: at most $33 of those that are over at $32, from the oldest on,
-/// so that nothing else is looked at.
+/// is over. With keys go old ones: of the $33 with the lowest numbers those that are over at $32.
+/// Those from a time when the clock was ahead go to the end, so that they hold up nobody.
 const BESIDE: &str = "
 , defined AS (
   INSERT INTO processes (name, version, definition)
@@ -145,10 +145,14 @@ const BESIDE: &str = "
          content_type = excluded.content_type, location = excluded.location,
          etag = excluded.etag, body = excluded.body
    WHERE o.kept_at < $32
+), oldest AS MATERIALIZED (
+  SELECT k.number, k.kept_at FROM head, idempotency_keys k ORDER BY k.number LIMIT $33
 ), pruned AS (
   DELETE FROM idempotency_keys
-   WHERE number IN (SELECT k.number FROM head, idempotency_keys k ORDER BY k.number LIMIT $33)
-     AND kept_at < $32
+   WHERE number = ANY (ARRAY(SELECT number FROM oldest WHERE kept_at < $32))
+), put_last AS (
+  UPDATE idempotency_keys SET number = DEFAULT
+   WHERE number = ANY (ARRAY(SELECT number FROM oldest WHERE kept_at > $43))
 )";
 
 /// The counters, the orders that have become old and are still open, the journal row and the

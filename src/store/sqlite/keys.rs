@@ -70,27 +70,43 @@ pub(super) fn give_back(connection: &Connection, key: &RequestKey) -> rusqlite::
     delete.execute(params![key.scope, &*key.key]).map(drop)
 }
 
-/// Removes keys that are over, at most two for each new one. Younger ones have higher numbers, so
-/// as long as the first one still counts nothing else is looked at.
+/// Removes keys that are over, at most two for each new one, from the lowest number on. As long as
+/// the first one still counts nothing else is looked at; one from a time when the clock was ahead
+/// goes to the end, so that it holds up nobody.
 pub(super) fn prune(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
     let most = 2 * (commit.keys.len() + commit.change_keys.len());
     if most == 0 {
         return Ok(());
     }
-    let expired_before = commit.keys_expired_before;
-    let sql = "SELECT kept_at FROM idempotency_keys ORDER BY number LIMIT 1";
-    let mut first = connection.prepare_cached(sql)?;
-    let first: Option<i64> = first.query_row([], |row| row.get(0)).optional()?;
-    if first.is_none_or(|kept_at| kept_at >= expired_before.0) {
-        return Ok(());
-    }
-    let mut delete = connection.prepare_cached(
-        "DELETE FROM idempotency_keys
-          WHERE number IN (SELECT number FROM idempotency_keys ORDER BY number LIMIT ?1)
-            AND kept_at < ?2",
-    )?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    delete.execute(params![most, expired_before.0]).map(drop)
+    let (now, expired_before) = (commit.keys_kept_at.0, commit.keys_expired_before.0);
+    let sql = "SELECT number, kept_at FROM idempotency_keys ORDER BY number LIMIT 1";
+    let mut first = connection.prepare_cached(sql)?;
+    let first = first.query_row([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
+    match first.optional()? {
+        Some((number, kept_at)) if kept_at > now => put_last(connection, number, most, now),
+        Some((_, kept_at)) if kept_at < expired_before => {
+            let mut delete = connection.prepare_cached(
+                "DELETE FROM idempotency_keys
+                  WHERE number IN (SELECT number FROM idempotency_keys ORDER BY number LIMIT ?1)
+                    AND kept_at < ?2",
+            )?;
+            delete.execute(params![most, expired_before]).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives the keys that were kept later than `now` the highest numbers, if they are among the `most`
+/// from the number `first` on.
+fn put_last(connection: &Connection, first: i64, most: i64, now: i64) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE idempotency_keys
+            SET number = number - ?1 + 1 + (SELECT max(number) FROM idempotency_keys)
+          WHERE number IN (SELECT number FROM idempotency_keys ORDER BY number LIMIT ?2)
+            AND kept_at > ?3",
+    )?;
+    update.execute(params![first, most, now]).map(drop)
 }
 
 /// What is kept under a key, whether it is over or not.
