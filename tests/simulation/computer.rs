@@ -13,6 +13,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use sqlite_file_layer::{
     Answer, Code, File, Files, Kind, Lock, REGION_BYTES, Region, SlotLock, codes, register,
+    set_system_error,
 };
 
 use super::Happened;
@@ -21,6 +22,8 @@ use super::trouble::{Call, Down, Trouble, What};
 
 /// The name under which SQLite knows the files of all computers.
 const NAME: &str = "simulated";
+/// `EDQUOT` of Linux.
+const OVER_QUOTA: i32 = 122;
 /// Slots of the shared memory that can be locked.
 const SLOTS: usize = 8;
 
@@ -251,6 +254,10 @@ impl State {
         let (count, answer) = match self.trouble(call) {
             None => (bytes.len(), Ok(())),
             Some(What::Full(_)) => (0, Err(Code(codes::SQLITE_FULL))),
+            Some(What::OverQuota) => {
+                set_system_error(OVER_QUOTA);
+                (0, Err(Code(codes::SQLITE_IOERR_WRITE)))
+            }
             Some(What::Short) => {
                 let count = self.random.random_range(0..bytes.len());
                 (count, Err(Code(codes::SQLITE_FULL)))

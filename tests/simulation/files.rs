@@ -30,6 +30,8 @@ use super::stored::{Crash, Medium, Stored};
 use super::trouble::{Down, Trouble};
 
 const SHARD: ShardNumber = ShardNumber(0);
+/// Pages that the writer of every second computer keeps in memory.
+const FEW_PAGES: u32 = 10;
 /// Pages in the log from which it is copied into the database.
 const LOG_PAGES: u64 = 60;
 
@@ -45,6 +47,8 @@ pub struct OnFiles {
     moments: Mutex<Option<Vec<Moment>>>,
     /// It is opened again after something went wrong.
     was_hurt: AtomicBool,
+    /// The writer has a small cache.
+    has_few_pages: bool,
 }
 
 /// What was stored after so many actions, and answered for.
@@ -85,6 +89,7 @@ impl OnFiles {
             keys: Mutex::default(),
             moments: Mutex::default(),
             was_hurt: AtomicBool::new(false),
+            has_few_pages: seed % 2 == 1,
         }
     }
 
@@ -193,7 +198,16 @@ impl OnFiles {
         };
         let path = self.computer.database();
         let opened = Sqlite::open_on(path.as_ref(), &options, Box::new(gauge));
-        self.survive(opened)
+        let store = self.survive(opened)?;
+        self.keep_few_pages(&store)?;
+        Ok(store)
+    }
+
+    fn keep_few_pages(&self, store: &Sqlite) -> Result<(), StoreError> {
+        match self.has_few_pages {
+            true => store.keep_pages(FEW_PAGES),
+            false => Ok(()),
+        }
     }
 }
 
@@ -242,6 +256,7 @@ impl Store for OnFiles {
             Err(_) => self.count("not opened anew", 1),
         }
         if answer.is_ok() {
+            self.keep_few_pages(&self.store())?;
             self.look();
         }
         answer

@@ -19,6 +19,7 @@ mod platter;
 mod power;
 mod proof;
 mod shrink;
+mod spill;
 mod steps;
 mod stored;
 mod trace;

@@ -37,6 +37,8 @@ pub enum What {
     Loses { is_still_seen: bool },
     /// There is no room, for so many calls.
     Full(u32),
+    /// There is no room for this user.
+    OverQuota,
     /// A part is written, then there is no room.
     Short,
     /// The process ends in the middle of the call.
@@ -52,6 +54,7 @@ impl What {
             } => "flush lost what is still seen",
             Self::Loses { .. } => "flush lost what was written",
             Self::Full(_) => "no room",
+            Self::OverQuota => "no room for this user",
             Self::Short => "short write",
             Self::Ends(Down::Killed) => "killed in a call",
             Self::Ends(Down::PowerCut) => "power cut in a call",

@@ -196,6 +196,15 @@ impl Sqlite {
             .is_some_and(|pen| pen.checkpointer.is_copying())
     }
 
+    /// Lets the writer keep only so many pages in memory, until it is opened anew: a larger commit
+    /// is written to the log before its end. For tests.
+    pub fn keep_pages(&self, pages: u32) -> Result<(), StoreError> {
+        self.write(|writer| {
+            let set = writer.connection.pragma_update(None, "cache_size", pages);
+            set.map_err(row::refused)
+        })
+    }
+
     fn space(&self) -> Option<MutexGuard<'_, Space>> {
         let space = self.space.as_ref()?;
         Some(space.lock().unwrap_or_else(PoisonError::into_inner))

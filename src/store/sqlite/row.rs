@@ -1,7 +1,9 @@
 //! Between SQLite's rows and errors and those of the store. What a column means is said in
 //! `store::columns`, not here.
 
-use rusqlite::{ErrorCode, Row};
+use std::io;
+
+use rusqlite::{ErrorCode, Row, ffi};
 
 use crate::order::{OpenOrder, Order};
 pub(super) use crate::store::columns::{StateColumns, hold_text};
@@ -25,6 +27,36 @@ pub(super) fn refused(error: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DiskFull) => StoreError::Full { detail },
         _ => StoreError::Refused { detail },
     }
+}
+
+/// An error inside a transaction, before COMMIT.
+///
+/// SQLite writes and flushes in the middle of a statement, too: when a commit outgrows its cache,
+/// and at the head of a log that begins again. When that fails the commit is not stored, but this
+/// handle may not go on any more than after a COMMIT that failed.
+pub(super) fn broken_off(error: rusqlite::Error) -> StoreError {
+    let detail = error.to_string();
+    match error.sqlite_error_code() {
+        _ if is_over_quota(&error) => StoreError::Full { detail },
+        Some(ErrorCode::SystemIoFailure) if !is_of_a_read(&error) => StoreError::Unknown { detail },
+        _ => refused(error),
+    }
+}
+
+/// Whether a write found no room for this user: SQLite tells only a full disk from other failures.
+/// To be asked before anything else is done.
+pub(super) fn is_over_quota(error: &rusqlite::Error) -> bool {
+    extended_code(error) == Some(ffi::SQLITE_IOERR_WRITE)
+        && io::Error::last_os_error().kind() == io::ErrorKind::QuotaExceeded
+}
+
+fn is_of_a_read(error: &rusqlite::Error) -> bool {
+    let reads = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ];
+    extended_code(error).is_some_and(|code| reads.contains(&code))
+}
+
+fn extended_code(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
 }
 
 /// An error of a read.

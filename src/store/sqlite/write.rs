@@ -1,7 +1,8 @@
 //! The writer: one connection, one kind of transaction.
 //!
-//! Whatever fails before COMMIT is rolled back and is definitely not stored; only COMMIT itself can
-//! end with an unknown fate. Decides nothing but: is the epoch the shard's, is the id free.
+//! Whatever fails before COMMIT is rolled back and is not stored. After a COMMIT, a write or a
+//! flush that failed, the handle is not to be used again, and the fate of the commit counts as
+//! unknown. Decides nothing but: is the epoch the shard's, is the id free.
 
 use rusqlite::hooks::Wal;
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
@@ -54,7 +55,7 @@ impl Writer {
 
     pub(super) fn open_shard(&mut self, shard: ShardNumber) -> Result<Opening, StoreError> {
         let opening = self.transaction(|connection| {
-            raise_epoch(connection, shard).map_err(row::refused)?;
+            raise_epoch(connection, shard).map_err(row::broken_off)?;
             faults::point("opening-epoch-raised");
             let head = read::head(connection, shard)?;
             let missing = || StoreError::Refused {
@@ -124,7 +125,7 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let run = |sql| self.connection.prepare_cached(sql)?.execute([]);
         faults::point("commit-begins");
-        run("BEGIN IMMEDIATE").map_err(row::refused)?;
+        run("BEGIN IMMEDIATE").map_err(row::broken_off)?;
         faults::point("commit-begun");
         let done = work(&self.connection);
         let result = match done {
@@ -155,13 +156,17 @@ fn pretended() -> StoreError {
     }
 }
 
-/// A failed COMMIT: only a full disk and a busy file are known to have stored nothing.
+/// A failed COMMIT: only a lack of room and a busy file are known to have stored nothing.
 fn commit_error(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy) => row::refused(error),
-        _ => StoreError::Unknown {
-            detail: error.to_string(),
-        },
+        _ => {
+            let (is_full, detail) = (row::is_over_quota(&error), error.to_string());
+            match is_full {
+                true => StoreError::Full { detail },
+                false => StoreError::Unknown { detail },
+            }
+        }
     }
 }
 
@@ -179,23 +184,23 @@ fn write(
     before: &[u8; 32],
 ) -> Result<(Receipt, [u8; 32]), StoreError> {
     check_fence(connection, commit)?;
-    define_processes(connection, commit).map_err(row::refused)?;
-    let receipt = insert::orders(connection, commit).map_err(row::refused)?;
+    define_processes(connection, commit).map_err(row::broken_off)?;
+    let receipt = insert::orders(connection, commit).map_err(row::broken_off)?;
     faults::point("commit-orders-written");
-    keys::claim_changes(connection, commit).map_err(row::refused)?;
-    keys::prune(connection, commit).map_err(row::refused)?;
+    keys::claim_changes(connection, commit).map_err(row::broken_off)?;
+    keys::prune(connection, commit).map_err(row::broken_off)?;
     let collided = &receipt.collided;
-    update_orders(connection, commit).map_err(row::refused)?;
+    update_orders(connection, commit).map_err(row::broken_off)?;
     faults::point("commit-changes-written");
-    write_outputs(connection, commit).map_err(row::refused)?;
-    update_tallies(connection, commit, collided).map_err(row::refused)?;
+    write_outputs(connection, commit).map_err(row::broken_off)?;
+    update_tallies(connection, commit, collided).map_err(row::broken_off)?;
     if faults::is_planted(Bug::JournalInAnotherTransaction) {
         connection
             .execute_batch("COMMIT; BEGIN")
-            .map_err(row::refused)?;
+            .map_err(row::broken_off)?;
     }
     faults::point("commit-tallies-written");
-    let hash = append_journal(connection, commit, collided, before).map_err(row::refused)?;
+    let hash = append_journal(connection, commit, collided, before).map_err(row::broken_off)?;
     faults::point("commit-journal-written");
     advance_head(connection, commit, &hash)?;
     faults::point("commit-ends");
@@ -349,10 +354,10 @@ fn check_fence(connection: &Connection, commit: &Commit) -> Result<(), StoreErro
         return Ok(());
     }
     let sql = "SELECT 1 FROM shards WHERE shard = ?1 AND epoch = ?2 AND position = ?3 - 1";
-    let mut statement = connection.prepare_cached(sql).map_err(row::refused)?;
+    let mut statement = connection.prepare_cached(sql).map_err(row::broken_off)?;
     let (shard, epoch, position) = (commit.shard.0, commit.epoch, commit.position.0);
     let is_current = statement.exists(params![shard, epoch, position]);
-    if is_current.map_err(row::refused)? {
+    if is_current.map_err(row::broken_off)? {
         Ok(())
     } else {
         Err(StoreError::Fenced)
@@ -370,12 +375,12 @@ fn advance_head(
             "UPDATE shards SET position = ?2, hash = ?3, last_seq = max(last_seq, ?4)
               WHERE shard = ?1",
         )
-        .map_err(row::refused)?;
+        .map_err(row::broken_off)?;
     let last_seq = commit
         .created
         .last()
         .map_or(Seq::default(), |created| created.seq);
     let (shard, position) = (commit.shard.0, commit.position.0);
     let moved = advance.execute(params![shard, position, hash, last_seq.0]);
-    moved.map(drop).map_err(row::refused)
+    moved.map(drop).map_err(row::broken_off)
 }

@@ -71,6 +71,19 @@ pub(super) fn register<F: Files>(name: CString, files: F) -> c_int {
     unsafe { ffi::sqlite3_vfs_register(Box::leak(Box::new(base)), 0) }
 }
 
+pub fn set_system_error(number: c_int) {
+    #[cfg(target_os = "linux")]
+    {
+        unsafe extern "C" {
+            fn __errno_location() -> *mut c_int;
+        }
+        // SAFETY: it is this thread's own, and lives as long as the thread.
+        unsafe { *__errno_location() = number };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = number;
+}
+
 fn methods<T: File>() -> ffi::sqlite3_io_methods {
     ffi::sqlite3_io_methods {
         iVersion: 2,

@@ -171,3 +171,9 @@ pub fn register<F: Files>(name: &str, files: F) -> Answer<()> {
         code => Err(Code(code)),
     }
 }
+
+/// Lets this thread find a number as the reason why the system's last call failed. Does nothing but
+/// on Linux.
+pub fn set_system_error(number: c_int) {
+    calls::set_system_error(number);
+}
