@@ -89,6 +89,7 @@ impl Turns {
             refused_overloaded: self.parts.pressure.refused(),
             refused_full: meters.refused_full,
             room: self.room,
+            is_refused: self.refused.is_some(),
             reopenings: meters.reopenings,
         }
     }

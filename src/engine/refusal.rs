@@ -11,9 +11,33 @@ use crate::store::StoreError;
 const PATIENCE_US: i64 = 100_000;
 
 impl Turns {
-    /// The commit is not stored, and its new orders are taken out of it. Answers with what those
-    /// who wait for it are told.
-    pub(super) fn note_refusal(&mut self, error: &StoreError) -> SubmitError {
+    /// The commit is definitely not stored: its new orders are taken out of it, and what is left is
+    /// tried again.
+    ///
+    /// Something that is stored may be damaged. If it is in the way of new orders only, they are
+    /// refused; otherwise nothing gets better by trying, so the store is opened anew, and if that
+    /// does not help the engine ends.
+    pub(super) fn take_refusal(&mut self, error: StoreError) -> Result<(), StoreError> {
+        let is_damage = matches!(error, StoreError::BadRow { .. });
+        if is_damage && self.parts.shard.commit().created.is_empty() {
+            return self.reopen(error);
+        }
+        self.parts.shard.retract();
+        self.parts.pressure.tell_room(&self.parts.shard);
+        let told = self.note_refusal(&error);
+        self.replies.fail(&told);
+        if self.parts.shard.commit().is_empty() {
+            // Nothing is left of it that an answer rests on.
+            self.changes.release();
+        } else {
+            self.changes.wait(told, self.now);
+        }
+        Ok(())
+    }
+
+    /// Notes that nothing of the commit is stored. Answers with what those who wait for it are
+    /// told.
+    fn note_refusal(&mut self, error: &StoreError) -> SubmitError {
         if self.refusals == 0 {
             tracing::error!(%error, "a commit was refused; nothing of it is stored");
         }
@@ -54,5 +78,126 @@ impl Turns {
     pub(super) fn is_pausing(&self) -> bool {
         let again_at = self.refused.as_ref().map(|(_, again_at)| *again_at);
         again_at.is_some_and(|again_at| self.now.ticks < again_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::engine::tests::{by_hand, checked, order};
+    use crate::engine::{Handle, Stats, SubmitError, Turns};
+    use crate::order::{Action, Change, Seq, Signature};
+    use crate::shard::Effect;
+    use crate::store::StoreError;
+    use crate::store::sqlite::Sqlite;
+
+    fn turn(turns: &mut Turns) {
+        assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
+    }
+
+    /// Lets somebody ask, takes a turn, and answers with what was said.
+    async fn ask<T: Send + 'static>(
+        turns: &mut Turns,
+        asked: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let asked = tokio::spawn(asked);
+        tokio::task::yield_now().await;
+        turn(turns);
+        asked.await.unwrap()
+    }
+
+    async fn stats(turns: &mut Turns, handle: &Handle) -> Stats {
+        let handle = handle.clone();
+        ask(turns, async move { handle.stats().await.unwrap() }).await
+    }
+    /// Asks for the end of the first order.
+    fn cancel(handle: &Handle) -> impl Future<Output = Result<Effect, SubmitError>> + use<> {
+        let handle = handle.clone();
+        let change = Change {
+            seq: Seq(1),
+            versions: None,
+            action: Action::Cancel(Signature::default()),
+        };
+        async move {
+            let answers = handle.change(vec![change]).await?;
+            Ok(answers.into_iter().next().unwrap().unwrap())
+        }
+    }
+
+    fn submit(
+        handle: &Handle,
+        id: &'static str,
+    ) -> impl Future<Output = Option<SubmitError>> + use<> {
+        let (handle, order) = (handle.clone(), Box::new(order(Some(id))));
+        async move { handle.submit(order, false).await.err() }
+    }
+
+    /// An engine with one order whose work takes long.
+    async fn busy(folder: &Path) -> (Arc<Sqlite>, ManualClock, Handle, Turns) {
+        let clock = ManualClock::new(Timestamp(1_800_000_000_000_000));
+        let (store, handle, mut turns) = by_hand(folder, &clock, checked());
+        turn(&mut turns);
+        assert_eq!(ask(&mut turns, submit(&handle, "one")).await, None);
+        (0..3).for_each(|_| turn(&mut turns));
+        (store, clock, handle, turns)
+    }
+
+    #[tokio::test]
+    async fn after_a_refusal_of_which_nothing_is_left_changes_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _, handle, mut turns) = busy(folder.path()).await;
+        let sql = "CREATE TRIGGER no BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, 'no'); END";
+        store.run(sql);
+        let told = ask(&mut turns, submit(&handle, "two")).await;
+        assert!(
+            matches!(told, Some(SubmitError::StoreUnavailable { .. })),
+            "{told:?}"
+        );
+        let cancelled = ask(&mut turns, cancel(&handle)).await;
+        assert!(
+            matches!(cancelled, Ok(Effect::Made { .. })),
+            "{cancelled:?}"
+        );
+        assert!(!stats(&mut turns, &handle).await.is_refused);
+    }
+
+    #[tokio::test]
+    async fn while_a_commit_is_tried_again_the_engine_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, clock, handle, mut turns) = busy(folder.path()).await;
+        store.run("ALTER TABLE journal RENAME TO elsewhere");
+        clock.advance(60_000_000);
+        turn(&mut turns);
+        assert!(stats(&mut turns, &handle).await.is_refused);
+        let told = ask(&mut turns, submit(&handle, "two")).await;
+        assert!(
+            matches!(told, Some(SubmitError::StoreUnavailable { .. })),
+            "{told:?}"
+        );
+        store.run("ALTER TABLE elsewhere RENAME TO journal");
+        clock.advance(100_000);
+        turn(&mut turns);
+        assert!(!stats(&mut turns, &handle).await.is_refused);
+        assert_eq!(ask(&mut turns, submit(&handle, "two")).await, None);
+    }
+
+    #[tokio::test]
+    async fn what_never_fits_ends_the_engine_after_one_more_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _, handle, mut turns) = busy(folder.path()).await;
+        let sql = "CREATE TRIGGER no BEFORE UPDATE ON orders BEGIN SELECT RAISE(ABORT, 'no'); END";
+        store.run(sql);
+        let told = ask(&mut turns, cancel(&handle)).await.unwrap_err();
+        assert!(
+            matches!(told, SubmitError::StoreUnavailable { .. }),
+            "{told:?}"
+        );
+        // Open orders are brought back, and the one that was worked on goes on: that never fits.
+        let end = (0..9).find_map(|_| turns.turn(Duration::ZERO).err());
+        assert!(matches!(end, Some(StoreError::BadRow { .. })), "{end:?}");
     }
 }

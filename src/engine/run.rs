@@ -299,14 +299,7 @@ impl Turns {
                 self.reopen(error)
             }
             Err(error @ StoreError::Fenced) => self.stop(error),
-            Err(error) => {
-                self.parts.shard.retract();
-                self.parts.pressure.tell_room(&self.parts.shard);
-                let told = self.note_refusal(&error);
-                self.replies.fail(&told);
-                self.changes.wait(told, self.now);
-                Ok(())
-            }
+            Err(error) => self.take_refusal(error),
         }
     }
 

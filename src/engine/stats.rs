@@ -52,6 +52,9 @@ pub struct Stats {
     pub refused_full: u64,
     /// The room on the disk.
     pub room: Room,
+    /// The store refuses what was decided about accepted orders; it is tried again and again, and
+    /// nothing new is taken meanwhile.
+    pub is_refused: bool,
     /// How often the store was opened anew after a commit of unknown fate, since the start.
     pub reopenings: u64,
 }

@@ -17,12 +17,7 @@ use crate::store::sqlite::Sqlite;
 
 fn start(folder: &Path, settings: Settings) -> Engine {
     let mut process = Process::built_in();
-    let work = Simulate {
-        shortest_us: 0,
-        longest_us: 0,
-        ..Simulate::default()
-    };
-    process.steps[0].kind = StepKind::Simulate(work);
+    process.steps[0].kind = StepKind::Simulate(Simulate::default());
     Engine::start(Start {
         store: Arc::new(Sqlite::open(&folder.join("orders.db"), 2).unwrap()),
         shard: ShardNumber(0),
@@ -34,7 +29,7 @@ fn start(folder: &Path, settings: Settings) -> Engine {
     .unwrap()
 }
 
-fn order(id: Option<&str>) -> NewOrder {
+pub(super) fn order(id: Option<&str>) -> NewOrder {
     NewOrder {
         idempotency_key: None,
         id: id.map_or(WantedId::Made(Spelling::Uuid), |id| {
@@ -153,7 +148,11 @@ async fn a_drained_engine_refuses() {
 }
 
 /// An engine that is driven by hand, on the store in a folder.
-fn by_hand(folder: &Path, clock: &ManualClock, process: Process) -> (Arc<Sqlite>, Handle, Turns) {
+pub(super) fn by_hand(
+    folder: &Path,
+    clock: &ManualClock,
+    process: Process,
+) -> (Arc<Sqlite>, Handle, Turns) {
     let store = Arc::new(Sqlite::open(&folder.join("orders.db"), 1).unwrap());
     let start = Start {
         store: store.clone(),
@@ -168,7 +167,7 @@ fn by_hand(folder: &Path, clock: &ManualClock, process: Process) -> (Arc<Sqlite>
 }
 
 /// Labels everything, works for a minute, then lets orders of one item pass.
-fn checked() -> Process {
+pub(super) fn checked() -> Process {
     let mut process = Process::built_in();
     let work = Simulate {
         shortest_us: 60_000_000,

@@ -55,7 +55,8 @@ pub struct Checks {
     #[schema(example = "ok")]
     pub engine: String,
     /// New orders can be stored. Otherwise `full`: there is no room for them on the disk, accepted
-    /// ones go on and can be read and changed; or `unreachable`: there is no way to the database.
+    /// ones go on and can be read and changed; `refusing`: a commit was refused for another reason
+    /// and is tried again; or `unreachable`: there is no way to the database.
     #[schema(example = "ok")]
     pub storage: String,
 }
@@ -149,6 +150,8 @@ async fn readiness(app: &App) -> (StatusCode, Json<Readiness>) {
                 storage = "unreachable".to_owned();
             } else if stats.room.is_low {
                 storage = "full".to_owned();
+            } else if stats.is_refused {
+                storage = "refusing".to_owned();
             }
             ok()
         }

@@ -214,6 +214,11 @@ fn storage(page: &mut Page, stats: &Stats) {
         "1 while new orders are refused because too little is free on the disk.",
     );
     page.number(name, "gauge", help, u8::from(room.is_low));
+    let (name, help) = (
+        "orderd_storage_refusing",
+        "1 while a commit that the store refused is tried again.",
+    );
+    page.number(name, "gauge", help, u8::from(stats.is_refused));
     let (name, help) = ("orderd_storage_free_bytes", "Free on the disk.");
     page.one(name, "gauge", help, |page| {
         if let Some(free) = room.free {

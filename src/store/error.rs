@@ -49,7 +49,8 @@ pub enum StoreError {
         /// What the engine said.
         detail: String,
     },
-    /// A row breaks an invariant. It is shown to nobody.
+    /// A row breaks an invariant. It is shown to nobody. From a commit: definitely not stored, and
+    /// trying the same again makes nothing better.
     #[error("{table} row {key} has a bad {column}: {detail}")]
     BadRow {
         /// The table.

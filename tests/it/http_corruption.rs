@@ -1,9 +1,13 @@
 //! Damage on disk, planted with SQL behind the server's back: what is damaged is shown to nobody,
 //! all else goes on, also after a restart.
 
+use std::time::Duration;
+
+use orderd::clock::monotonic;
 use serde_json::{Value, json};
 
 use super::support::{Setup, TestServer, order_with};
+use super::unchecked;
 
 /// Ways to damage the row of an order so that it can be seen.
 const DAMAGES: [&str; 6] = [
@@ -108,5 +112,44 @@ async fn a_damaged_journal_row_is_named_and_its_events_are_shown_to_nobody() {
     assert_eq!(server.get("/v1/orders/a/events").await.status, 200);
     assert_eq!(server.get("/v1/orders/b").await.status, 200);
     assert_eq!(cancel(&server, "b").await, 200);
+    server.stop().await;
+}
+
+/// Asks whether the server is ready until it is, or not any more; answers with what its storage is.
+async fn until_ready(server: &TestServer, is_ready: bool) -> Value {
+    let began_at = monotonic();
+    loop {
+        let reply = server.get("/readyz").await;
+        if (reply.status == 200) == is_ready {
+            return reply.json()["checks"]["storage"].clone();
+        }
+        assert!(
+            began_at.elapsed() < Duration::from_secs(20),
+            "{}",
+            reply.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_store_refuses_is_not_ready_until_it_takes_what_waits() {
+    let server = three().await;
+    let behind = |sql| unchecked::run(&server.place.url(), sql).unwrap();
+    behind("ALTER TABLE journal RENAME TO elsewhere");
+    let refused = async { cancel(&server, "a").await };
+    let back = async {
+        assert_eq!(until_ready(&server, false).await, "refusing");
+        let metrics = server.get("/metrics").await.text();
+        assert!(
+            metrics.contains("\norderd_storage_refusing 1\n"),
+            "{metrics}"
+        );
+        behind("ALTER TABLE elsewhere RENAME TO journal");
+        assert_eq!(until_ready(&server, true).await, "ok");
+    };
+    let (status, ()) = tokio::join!(refused, back);
+    assert!([200, 503].contains(&status), "{status}");
+    let order = server.get("/v1/orders/a").await.json();
+    assert_eq!(order["status"], "cancelled");
     server.stop().await;
 }

@@ -145,7 +145,7 @@ pub fn a_commit_that_fails_in_the_middle_stores_nothing(backend: &Backend) {
     // The number of an order that is there: no collision of ids, but a mistake.
     commit.created.push(order(Seq(1), "d", &commit));
     let refused = hand.store.commit(&commit).unwrap_err();
-    assert!(matches!(refused, StoreError::Refused { .. }), "{refused:?}");
+    assert!(matches!(refused, StoreError::BadRow { .. }), "{refused:?}");
     assert!(hand.order("b").is_none() && hand.order("c").is_none());
     commit.created.pop();
     commit.definitions.clear();
@@ -170,7 +170,7 @@ pub fn a_counter_below_zero_is_refused(backend: &Backend) {
         .tally
         .count(StatusKind::Pending, Priority::Medium, -3);
     let refused = hand.store.commit(&commit).unwrap_err();
-    assert!(matches!(refused, StoreError::Refused { .. }), "{refused:?}");
+    assert!(matches!(refused, StoreError::BadRow { .. }), "{refused:?}");
     holds(&hand, 1, 1);
 }
 

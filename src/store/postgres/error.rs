@@ -31,15 +31,26 @@ pub(super) fn refused(error: Error) -> StoreError {
         Some(&SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE) => {
             StoreError::HeldUp { detail }
         }
+        // What is stored and what is to be stored do not fit: one of them is damaged.
+        Some(code) if code.code().starts_with("23") => StoreError::BadRow {
+            table: "commit",
+            column: "value",
+            key: "?".into(),
+            detail,
+        },
+        Some(code) if is_damage(code) => unreadable(error),
         _ => StoreError::Refused { detail },
     }
+}
+
+fn is_damage(code: &SqlState) -> bool {
+    [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(code)
 }
 
 /// An error of a read.
 pub(super) fn unreadable(error: Error) -> StoreError {
     let detail = text(&error);
-    let damage = [&SqlState::DATA_CORRUPTED, &SqlState::INDEX_CORRUPTED];
-    if error.code().is_some_and(|code| damage.contains(&code)) {
+    if error.code().is_some_and(is_damage) {
         return StoreError::BadRow {
             table: "file",
             column: "page",

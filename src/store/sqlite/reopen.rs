@@ -119,6 +119,13 @@ fn was_taken(
 
 #[cfg(test)]
 impl super::Sqlite {
+    /// Does something to what is stored that no commit does.
+    pub(crate) fn run(&self, sql: &str) {
+        let pen = self.pen();
+        let writer = &pen.as_ref().unwrap().writer;
+        writer.connection.execute_batch(sql).unwrap();
+    }
+
     /// Lets the commits of this connection end with an unknown fate.
     pub(crate) fn fail_commits(&self) {
         let mut pen = self.pen();

@@ -39,6 +39,14 @@ pub(super) fn broken_off(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         _ if is_over_quota(&error) => StoreError::Full { detail },
         Some(ErrorCode::SystemIoFailure) if !is_of_a_read(&error) => StoreError::Unknown { detail },
+        // What is stored and what is to be stored do not fit: one of them is damaged.
+        Some(ErrorCode::ConstraintViolation) => StoreError::BadRow {
+            table: "commit",
+            column: "value",
+            key: "?".into(),
+            detail,
+        },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => unreadable(error),
         _ => refused(error),
     }
 }
