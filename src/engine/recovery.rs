@@ -22,6 +22,9 @@ const PAGE: usize = 4_096;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Pages that wait to be taken.
 const PAGES_MAX: usize = 2;
+/// Most sequence numbers that are left out because the file cannot be read there: some hundred of
+/// its pages. Beyond that too much is damaged to go on.
+const UNREADABLE_MAX: u32 = 4_096;
 
 type Page = Result<Vec<OpenOrder>, StoreError>;
 
@@ -106,6 +109,8 @@ pub(super) struct Reader {
     last: Seq,
     /// The next order whose row is damaged: pages end before it.
     damaged: Option<Seq>,
+    /// Sequence numbers at which the file cannot be read.
+    unreadable: u32,
     is_done: bool,
 }
 
@@ -117,6 +122,7 @@ impl Reader {
             after: Seq(shard.base()),
             last,
             damaged: None,
+            unreadable: 0,
             is_done: false,
         }
     }
@@ -136,7 +142,8 @@ impl Reader {
         };
         let last = self.damaged.map_or(last, |seq| Seq(seq.0 - 1));
         let page = self.store.open_orders(self.after, last, self.page);
-        if let Some(seq) = page.as_ref().err().and_then(damaged)
+        if let Err(error) = &page
+            && let Some(seq) = self.first_damaged(error, last)
             && seq > self.after
             && seq <= last
         {
@@ -157,6 +164,40 @@ impl Reader {
             },
         }
         Some(page)
+    }
+
+    /// The order that is damaged, if that is why a page up to `last` cannot be read. It stays as it
+    /// is, and holds up nobody else.
+    fn first_damaged(&mut self, error: &StoreError, last: Seq) -> Option<Seq> {
+        let StoreError::BadRow { table, key, .. } = error else {
+            return None;
+        };
+        if *table == "orders" {
+            tracing::error!(%error, "an open order is damaged: it stays as it is");
+            return key.parse().ok().map(Seq);
+        }
+        if self.unreadable == UNREADABLE_MAX {
+            return None;
+        }
+        self.unreadable += 1;
+        let seq = self.first_unreadable(last)?;
+        tracing::error!(%error, seq = seq.0, "an open order cannot be read: it stays as it is");
+        Some(seq)
+    }
+
+    /// The first sequence number behind which nothing can be read, by halving: all that ends before
+    /// it can be.
+    fn first_unreadable(&self, last: Seq) -> Option<Seq> {
+        let (mut good, mut bad) = (self.after.0, last.0);
+        while bad - good > 1 {
+            let middle = good + (bad - good) / 2;
+            match self.store.open_orders(self.after, Seq(middle), self.page) {
+                Ok(_) => good = middle,
+                Err(StoreError::BadRow { .. }) => bad = middle,
+                Err(_) => return None,
+            }
+        }
+        Some(Seq(bad))
     }
 }
 
@@ -205,24 +246,16 @@ fn is_away(error: &StoreError) -> bool {
     matches!(error, StoreError::Unreachable { .. })
 }
 
-/// The order whose row is damaged, if that is why a page cannot be read. It stays as it is, and
-/// holds up nobody else.
-fn damaged(error: &StoreError) -> Option<Seq> {
-    let StoreError::BadRow {
-        table: "orders",
-        key,
-        ..
-    } = error
-    else {
-        return None;
-    };
-    tracing::error!(%error, "an open order is damaged: it stays as it is");
-    key.parse().ok().map(Seq)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
     use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::engine::tests::{by_hand, checked, order};
+    use crate::order::NewOrder;
+    use crate::store::sqlite::Sqlite;
 
     #[test]
     fn nothing_holds_the_store_after_the_reader_is_dropped() {
@@ -234,6 +267,55 @@ mod tests {
             let reader = Reader::new(Arc::clone(&store), ShardNumber(0), opening.last_seq);
             drop(Pages::ahead(reader).unwrap());
             assert_eq!(Arc::strong_count(&store), 1);
+        }
+    }
+    /// Breaks a page of the table of orders on which `id` lies.
+    fn break_page(path: &Path, id: &str) {
+        let mut file = std::fs::read(path).unwrap();
+        let has = |page: &[u8], text: &[u8]| page.windows(text.len()).any(|part| part == text);
+        let is_leaf = |page: &[u8]| page[0] == 0x0d;
+        let mut pages = file.chunks_mut(4_096);
+        let page = pages
+            .find(|page| is_leaf(page) && has(page, id.as_bytes()) && has(page, FILLING))
+            .unwrap();
+        page[0] = 0xff;
+        std::fs::write(path, file).unwrap();
+    }
+
+    const FILLING: &[u8] = &[b'x'; 500];
+
+    #[tokio::test]
+    async fn orders_where_the_file_cannot_be_read_hold_up_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.db");
+        let clock = ManualClock::new(Timestamp(1_800_000_000_000_000));
+        let (store, handle, mut turns) = by_hand(folder.path(), &clock, checked());
+        let orders = (1..=400).map(|number| NewOrder {
+            payload: format!(r#"{{"items":["{}"]}}"#, "x".repeat(500)).into(),
+            ..order(Some(&format!("order-{number}")))
+        });
+        let orders = orders.collect();
+        let sent = tokio::spawn(async move { handle.submit_batch(orders, Vec::new()).await });
+        tokio::task::yield_now().await;
+        (0..3).for_each(|_| _ = turns.turn(Duration::ZERO).unwrap());
+        sent.await.unwrap().unwrap();
+        drop((store, turns));
+        // The log is copied into the file when it is opened.
+        drop(Sqlite::open(&path, 1).unwrap());
+        break_page(&path, "order-200");
+
+        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&path, 1).unwrap());
+        let opening = store.open_shard(ShardNumber(0)).unwrap();
+        for page in [7, 4_096] {
+            let reader = Reader::new(Arc::clone(&store), ShardNumber(0), opening.last_seq);
+            let mut reader = reader.in_pages_of(page);
+            let mut found = Vec::new();
+            while let Some(page) = reader.next() {
+                found.extend(page.unwrap().into_iter().map(|order| order.seq.0));
+            }
+            assert!(found.is_sorted() && !found.contains(&200), "{found:?}");
+            // As many as have room on a page.
+            assert!((393..400).contains(&found.len()), "{found:?}");
         }
     }
 }
