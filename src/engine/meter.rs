@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 
 use super::run::Turns;
 use super::{BUCKETS_US, Distribution, Stats};
-use crate::clock::{MICROS_PER_SECOND, Timestamp};
+use crate::clock::MICROS_PER_SECOND;
 use crate::order::Tally;
 
 /// Longest window of a rate, in seconds.
@@ -18,7 +18,8 @@ const HIGHEST_US: u64 = 86_400_000_000;
 
 /// Everything that the engine measures.
 pub(super) struct Meters {
-    pub(super) started_at: Timestamp,
+    /// On the monotonic clock.
+    started_at: i64,
     pub(super) accepted: Rate,
     pub(super) completed: Rate,
     pub(super) processing_time: Spread,
@@ -28,10 +29,12 @@ pub(super) struct Meters {
     pub(super) commit_orders: Spread,
     pub(super) refused_full: u64,
     pub(super) reopenings: u64,
+    pub(super) clock_jumps: u64,
 }
 
 impl Meters {
-    pub(super) fn new(now: Timestamp) -> Self {
+    /// All times are those of the monotonic clock.
+    pub(super) fn new(now: i64) -> Self {
         Self {
             started_at: now,
             accepted: Rate::new(now),
@@ -43,6 +46,7 @@ impl Meters {
             commit_orders: Spread::new(),
             refused_full: 0,
             reopenings: 0,
+            clock_jumps: 0,
         }
     }
 }
@@ -56,7 +60,7 @@ impl Turns {
         }
         meters
             .completed
-            .count(measured.processing_times_us.len() as u64, self.now.at);
+            .count(measured.processing_times_us.len() as u64, self.now.ticks);
         for time in measured.processing_times_us.drain(..) {
             meters.processing_time.record(time.max(0).unsigned_abs());
         }
@@ -64,10 +68,10 @@ impl Turns {
 
     /// A picture of the engine now.
     pub(super) fn stats(&mut self) -> Stats {
-        let (shard, meters, now) = (&mut self.parts.shard, &mut self.meters, self.now.at);
+        let (shard, meters, now) = (&mut self.parts.shard, &mut self.meters, self.now.ticks);
+        let oldest = shard.oldest_ready();
         Stats {
-            at: now,
-            started_at: meters.started_at,
+            uptime_us: now.saturating_sub(meters.started_at),
             tally: Tally::of_all(shard.tallies()),
             processes: shard.tallies().to_vec(),
             accepted_per_second: meters.accepted.per_second(now),
@@ -78,9 +82,7 @@ impl Turns {
             commit_time: meters.commit_time.distribution(),
             commit_orders: meters.commit_orders.distribution(),
             held_orders: shard.held_orders(),
-            oldest_waiting_us: shard
-                .oldest_ready()
-                .map(|since| now.micros_since(since).max(0)),
+            oldest_waiting_us: oldest.map(|since| shard.waited_us(since, self.now.at)),
             shard: self.parts.shard_number,
             epoch: shard.epoch(),
             position: shard.position(),
@@ -91,6 +93,7 @@ impl Turns {
             room: self.room,
             is_refused: self.refused.is_some(),
             reopenings: meters.reopenings,
+            clock_jumps: meters.clock_jumps,
         }
     }
 }
@@ -149,39 +152,41 @@ fn buckets(histogram: &Histogram<u64>) -> Vec<u64> {
     counts
 }
 
-/// Counts by second for the last five minutes.
+/// Counts by second for the last five minutes, on the monotonic clock: a jump of the wall clock
+/// makes no speed.
 pub(super) struct Rate {
     by_second: [u64; SECONDS_MAX],
-    /// The second that is being counted, since 1970.
+    /// The second that is being counted.
     second: i64,
-    started_at: Timestamp,
+    /// The second in which it was made.
+    first: i64,
 }
 
 impl Rate {
-    pub(super) fn new(now: Timestamp) -> Self {
-        let second = now.0 / MICROS_PER_SECOND;
+    pub(super) fn new(now: i64) -> Self {
+        let second = now / MICROS_PER_SECOND;
         Self {
             by_second: [0; SECONDS_MAX],
             second,
-            started_at: now,
+            first: second,
         }
     }
 
-    pub(super) fn count(&mut self, events: u64, now: Timestamp) {
+    pub(super) fn count(&mut self, events: u64, now: i64) {
         self.forward(now);
         self.by_second[index(self.second)] += events;
     }
 
     /// Events per second over the last 1 s, 1 min and 5 min. Complete seconds only, and none before
     /// the start.
-    pub(super) fn per_second(&mut self, now: Timestamp) -> [f64; 3] {
+    pub(super) fn per_second(&mut self, now: i64) -> [f64; 3] {
         [1, 60, 300].map(|window| self.over(window, now).unwrap_or(0.0))
     }
 
     /// Events per second over this many seconds, as above; `None` before the first is complete.
-    pub(super) fn over(&mut self, window: i64, now: Timestamp) -> Option<f64> {
+    pub(super) fn over(&mut self, window: i64, now: i64) -> Option<f64> {
         self.forward(now);
-        let age = self.second - self.started_at.0 / MICROS_PER_SECOND;
+        let age = self.second - self.first;
         let seconds = window.min(age).min(SECONDS_MAX as i64 - 1);
         let sum: u64 = (1..=seconds)
             .map(|ago| self.by_second[index(self.second - ago)])
@@ -189,8 +194,8 @@ impl Rate {
         (seconds > 0).then(|| sum as f64 / seconds as f64)
     }
 
-    fn forward(&mut self, now: Timestamp) {
-        let second = now.0 / MICROS_PER_SECOND;
+    fn forward(&mut self, now: i64) {
+        let second = now / MICROS_PER_SECOND;
         let passed = (second - self.second).clamp(0, SECONDS_MAX as i64);
         (1..=passed).for_each(|ahead| self.by_second[index(second - passed + ahead)] = 0);
         self.second = self.second.max(second);
@@ -205,8 +210,8 @@ fn index(second: i64) -> usize {
 mod tests {
     use super::*;
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp(seconds * MICROS_PER_SECOND)
+    fn at(seconds: i64) -> i64 {
+        seconds * MICROS_PER_SECOND
     }
 
     #[test]

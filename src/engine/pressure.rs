@@ -9,7 +9,7 @@ use super::inbox;
 use super::meter::Rate;
 use super::retry_after::{SECONDS_MAX, chance_of, retry_after};
 use super::{SubmitError, away};
-use crate::clock::{MICROS_PER_SECOND, Timestamp};
+use crate::clock::MICROS_PER_SECOND;
 use crate::order::{NewOrder, Process, ProcessIndex};
 use crate::shard::Shard;
 
@@ -229,20 +229,21 @@ pub(super) struct Flows {
 }
 
 impl Flows {
-    pub(super) fn new(pressure: &Pressure, now: Timestamp) -> Self {
+    pub(super) fn new(pressure: &Pressure, now: i64) -> Self {
         Self {
             all: Flow::new(now),
             own: pressure.own().map(|_| Flow::new(now)).collect(),
         }
     }
 
-    /// Looks at what has happened since the last time, and tells it.
+    /// Looks at what has happened since the last time, and tells it. `now` is on the monotonic
+    /// clock.
     pub(super) fn tell(
         &mut self,
         pressure: &Pressure,
         shard: &Shard,
         accepted_per_second: Option<f64>,
-        now: Timestamp,
+        now: i64,
     ) {
         pressure.tell_room(shard);
         self.all.tell(&pressure.all, shard.left(), now);
@@ -258,11 +259,12 @@ struct Flow {
     left: u64,
     rate: Rate,
     refused: u64,
-    refused_at: Timestamp,
+    /// On the monotonic clock.
+    refused_at: i64,
 }
 
 impl Flow {
-    fn new(now: Timestamp) -> Self {
+    fn new(now: i64) -> Self {
         Self {
             left: 0,
             rate: Rate::new(now),
@@ -272,7 +274,7 @@ impl Flow {
     }
 
     /// `left` counts the orders that have left since the shard was opened.
-    fn tell(&mut self, gauge: &Gauge, left: u64, now: Timestamp) {
+    fn tell(&mut self, gauge: &Gauge, left: u64, now: i64) {
         // A shard that was opened anew counts from 0.
         let newly = left.checked_sub(self.left).unwrap_or(left);
         self.left = left;
@@ -288,7 +290,7 @@ impl Flow {
         let waiting_max = (speed.unwrap_or(0.0) * SECONDS_MAX) as u64;
         let made_up = gauge.made_up.load(Ordering::Relaxed) + newly;
         let made_up = made_up.max(refused.saturating_sub(waiting_max));
-        let is_calm = now.micros_since(self.refused_at) > CALM_US;
+        let is_calm = now.saturating_sub(self.refused_at) > CALM_US;
         let made_up = if is_calm {
             refused
         } else {
@@ -302,8 +304,8 @@ impl Flow {
 mod tests {
     use super::*;
 
-    fn at(micros: i64) -> Timestamp {
-        Timestamp(1_000_000_000 + micros)
+    fn at(micros: i64) -> i64 {
+        1_000_000_000 + micros
     }
 
     /// Those refused in a burst are told to come back at the speed at which orders leave.

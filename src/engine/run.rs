@@ -81,8 +81,8 @@ impl Turns {
     /// `last_at` is the last time that was written down before.
     pub(super) fn new(parts: Parts, last_at: Timestamp) -> Self {
         let now = Now::first(&*parts.clock, last_at);
-        let meters = Meters::new(now.at);
-        let flows = Flows::new(&parts.pressure, now.at);
+        let meters = Meters::new(now.ticks);
+        let flows = Flows::new(&parts.pressure, now.ticks);
         let replies = Replies::default();
         Self {
             parts,
@@ -263,7 +263,7 @@ impl Turns {
     /// Tells how full it is. Before the commit: who learns from the store that an order has ended
     /// finds the room that it left.
     fn tell_pressure(&mut self) {
-        let (parts, now) = (&self.parts, self.now.at);
+        let (parts, now) = (&self.parts, self.now.ticks);
         let accepted = self.meters.accepted.over(pressure::WINDOW_SECONDS, now);
         self.flows
             .tell(&parts.pressure, &parts.shard, accepted, now);
@@ -304,11 +304,10 @@ impl Turns {
     }
 
     pub(super) fn release(&mut self, receipt: &Receipt) {
-        let now = self.now.at;
         let commit = self.parts.shard.commit();
         self.meters.commit_orders.record(commit.len() as u64);
         let stored = commit.created.len() - receipt.collided.len();
-        self.meters.accepted.count(stored as u64, now);
+        self.meters.accepted.count(stored as u64, self.now.ticks);
         if self.replies.is_watching() {
             for changed in &commit.changed {
                 let kind = changed.state.status.kind();

@@ -2,17 +2,14 @@
 //!
 //! Data only; how it is gathered is in `meter`.
 
-use crate::clock::Timestamp;
 use crate::order::{Position, ProcessTally, ShardNumber, Tally};
 use crate::store::Room;
 
 /// A picture of the engine between two turns.
 #[derive(Clone, Debug)]
 pub struct Stats {
-    /// When it was taken.
-    pub at: Timestamp,
-    /// When the engine started.
-    pub started_at: Timestamp,
+    /// Since the engine started, in microseconds.
+    pub uptime_us: i64,
     /// Orders by status and priority, over the life of the store.
     pub tally: Tally,
     /// The same and the times of completed orders, for each process that is known.
@@ -57,6 +54,8 @@ pub struct Stats {
     pub is_refused: bool,
     /// How often the store was opened anew after a commit of unknown fate, since the start.
     pub reopenings: u64,
+    /// How often the wall clock jumped by more than 30 s, since the start.
+    pub clock_jumps: u64,
 }
 
 /// How a measured quantity is spread; microseconds unless said otherwise.

@@ -71,12 +71,11 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     feed(&mut page, &app.feed);
     if let Some(stats) = app.engine.stats().await {
         engine(&mut page, &stats);
-        let age = app.clock.now().micros_since(stats.started_at).max(0) as f64;
         page.number(
             "orderd_uptime_seconds",
             "gauge",
             "Since the engine started.",
-            age / MICROS,
+            stats.uptime_us as f64 / MICROS,
         );
     }
     ([(header::CONTENT_TYPE, TEXT), NOSNIFF], page.0).into_response()
@@ -266,6 +265,11 @@ fn shard(page: &mut Page, stats: &Stats) {
         "How often the store was opened anew after a commit of unknown fate.",
     );
     page.number(name, "counter", help, stats.reopenings);
+    let (name, help) = (
+        "orderd_clock_jumps_total",
+        "How often the wall clock jumped by more than 30 s.",
+    );
+    page.number(name, "counter", help, stats.clock_jumps);
 }
 
 fn rates(page: &mut Page, name: &str, help: &str, rates: [f64; 3]) {

@@ -181,7 +181,6 @@ async fn stats(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<StatsView>,
 
 fn view(app: &App, stats: &Stats) -> StatsView {
     let durability = app.store.durability();
-    let age = app.clock.now().max(stats.at);
     StatsView {
         orders: counts(stats),
         processes: stats.processes.iter().map(process).collect(),
@@ -194,7 +193,7 @@ fn view(app: &App, stats: &Stats) -> StatsView {
         oldest_waiting_ms: stats
             .oldest_waiting_us
             .map(|us| us.max(0).unsigned_abs() / 1_000),
-        uptime_seconds: age.micros_since(stats.started_at).max(0).unsigned_abs() / 1_000_000,
+        uptime_seconds: stats.uptime_us.max(0).unsigned_abs() / 1_000_000,
         shard: ShardView {
             number: stats.shard.0,
             epoch: stats.epoch,

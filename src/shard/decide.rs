@@ -90,7 +90,7 @@ impl Shard {
         );
         self.measured
             .queue_waits_us
-            .push(now.micros_since(ready_at));
+            .push(self.waited_us(ready_at, now));
         self.work(slot, now);
     }
 
@@ -129,7 +129,7 @@ impl Shard {
         }));
         let it = match outcome {
             Outcome::Complete { .. } if is_last => {
-                let worked_us = now.micros_since(record.started_at);
+                let worked_us = self.waited_us(record.started_at, now);
                 self.measured.processing_times_us.push(worked_us);
                 Move::to(Transition::Complete { at: now })
             }

@@ -26,6 +26,7 @@ use self::book::{Book, Slot};
 pub use self::change::Effect;
 pub use self::ready::Allowances;
 use self::ready::Ready;
+use self::time::Leaps;
 use self::timers::{TimerKind, Timers};
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
@@ -93,6 +94,7 @@ pub struct Shard {
     now: Now,
     /// The moment of the first input of all.
     began: Option<Now>,
+    leaps: Leaps,
     /// Holds of open orders; few orders have one.
     holds: BTreeMap<Seq, Box<Hold>>,
     last_seq: Seq,
@@ -131,6 +133,7 @@ impl Shard {
             delays: Timers::default(),
             now: Timestamp::default().into(),
             began: None,
+            leaps: Leaps::default(),
             holds: BTreeMap::new(),
             last_seq: Seq::default(),
             last_lease: 0,

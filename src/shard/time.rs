@@ -4,7 +4,7 @@
 
 use super::Shard;
 use super::timers::TimerKind;
-use crate::clock::{Now, Timestamp};
+use crate::clock::{MICROS_PER_SECOND, Now, Timestamp};
 use crate::faults::{self, Bug};
 use crate::order::Seq;
 
@@ -36,9 +36,51 @@ impl Shard {
 
     /// Notes the moment of an input. Answers with the time that is written down for it.
     pub(super) fn set_now(&mut self, now: Now) -> Timestamp {
-        self.now = seen(now);
+        let before = std::mem::replace(&mut self.now, seen(now));
+        if self.began.is_some() {
+            self.leaps.note(before, self.now);
+        }
         self.began.get_or_insert(self.now);
         now.at
+    }
+
+    /// How long it is since a time that was written down, in microseconds, without what the written
+    /// time leapt ahead meanwhile. Never negative.
+    pub fn waited_us(&self, since: Timestamp, now: Timestamp) -> i64 {
+        let waited_us = now
+            .micros_since(since)
+            .saturating_sub(self.leaps.since(since));
+        waited_us.max(0)
+    }
+}
+
+/// Where the written time leapt ahead of the monotonic clock in this run: nobody waited for that
+/// long. The latest few, since a clock that jumps all the time measures nothing.
+#[derive(Default)]
+pub(super) struct Leaps(Vec<(Timestamp, i64)>);
+
+/// Leaps that are remembered.
+const LEAPS_MAX: usize = 16;
+/// A smaller leap is not worth remembering, in microseconds.
+const LEAP_US: i64 = MICROS_PER_SECOND;
+
+impl Leaps {
+    fn note(&mut self, before: Now, now: Now) {
+        let passed_us = now.ticks.saturating_sub(before.ticks);
+        let leapt_us = now.at.micros_since(before.at).saturating_sub(passed_us);
+        if leapt_us < LEAP_US {
+            return;
+        }
+        if self.0.len() == LEAPS_MAX {
+            self.0.remove(0);
+        }
+        self.0.push((before.at, leapt_us));
+    }
+
+    /// The sum of those at this time or later.
+    fn since(&self, time: Timestamp) -> i64 {
+        let later = self.0.iter().filter(|(at, _)| *at >= time);
+        later.fold(0, |sum, (_, leapt_us)| sum.saturating_add(*leapt_us))
     }
 }
 
