@@ -104,7 +104,7 @@ fn full_disk(gauge: Gauge, place: Option<Box<dyn Place>>) -> (Box<dyn Place>, Ar
     };
     let url = place.url();
     let path = url.strip_prefix("sqlite:").unwrap();
-    let store = Sqlite::open_on(path.as_ref(), &options, gauge);
+    let store = Sqlite::open_on(path.as_ref(), &options, gauge, Box::new(|| Ok(())));
     (place, Arc::new(store.unwrap()))
 }
 

@@ -5,6 +5,7 @@
 //! store does wrong with it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -105,6 +106,22 @@ impl Computer {
     /// The URI of a database on this computer.
     pub fn database(&self) -> String {
         format!("file:/{}/orders.db?vfs={NAME}", self.number)
+    }
+
+    /// Writes what everybody sees of the log once more, and flushes it, as a program would.
+    pub fn renew_log(&self) -> io::Result<()> {
+        let path = format!("/{}/orders.db-wal", self.number);
+        let renew = || {
+            if !Network.exists(&path)? {
+                return Ok(());
+            }
+            let mut log = Network.open(Some(&path), Kind::Log, false)?;
+            let mut bytes = vec![0; log.length()? as usize];
+            log.read(0, &mut bytes)?;
+            log.write(0, &bytes)?;
+            log.flush()
+        };
+        renew().map_err(|Code(code)| io::Error::other(format!("SQLite's code {code}")))
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {

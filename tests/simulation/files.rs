@@ -197,7 +197,9 @@ impl OnFiles {
             ..Options::readers(1)
         };
         let path = self.computer.database();
-        let opened = Sqlite::open_on(path.as_ref(), &options, Box::new(gauge));
+        let computer = Arc::clone(&self.computer);
+        let renew = Box::new(move || computer.renew_log());
+        let opened = Sqlite::open_on(path.as_ref(), &options, Box::new(gauge), renew);
         let store = self.survive(opened)?;
         self.keep_few_pages(&store)?;
         Ok(store)

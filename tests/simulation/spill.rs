@@ -1,6 +1,8 @@
 //! A commit that outgrows SQLite's cache is written in the middle of its statements, and a log that
-//! begins again is flushed there: what fails then must be taken for what it is.
+//! begins again is flushed there: what fails then must be taken for what it is. And what a failed
+//! flush has lost, but everybody still sees, must not end as half a commit.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use orderd::clock::{Now, Timestamp};
@@ -15,10 +17,12 @@ use rand::rngs::StdRng;
 
 use super::files::OnFiles;
 use super::stored::Medium;
-use super::trouble::{Call, Trouble, What};
+use super::trouble::{Call, Down, Trouble, What};
 
 /// Orders in a commit: some hundred pages, many more than the writer keeps.
 const MANY: usize = 200;
+/// Orders in a commit of some pages.
+const FEW: usize = 8;
 
 fn now() -> Now {
     Timestamp(1_800_000_000_000_000).into()
@@ -37,7 +41,11 @@ fn shard(opening: &Opening) -> Shard {
 }
 
 fn submit_many(shard: &mut Shard) {
-    for _ in 0..MANY {
+    submit(shard, MANY);
+}
+
+fn submit(shard: &mut Shard, orders: usize) {
+    for _ in 0..orders {
         let order = NewOrder {
             id: WantedId::Made(Spelling::Uuid),
             idempotency_key: None,
@@ -128,4 +136,38 @@ fn a_quota_that_is_used_up_is_a_full_disk() {
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
     medium.commit(shard.commit()).unwrap();
     medium.prove_at_rest().unwrap();
+}
+
+/// The power is cut at any point of opening the store anew.
+#[test]
+fn what_a_flush_has_lost_and_everybody_sees_is_never_half_there() {
+    let is_still_seen = true;
+    let mut cuts = 0;
+    for (after, seed) in (0..).flat_map(|after| (0..2).map(move |seed| (after, seed))) {
+        let medium = OnFiles::new(2 * seed);
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut shard = shard(&medium.open_shard(ShardNumber(0)).unwrap());
+        submit(&mut shard, FEW);
+        let receipt = medium.commit(shard.commit()).unwrap();
+        shard.committed(&receipt, now());
+        submit(&mut shard, FEW);
+        fail(&medium, Call::Flush, What::Loses { is_still_seen });
+        let error = medium.commit(shard.commit()).unwrap_err();
+        assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
+        medium.computer.state().trouble = Some(Trouble {
+            call: None,
+            after,
+            what: What::Ends(Down::PowerCut),
+        });
+        let reopened = catch_unwind(AssertUnwindSafe(|| medium.reopen(shard.commit())));
+        if reopened.is_ok() {
+            // It was over before.
+            break;
+        }
+        cuts += 1;
+        medium.process_ended(false, &mut random);
+        medium.open_shard(ShardNumber(0)).unwrap();
+        medium.prove_at_rest().unwrap();
+    }
+    assert!(cuts > 20, "{cuts}");
 }

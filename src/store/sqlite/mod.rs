@@ -12,6 +12,7 @@ mod lists;
 mod open;
 mod read;
 mod read_events;
+mod renew;
 mod reopen;
 mod reserve;
 mod row;
@@ -28,6 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use self::checkpoint::Checkpointer;
+pub use self::renew::Renew;
 pub use self::snapshot::Snapshot;
 use self::space::Space;
 pub use self::space::{FileSystem, Gauge};
@@ -47,6 +49,7 @@ use crate::order::{
 /// An opened SQLite store.
 pub struct Sqlite {
     path: PathBuf,
+    renew: Renew,
     /// `None` once it failed and no other could be had.
     pen: Arc<Mutex<Option<Pen>>>,
     /// `None`: nobody looks at the room on the disk.
@@ -71,7 +74,11 @@ struct Pen {
 }
 
 impl Pen {
-    fn open(path: &Path) -> Result<(Self, Durability), StoreError> {
+    fn open(path: &Path, renew: &Renew) -> Result<(Self, Durability), StoreError> {
+        renew().map_err(|error| StoreError::NotWritable {
+            path: path.into(),
+            detail: error.to_string(),
+        })?;
         let (connection, durability) = open::writer(path)?;
         if faults::is_planted(Bug::SynchronousNormal) {
             let set = connection.pragma_update(None, "synchronous", "NORMAL");
@@ -141,11 +148,16 @@ impl Sqlite {
 
     /// The same, with all that can be chosen.
     pub fn open_with(path: &Path, options: &Options) -> Result<Self, StoreError> {
-        Self::open_on(path, options, space::gauge(path))
+        Self::open_on(path, options, space::gauge(path), renew::of(path))
     }
 
-    /// The same on a disk whose room `gauge` tells.
-    pub fn open_on(path: &Path, options: &Options, gauge: Gauge) -> Result<Self, StoreError> {
+    /// The same on a disk whose room `gauge` tells, with a log that `renew` renews.
+    pub fn open_on(
+        path: &Path,
+        options: &Options,
+        gauge: Gauge,
+        renew: Renew,
+    ) -> Result<Self, StoreError> {
         let Options {
             readers,
             free_space_min,
@@ -154,10 +166,10 @@ impl Sqlite {
         } = *options;
         let lock = open::lock_folder(path)?;
         let mut space = Space::watch(path, free_space_min, gauge);
-        let opened = Pen::open(path).or_else(|error| {
+        let opened = Pen::open(path, &renew).or_else(|error| {
             let is_worth_it = space.as_mut().is_some_and(Space::start_failed);
             if is_worth_it {
-                Pen::open(path)
+                Pen::open(path, &renew)
             } else {
                 Err(error)
             }
@@ -165,6 +177,7 @@ impl Sqlite {
         let (pen, durability) = opened?;
         Ok(Self {
             path: path.into(),
+            renew,
             pen: Arc::new(Mutex::new(Some(pen))),
             space: space.map(Mutex::new),
             witness: wants_witness.then(|| Witness::beside(path)).flatten(),
@@ -194,15 +207,6 @@ impl Sqlite {
         let pen = self.pen();
         pen.as_ref()
             .is_some_and(|pen| pen.checkpointer.is_copying())
-    }
-
-    /// Lets the writer keep only so many pages in memory, until it is opened anew: a larger commit
-    /// is written to the log before its end. For tests.
-    pub fn keep_pages(&self, pages: u32) -> Result<(), StoreError> {
-        self.write(|writer| {
-            let set = writer.connection.pragma_update(None, "cache_size", pages);
-            set.map_err(row::refused)
-        })
     }
 
     fn space(&self) -> Option<MutexGuard<'_, Space>> {
@@ -310,7 +314,7 @@ impl Store for Sqlite {
         // failed flush has lost. Without any of them it is made anew from the log itself.
         let mut readers = self.points.close()?;
         readers.extend(self.scans.close()?);
-        let opened = Pen::open(&self.path).and_then(|(mut fresh, _)| {
+        let opened = Pen::open(&self.path, &self.renew).and_then(|(mut fresh, _)| {
             let fate = fresh.writer.find_out(commit, known)?;
             let opening = fresh.writer.open_shard(commit.shard)?;
             *pen = Some(fresh);

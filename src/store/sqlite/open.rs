@@ -27,6 +27,17 @@ const WRITER_CACHE_KIB: i64 = 16_384;
 /// Page cache of each reader, in KiB.
 const READER_CACHE_KIB: i64 = 8_192;
 
+impl super::Sqlite {
+    /// Lets the writer keep only so many pages in memory, until it is opened anew: a larger commit
+    /// is written to the log before its end. For tests.
+    pub fn keep_pages(&self, pages: u32) -> Result<(), StoreError> {
+        self.write(|writer| {
+            let set = writer.connection.pragma_update(None, "cache_size", pages);
+            set.map_err(row::refused)
+        })
+    }
+}
+
 /// The folder that holds a file.
 pub(super) fn folder(path: &Path) -> &Path {
     match path.parent() {
