@@ -66,7 +66,8 @@ pub struct Arguments {
     /// Folder of the data [env: ORDERD_DATA] [default: ./orderd-data]
     #[arg(long, value_name = "FOLDER", conflicts_with = "store")]
     data: Option<PathBuf>,
-    /// sqlite:PATH or postgres://… if not in the folder [env: ORDERD_STORE or DATABASE_URL]
+    /// sqlite:PATH, postgres://… or mysql://… if not in the folder
+    /// [env: ORDERD_STORE or DATABASE_URL]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// Let other machines connect although nobody has to log in

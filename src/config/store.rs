@@ -14,7 +14,7 @@ use super::{Breach, duration, size};
 const DATABASE: &str = "orders.db";
 
 /// The stores there are.
-const USABLE: &str = "sqlite:PATH or postgres://USER@HOST/DATABASE";
+const USABLE: &str = "sqlite:PATH, postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE";
 
 /// What the store is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct StoreSettings {
     /// The folder of the database `orders.db`, made if it is missing. Default `./orderd-data`.
     pub data: PathBuf,
     /// Which store, if it is not the database in the data folder: `sqlite:PATH`, or the URL of a
-    /// PostgreSQL database.
+    /// PostgreSQL or MySQL database.
     pub url: Option<String>,
     /// Connections for looking up single orders, 1 to 64. Default 4.
     pub readers: usize,
@@ -103,12 +103,11 @@ impl StoreSettings {
         let detail = match url.split_once(':') {
             Some(("sqlite", "")) => "names no file; write sqlite:PATH".into(),
             Some(("sqlite", _)) => return Ok(()),
-            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => return Ok(()),
-            Some(("postgres" | "postgresql", _)) => {
-                "is not complete; write postgres://USER@HOST/DATABASE".into()
+            Some(("postgres" | "postgresql" | "mysql", rest)) if rest.starts_with("//") => {
+                return Ok(());
             }
-            Some((scheme @ "mysql", _)) => {
-                format!("names a {scheme} store, which is not built yet; use {USABLE}")
+            Some((scheme @ ("postgres" | "postgresql" | "mysql"), _)) => {
+                format!("is not complete; write {scheme}://USER@HOST/DATABASE")
             }
             Some((scheme, _)) => format!("has the scheme {scheme:?}; use {USABLE}"),
             None => format!("is not a URL; write {USABLE}"),

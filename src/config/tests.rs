@@ -124,7 +124,7 @@ fn the_folder_or_the_url_counts_whichever_was_asked_for_more_strongly() {
 }
 
 /// Files, and what is said about them.
-const MISTAKES: [(&str, &str); 15] = [
+const MISTAKES: [(&str, &str); 16] = [
     (
         "[server]\nlistn = \"x\"",
         "there is no setting server.listn; did you mean listen?",
@@ -191,6 +191,10 @@ const MISTAKES: [(&str, &str); 15] = [
         "store.url is not complete; write postgres://USER@HOST/DATABASE",
     ),
     (
+        "[store]\nurl = \"mysql:me\"",
+        "store.url is not complete; write mysql://USER@HOST/DATABASE",
+    ),
+    (
         "server = 3",
         "server is 3; it must be a table with settings",
     ),
@@ -234,9 +238,9 @@ fn a_mistake_in_the_environment_names_the_variable() {
         "ORDERD_SERVER__LISTN: there is no setting server.listn; did you mean listen?"
     );
     assert_eq!(
-        error("DATABASE_URL", "mysql://x"),
-        "DATABASE_URL: store.url names a mysql store, which is not built yet; use \
-         sqlite:PATH or postgres://USER@HOST/DATABASE"
+        error("DATABASE_URL", "oracle://x"),
+        "DATABASE_URL: store.url has the scheme \"oracle\"; use sqlite:PATH, \
+         postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE"
     );
 }
 

@@ -134,7 +134,7 @@ pub enum StoreError {
         detail: String,
     },
     /// No backend for such a URL.
-    #[error("there is no store for {url:?} URLs; use sqlite:PATH or postgres://")]
+    #[error("there is no store for {url:?} URLs; use sqlite:PATH, postgres:// or mysql://")]
     UnknownUrl {
         /// The scheme; never the whole URL, which may hold a password.
         url: String,

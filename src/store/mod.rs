@@ -7,8 +7,11 @@
 mod columns;
 mod error;
 mod feed;
+mod follow;
 pub mod journal;
 mod ledger;
+mod motor;
+pub mod mysql;
 pub mod postgres;
 mod query;
 pub mod sqlite;
@@ -214,7 +217,7 @@ pub fn open(url: &str, readers: usize) -> Result<Arc<dyn Store>, StoreError> {
     open_with(url, &Options::readers(readers))
 }
 
-/// Opens the store that a URL names: `sqlite:PATH`, `postgres://…` or `postgresql://…`.
+/// Opens the store that a URL names: `sqlite:PATH`, `postgres://…`, `postgresql://…` or `mysql://…`.
 ///
 /// Creates and migrates it if need be.
 ///
@@ -227,6 +230,7 @@ pub fn open_with(url: &str, options: &Options) -> Result<Arc<dyn Store>, StoreEr
         Some(("postgres" | "postgresql", _)) => {
             Ok(Arc::new(postgres::Postgres::open(url, options)?))
         }
+        Some(("mysql", _)) => Ok(Arc::new(mysql::Mysql::open(url, options.readers)?)),
         _ => Err(unknown(url)),
     }
 }
@@ -238,6 +242,7 @@ pub fn snapshot(url: &str) -> Result<Box<dyn Snapshot>, StoreError> {
     match url.split_once(':') {
         Some(("sqlite", path)) => Ok(Box::new(sqlite::Snapshot::open(path.as_ref())?)),
         Some(("postgres" | "postgresql", _)) => Ok(Box::new(postgres::View::open(url)?)),
+        Some(("mysql", _)) => Ok(Box::new(mysql::View::open(url)?)),
         _ => Err(unknown(url)),
     }
 }

@@ -30,6 +30,7 @@ mod outages;
 mod plan;
 mod points;
 #[path = "../it/proxy.rs"]
+#[expect(dead_code, reason = "outages are played on PostgreSQL only")]
 mod proxy;
 mod reckoning;
 mod request;

@@ -1,13 +1,17 @@
 //! The backend that a run of the tests is about: `ORDERD_TEST_STORE` names it, SQLite if it says
 //! nothing. For tests of what stands above a store; the conformance suite runs on all backends.
 
-use crate::databases::{Place, postgres, sqlite};
+use crate::databases::{Place, mysql, postgres, sqlite};
 
 /// How to get a place. `None`: the backend was left out by request.
 type Places = fn() -> Option<Box<dyn Place>>;
 
 /// Every backend.
-const BACKENDS: [(&str, Places); 2] = [("sqlite", sqlite::place), ("postgres", postgres::place)];
+const BACKENDS: [(&str, Places); 3] = [
+    ("sqlite", sqlite::place),
+    ("postgres", postgres::place),
+    ("mysql", mysql::place),
+];
 
 /// A place for a store of the backend that this run is about.
 pub fn place() -> Box<dyn Place> {

@@ -4,14 +4,13 @@
 //! else, and is stopped by a shell that waits for the end of the tests, however they end.
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Place, is_left_out};
+use super::{Place, is_left_out, unprivileged};
 use tempfile::TempDir;
 
 /// Starts the server, says so, and waits until nobody holds its input any more.
@@ -34,7 +33,7 @@ impl Server {
     pub fn start(settings: &str) -> Self {
         let programs = programs();
         let folder = TempDir::with_prefix("orderd-pg-").unwrap().keep();
-        let user = unprivileged(&folder);
+        let user = unprivileged(&folder, "postgres");
         let run = |command: &mut Command| {
             if let Some((uid, gid)) = user {
                 command.uid(uid).gid(gid);
@@ -108,24 +107,6 @@ pub fn programs() -> PathBuf {
         "PostgreSQL is not installed, and the store on it is tested too: install it (on Debian: \
          apt install postgresql), or leave it out with ORDERD_TEST_WITHOUT=postgres",
     )
-}
-
-/// PostgreSQL refuses to run as root. Then the folder is given to somebody without rights.
-fn unprivileged(folder: &Path) -> Option<(u32, u32)> {
-    if folder.metadata().unwrap().uid() != 0 {
-        return None;
-    }
-    let users = std::fs::read_to_string("/etc/passwd").unwrap();
-    let ids = |name: &str| {
-        let user = users
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))?;
-        let mut fields = user.split(':').skip(2);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-    };
-    let (uid, gid) = ids("postgres").or_else(|| ids("nobody")).unwrap();
-    std::os::unix::fs::chown(folder, Some(uid), Some(gid)).unwrap();
-    Some((uid, gid))
 }
 
 /// The server that the tests of this binary share.

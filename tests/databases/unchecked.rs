@@ -1,20 +1,21 @@
 //! SQL behind a store's back, whatever the CHECK constraints of the schema say to it.
 //! For damage: what is asked for here, no orderd would write.
 
-use crate::databases::postgres;
+use crate::databases::{mysql, postgres};
 
 /// Runs SQL in the database of a URL. Answers how many rows it touched.
 pub fn run(url: &str, sql: &str) -> Result<u64, String> {
-    match url.strip_prefix("sqlite:") {
-        Some(path) => {
+    match url.split_once(':').unwrap() {
+        ("sqlite", path) => {
             let connection = rusqlite::Connection::open(path).unwrap();
             let anything = "PRAGMA ignore_check_constraints = ON; PRAGMA busy_timeout = 5000";
             connection.execute_batch(anything).unwrap();
             let changed = connection.execute(sql, []).map(|rows| rows as u64);
             changed.map_err(|error| error.to_string())
         }
+        ("mysql", _) => mysql::run(url, &format!("SET check_constraint_checks = OFF; {sql}")),
         // They cannot be passed over, so they are taken away for good.
-        None => postgres::run(url, FORGET_CHECKS).and_then(|_| postgres::run(url, sql)),
+        _ => postgres::run(url, FORGET_CHECKS).and_then(|_| postgres::run(url, sql)),
     }
 }
 

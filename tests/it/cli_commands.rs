@@ -126,17 +126,23 @@ fn a_wrong_setting_ends_every_command_that_needs_it_with_one_line() {
          log-in yet; listen on 127.0.0.1 or allow it with --insecure",
     );
     place
-        .run(&["serve", "--store", "mysql://me:secret@db/x"])
+        .run(&["serve", "--store", "oracle://me:secret@db/x"])
         .expect_error(
             8,
-            "--store: store.url names a mysql store, which is not built yet; use sqlite:PATH or \
-             postgres://USER@HOST/DATABASE",
+            "--store: store.url has the scheme \"oracle\"; use sqlite:PATH, \
+             postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE",
         );
     place
         .run(&["serve", "--store", "postgres://me:secret@db/x?colour=red"])
         .expect_error(
             8,
             "the URL of the store is wrong: invalid connection string: unknown option `colour`",
+        );
+    place
+        .run(&["serve", "--store", "mysql://me:secret@db/x?colour=red"])
+        .expect_error(
+            8,
+            "the URL of the store is wrong: Unknown connection URL parameter `colour'",
         );
 }
 

@@ -12,6 +12,7 @@
 #[path = "../databases/chosen.rs"]
 mod chosen;
 mod cli_commands;
+mod cli_mysql;
 mod cli_orders;
 mod cli_postgres;
 mod cli_serve;
@@ -57,6 +58,7 @@ mod http_stream;
 mod http_webhooks;
 #[path = "../databases/machines.rs"]
 mod machines;
+mod mysql_outage;
 mod openapi;
 mod outages;
 mod outbound;

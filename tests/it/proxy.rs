@@ -1,5 +1,5 @@
 //! A TCP proxy before a database, which lets a test cut, refuse, delay and lose what goes through.
-//! Knows nothing of the protocol but the word COMMIT.
+//! Knows nothing of the protocols but COMMIT and the answer to it.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -32,7 +32,45 @@ pub enum Mode {
     HoldAfterCommit,
 }
 
+/// Whose words are listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Postgres,
+    Mysql,
+}
+
+impl Protocol {
+    /// Whether the client says COMMIT at the end of a transaction.
+    fn has_commit(self, said: &[u8]) -> bool {
+        match self {
+            Self::Postgres => said.windows(7).any(|word| word == b"COMMIT\0"),
+            Self::Mysql => said.ends_with(b";\nCOMMIT"),
+        }
+    }
+
+    /// Whether the server says that it is done, in all that it has said since it was asked.
+    fn is_done(self, mut said: &[u8]) -> bool {
+        if self == Self::Postgres {
+            return said.windows(7).any(|word| word == b"COMMIT\0");
+        }
+        // Packets of three bytes of length, a number, and what they say: 0, two counts, flags.
+        while let [low, middle, high, _, packet @ ..] = said {
+            let length = u32::from_le_bytes([*low, *middle, *high, 0]) as usize;
+            if packet.len() < length {
+                return false;
+            }
+            let has_more = packet[0] == 0 && packet[3] & 8 != 0;
+            if !has_more {
+                return true;
+            }
+            said = &packet[length..];
+        }
+        false
+    }
+}
+
 struct Shared {
+    protocol: Protocol,
     mode: Mutex<Mode>,
     changed: Condvar,
     /// How long what the server says is under way.
@@ -48,8 +86,17 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Before the server that listens on this socket.
+    /// Before the PostgreSQL server that listens on this socket.
     pub fn to(upstream: PathBuf) -> Self {
+        Self::start(upstream, Protocol::Postgres)
+    }
+
+    /// Before the MySQL server that listens on this socket.
+    pub fn to_mysql(upstream: PathBuf) -> Self {
+        Self::start(upstream, Protocol::Mysql)
+    }
+
+    fn start(upstream: PathBuf, protocol: Protocol) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
@@ -59,6 +106,7 @@ impl Proxy {
             delay_changed: Condvar::new(),
             open: Mutex::default(),
             upstream,
+            protocol,
         });
         let its = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -85,15 +133,28 @@ impl Proxy {
 }
 
 /// Hears the answer to a COMMIT that the client is not to hear.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Ear {
+    protocol: Protocol,
+    said: Arc<Mutex<Vec<u8>>>,
     is_wanted: Arc<AtomicBool>,
     has_heard: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Ear {
+    fn new(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            said: Arc::default(),
+            is_wanted: Arc::default(),
+            has_heard: Arc::default(),
+        }
+    }
+
     fn hear(&self, answer: &[u8]) {
-        if answer.windows(7).any(|word| word == b"COMMIT\0") {
+        let mut said = self.said.lock().unwrap();
+        said.extend(answer);
+        if self.protocol.is_done(&said) {
             *self.has_heard.0.lock().unwrap() = true;
             self.has_heard.1.notify_all();
         }
@@ -138,7 +199,7 @@ impl Shared {
         self.open.lock().unwrap().push(client.try_clone().unwrap());
         let (its, from, to) = (Arc::clone(self), client.try_clone(), server.try_clone());
         let (from, to) = (from.unwrap(), to.unwrap());
-        let ear = Ear::default();
+        let ear = Ear::new(self.protocol);
         let same = ear.clone();
         std::thread::spawn(move || its.up(from, to, &same));
         let its = Arc::clone(self);
@@ -150,7 +211,7 @@ impl Shared {
         let mut bytes = vec![0; 1 << 20];
         while let Ok(size @ 1..) = client.read(&mut bytes) {
             let said = &bytes[..size];
-            let has_commit = said.windows(7).any(|word| word == b"COMMIT\0");
+            let has_commit = self.protocol.has_commit(said);
             match self.pass_or_wait() {
                 Mode::CutBeforeCommit if has_commit => {
                     *self.mode.lock().unwrap() = Mode::Pass;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::databases::postgres;
+use super::databases::{mysql, postgres};
 
 /// One database, by its URL.
 #[derive(Clone, Copy)]
@@ -12,6 +12,8 @@ pub enum Behind<'a> {
     Sqlite(&'a Path),
     /// The URL.
     Postgres(&'a str),
+    /// The URL.
+    Mysql(&'a str),
 }
 
 impl<'a> Behind<'a> {
@@ -19,6 +21,7 @@ impl<'a> Behind<'a> {
         match url.split_once(':').unwrap() {
             ("sqlite", path) => Self::Sqlite(Path::new(path)),
             ("postgres", _) => Self::Postgres(url),
+            ("mysql", _) => Self::Mysql(url),
             _ => panic!("no tests know {url}"),
         }
     }
@@ -28,6 +31,7 @@ impl<'a> Behind<'a> {
         match self {
             Self::Sqlite(path) => sqlite(path, sql),
             Self::Postgres(url) => postgres::run(url, sql),
+            Self::Mysql(url) => mysql::run(url, sql),
         }
     }
 
@@ -41,7 +45,7 @@ impl<'a> Behind<'a> {
                 let file = file.display().to_string();
                 (format!("sqlite:{file}/orders.db"), file)
             }
-            Self::Postgres(url) => {
+            Self::Postgres(url) | Self::Mysql(url) => {
                 let (before, after) = url.split_once("/test_").unwrap();
                 let (_, parameters) = after.split_once('?').unwrap();
                 let name = "no_such_database";
@@ -54,6 +58,7 @@ impl<'a> Behind<'a> {
     pub fn zeros(self, count: usize) -> String {
         match self {
             Self::Sqlite(_) => format!("zeroblob({count})"),
+            Self::Mysql(_) => format!("x'{}'", "00".repeat(count)),
             Self::Postgres(_) => format!("decode('{}', 'hex')", "00".repeat(count)),
         }
     }

@@ -47,7 +47,8 @@ macro_rules! conformance {
 
 conformance! {
     sqlite: crate::databases::sqlite::place,
-    postgres: crate::databases::postgres::place;
+    postgres: crate::databases::postgres::place,
+    mysql: crate::databases::mysql::place;
     opening: [
         a_fresh_store_is_empty,
         the_epoch_rises_with_each_opening,

@@ -36,6 +36,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "the tests of a binary share one server; nobody is there to hand it from test to test",
     ),
     (
+        "tests/databases/mysql.rs",
+        "static",
+        "the tests of a binary share one server; nobody is there to hand it from test to test",
+    ),
+    (
         "src/faults/armed.rs",
         "static",
         "faults of a test build are asked for at the deepest places; handing them down would \

@@ -11,7 +11,6 @@ mod connect;
 mod error;
 mod ledger;
 mod lists;
-mod motor;
 mod open;
 mod pool;
 mod read;
@@ -32,13 +31,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::connect::Target;
-use self::motor::Motor;
 use self::pool::Pool;
 pub use self::snapshot::View;
 use self::write::Writer;
+use super::motor::{Motor, given_up};
 use super::{
     Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Options, Page, Reading,
-    Reopened, Room, Store, StoreError,
+    Reopened, Room, Store, StoreError, follow,
 };
 use crate::clock::{self, Timestamp};
 use crate::order::{
@@ -108,18 +107,12 @@ impl Pen {
     }
 }
 
-fn given_up() -> StoreError {
-    StoreError::Refused {
-        detail: "writing was given up after an error".into(),
-    }
-}
-
 impl Postgres {
     /// Opens or migrates the database that `url` names.
     pub fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
         let target = Target::of_url(url, options.timeouts)?;
         let (pen, durability) = Pen::open(&target)?;
-        let readers_motor = Motor::at_any_time()?;
+        let readers_motor = Motor::at_any_time("postgres")?;
         let handle = readers_motor.handle()?;
         let clerk = Pool::new(target.clone(), handle.clone(), 1).that_writes();
         let pool = |size| Pool::new(target.clone(), handle.clone(), size);
@@ -281,13 +274,13 @@ impl Store for Postgres {
     }
 
     fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
-        let read = async move { read_events::history(&*self.scans.link().await?, id).await };
+        let read = async move { follow::history(&mut &*self.scans.link().await?, id).await };
         Box::pin(self.counted(read))
     }
 
     fn events(&self, after: EventPlace, limit: usize) -> Reading<'_, Vec<EventView>> {
         let read =
-            async move { read_events::events(&*self.scans.link().await?, after, limit).await };
+            async move { follow::events(&mut &*self.scans.link().await?, after, limit).await };
         Box::pin(self.counted(read))
     }
 

@@ -4,10 +4,10 @@
 use std::future::Future;
 
 use super::connect::{Link, Role, Target};
-use super::motor::Motor;
 use super::read::{self, Read};
 use super::{error, open};
 use crate::order::{Order, Position, Process, ProcessTally, Seq, ShardNumber};
+use crate::store::motor::Motor;
 use crate::store::{JournalRow, ShardHead, Snapshot, StoreError, Timeouts};
 
 /// A connection with an open transaction, and what moves its bytes.

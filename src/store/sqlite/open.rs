@@ -33,7 +33,7 @@ impl super::Sqlite {
     pub fn keep_pages(&self, pages: u32) -> Result<(), StoreError> {
         self.write(|writer| {
             let set = writer.connection.pragma_update(None, "cache_size", pages);
-            set.map_err(row::refused)
+            set.map_err(refused)
         })
     }
 }

@@ -1,11 +1,12 @@
-//! What moves the bytes of connections: a runtime of the store's own, so that it may be used from
-//! anywhere. Never blocks a thread on which tasks run, not even when it is dropped.
+//! What moves the bytes of connections to a database server: a runtime of the store's own, so that
+//! it may be used from anywhere. Never blocks a thread on which tasks run, not even when it is
+//! dropped.
 
 use std::future::Future;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::store::StoreError;
+use super::StoreError;
 
 /// A runtime. `None` while it is being dropped.
 pub(super) struct Motor(Option<Runtime>);
@@ -16,10 +17,10 @@ impl Motor {
         Self::of(Builder::new_current_thread())
     }
 
-    /// Moves bytes at any time, on a thread of its own.
-    pub(super) fn at_any_time() -> Result<Self, StoreError> {
+    /// Moves bytes at any time, on a thread of its own that has this name.
+    pub(super) fn at_any_time(name: &str) -> Result<Self, StoreError> {
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("postgres");
+        builder.worker_threads(1).thread_name(name);
         Self::of(builder)
     }
 
@@ -33,7 +34,7 @@ impl Motor {
 
     /// For tasks; only a motor that runs at any time moves them.
     pub(super) fn handle(&self) -> Result<Handle, StoreError> {
-        let runtime = self.0.as_ref().ok_or_else(super::given_up)?;
+        let runtime = self.0.as_ref().ok_or_else(given_up)?;
         Ok(runtime.handle().clone())
     }
 
@@ -42,7 +43,7 @@ impl Motor {
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let runtime = self.0.as_ref().ok_or_else(super::given_up)?;
+        let runtime = self.0.as_ref().ok_or_else(given_up)?;
         if Handle::try_current().is_err() {
             return runtime.block_on(work);
         }
@@ -51,6 +52,13 @@ impl Motor {
             let joined = scope.spawn(|| runtime.block_on(work)).join();
             joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+}
+
+/// There is no way to write left.
+pub(super) fn given_up() -> StoreError {
+    StoreError::Refused {
+        detail: "writing was given up after an error".into(),
     }
 }
 

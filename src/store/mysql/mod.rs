@@ -1,0 +1,287 @@
+//! The store on MySQL and MariaDB: one connection that writes, several that read.
+//!
+//! A commit is one transaction that leaves in one go and is answered in one go. When it has
+//! returned, it survives what the server's settings say, which are read at the start. Holds a
+//! named lock while it lives, so that a second server does not start; a commit under an old
+//! epoch is refused in any case.
+
+mod ask;
+mod changes;
+mod connect;
+mod error;
+mod ledger;
+mod lists;
+mod open;
+mod pool;
+mod read;
+mod read_events;
+mod reopen;
+mod revive;
+mod row;
+mod snapshot;
+mod text;
+mod transaction;
+mod url;
+mod write;
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use self::connect::Target;
+use self::pool::Pool;
+pub use self::snapshot::View;
+use self::write::Writer;
+use super::motor::{Motor, given_up};
+use super::{
+    Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Page, Reading, Reopened,
+    Room, Store, StoreError, follow,
+};
+use crate::clock::{self, Timestamp};
+use crate::order::{
+    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
+    ShardNumber,
+};
+
+/// How often the connection is looked at between commits.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// An opened store on MySQL or MariaDB.
+pub struct Mysql {
+    /// `None` once it failed and no other could be had.
+    pen: Mutex<Option<Pen>>,
+    /// For single rows.
+    points: Pool,
+    /// For pages and scans.
+    scans: Pool,
+    /// For what is kept beside orders.
+    clerk: Pool,
+    durability: Durability,
+    /// Damaged rows that reads have met.
+    bad_rows: AtomicU64,
+    /// The database could not be reached when it was looked for last.
+    is_away: AtomicBool,
+    /// Another server has the shard.
+    is_taken_over: AtomicBool,
+    /// Moves the bytes of those that read.
+    motor: Motor,
+}
+
+/// All that writes: a connection, and what moves its bytes while somebody waits.
+struct Pen {
+    writer: Writer,
+    motor: Motor,
+    /// When the connection was last looked at between two commits.
+    looked_at: Instant,
+}
+
+impl Pen {
+    fn open(target: &Target) -> Result<(Self, Durability), StoreError> {
+        let motor = Motor::while_waiting()?;
+        let opening = Writer::open(target.clone());
+        let (writer, durability) = motor.run(opening)?;
+        let looked_at = clock::monotonic();
+        let pen = Self {
+            writer,
+            motor,
+            looked_at,
+        };
+        Ok((pen, durability))
+    }
+
+    /// Runs work of the writer, and the bytes it needs, on this thread.
+    fn run<'a, T, F>(&'a mut self, work: impl FnOnce(&'a mut Writer) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'a,
+        T: Send,
+    {
+        self.motor.run(work(&mut self.writer))
+    }
+}
+
+impl Mysql {
+    /// Opens or migrates the database that `url` names, with `readers` connections for single rows.
+    pub fn open(url: &str, readers: usize) -> Result<Self, StoreError> {
+        let target = Target::of_url(url)?;
+        let (pen, durability) = Pen::open(&target)?;
+        let readers_motor = Motor::at_any_time("mysql")?;
+        let handle = readers_motor.handle()?;
+        let clerk = Pool::that_writes(target.clone(), handle.clone(), 1);
+        let pool = |size| Pool::new(target.clone(), handle.clone(), size);
+        Ok(Self {
+            points: pool(readers),
+            scans: pool(2),
+            clerk,
+            pen: Mutex::new(Some(pen)),
+            durability,
+            bad_rows: AtomicU64::new(0),
+            is_away: AtomicBool::new(false),
+            is_taken_over: AtomicBool::new(false),
+            motor: readers_motor,
+        })
+    }
+
+    fn pen(&self) -> MutexGuard<'_, Option<Pen>> {
+        // After a panic inside a transaction its connection is not used again.
+        self.pen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Mysql {
+    /// Counts a damaged row that a read meets.
+    async fn counted<T>(
+        &self,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let read = read.await;
+        if let Err(StoreError::BadRow { .. }) = &read {
+            self.bad_rows.fetch_add(1, Ordering::Relaxed);
+        }
+        read
+    }
+}
+
+impl Store for Mysql {
+    fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError> {
+        let mut pen = self.pen();
+        let pen = pen.as_mut().ok_or_else(given_up)?;
+        pen.run(|writer| writer.open_shard(shard))
+    }
+
+    fn is_key_taken(
+        &self,
+        key: &RequestKey,
+        expired_before: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut pen = self.pen();
+        let pen = pen.as_mut().ok_or_else(given_up)?;
+        pen.run(|writer| writer.is_key_taken(key, expired_before))
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
+        let mut pen = self.pen();
+        let pen = pen.as_mut().ok_or_else(given_up)?;
+        pen.run(|writer| writer.commit(commit))
+    }
+
+    fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
+        let mut pen = self.pen();
+        let lost = pen.as_mut().ok_or_else(given_up)?;
+        let reopened = lost.run(|writer| writer.reopen(commit));
+        if !matches!(reopened, Ok(_) | Err(StoreError::Unreachable { .. })) {
+            *pen = None;
+        }
+        reopened
+    }
+
+    /// Looks whether the connection is still there, and replaces it if not. To look is to say
+    /// something on it, by which the database knows that this server lives.
+    fn tidy_up(&self) {
+        let mut pen = self.pen();
+        let Some(pen) = pen.as_mut().filter(|pen| !pen.writer.is_lost) else {
+            return;
+        };
+        if pen.looked_at.elapsed() < LOOK_EVERY {
+            return;
+        }
+        let touched = pen.run(|writer| writer.keep_in_touch());
+        pen.looked_at = clock::monotonic();
+        let is_taken_over = matches!(touched, Err(StoreError::Fenced));
+        self.is_taken_over.store(is_taken_over, Ordering::Relaxed);
+        let was_away = self.is_away.swap(touched.is_err(), Ordering::Relaxed);
+        match touched {
+            Err(StoreError::Fenced) => {}
+            Err(error) if !was_away => {
+                tracing::error!(%error, "the database is away; it is tried again and again");
+            }
+            Ok(()) if was_away => tracing::warn!("the database is there again"),
+            _ => {}
+        }
+    }
+
+    fn room(&self) -> Room {
+        Room {
+            is_away: self.is_away.load(Ordering::Relaxed),
+            is_taken_over: self.is_taken_over.load(Ordering::Relaxed),
+            ..Room::default()
+        }
+    }
+
+    fn durability(&self) -> Durability {
+        self.durability.clone()
+    }
+
+    fn open_orders(
+        &self,
+        after: Seq,
+        last: Seq,
+        limit: usize,
+    ) -> Result<Vec<OpenOrder>, StoreError> {
+        let read = self
+            .scans
+            .ask(move |link| Box::pin(read::open_orders(link, after, last, limit)));
+        self.motor.run(self.counted(read))
+    }
+
+    fn bad_rows(&self) -> u64 {
+        self.bad_rows.load(Ordering::Relaxed)
+    }
+
+    fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>> {
+        let id = id.clone();
+        let read = self.points.ask(move |link| {
+            let id = id.clone();
+            Box::pin(async move { read::order(link, &id).await })
+        });
+        Box::pin(self.counted(read))
+    }
+
+    fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
+        let asked: (Arc<str>, Arc<str>) = (scope.into(), key.into());
+        Box::pin(self.points.ask(move |link| {
+            let (scope, key) = asked.clone();
+            Box::pin(async move { read::kept_key(link, &scope, &key).await })
+        }))
+    }
+
+    fn orders(&self, query: ListQuery) -> Reading<'_, Page> {
+        let read = self.scans.ask(move |link| {
+            let query = query.clone();
+            Box::pin(async move { lists::orders(link, &query).await })
+        });
+        Box::pin(async move {
+            let page = self.counted(read).await?;
+            let left_out = page.left_out as u64;
+            self.bad_rows.fetch_add(left_out, Ordering::Relaxed);
+            Ok(page)
+        })
+    }
+
+    fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
+        let id = id.clone();
+        let read = self.scans.ask(move |link| {
+            let id = id.clone();
+            Box::pin(async move { follow::history(link, &id).await })
+        });
+        Box::pin(self.counted(read))
+    }
+
+    fn events(&self, after: EventPlace, limit: usize) -> Reading<'_, Vec<EventView>> {
+        let read = self
+            .scans
+            .ask(move |link| Box::pin(follow::events(link, after, limit)));
+        Box::pin(self.counted(read))
+    }
+
+    fn journal(&self, after: Position, limit: usize) -> Reading<'_, Vec<JournalRow>> {
+        let read = self
+            .scans
+            .ask(move |link| Box::pin(read::journal(link, after, limit)));
+        Box::pin(read)
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
+        Some(self)
+    }
+}

@@ -1,0 +1,130 @@
+//! Connections that end: replaced between two commits without anybody's noticing, or, when one ends
+//! during a commit, replaced to find out what became of that.
+//!
+//! Never takes up a shard that somebody else had in the meantime.
+
+use std::time::Duration;
+
+use super::connect::{Link, Role, Session, Target};
+use super::write::Writer;
+use super::{open, read};
+use crate::clock::Timestamp;
+use crate::order::{Commit, RequestKey};
+use crate::store::motor::given_up;
+use crate::store::{Durability, Reopened, StoreError};
+
+/// Longest time for one try to reach the database.
+const REACH: Duration = Duration::from_secs(2);
+
+/// Makes a connection that may write, after having ended the session that it takes the place of:
+/// the database is locked and its settings keep a commit.
+async fn fresh(
+    target: &Target,
+    before: Option<&Session>,
+) -> Result<(Link, Durability), StoreError> {
+    let mut link = target.connect(Role::Writer).await?;
+    if let Some(before) = before {
+        link.end(before).await;
+    }
+    open::lock(&mut link, target).await?;
+    if before.is_none() {
+        open::migrate(&mut link).await?;
+    }
+    let durability = open::durability(&mut link).await?;
+    Ok((link, durability))
+}
+
+impl Writer {
+    /// Connects for the first time.
+    pub(super) async fn open(target: Target) -> Result<(Self, Durability), StoreError> {
+        let (link, durability) = fresh(&target, None).await?;
+        Ok((Self::new(target, link), durability))
+    }
+
+    /// Replaces the connection if it has ended. Nothing is under way, so an error is a definite
+    /// refusal of whatever comes next.
+    pub(super) async fn keep_in_touch(&mut self) -> Result<(), StoreError> {
+        if !self.link.has_ended().await {
+            return Ok(());
+        }
+        let refused = |error: StoreError| match error {
+            StoreError::Fenced => StoreError::Fenced,
+            other => StoreError::Refused {
+                detail: other.to_string(),
+            },
+        };
+        self.within_reach(None).await.map(drop).map_err(refused)
+    }
+
+    /// Takes another connection, and finds out what became of a commit if there is one.
+    async fn within_reach(
+        &mut self,
+        commit: Option<&Commit>,
+    ) -> Result<Option<Reopened>, StoreError> {
+        let unreachable = |detail: String| StoreError::Unreachable {
+            database: self.target.name(),
+            detail,
+        };
+        let late = unreachable(format!("no answer within {} s", REACH.as_secs()));
+        let target = self.target.clone();
+        let reached = async {
+            let session = self.link.session.clone();
+            let known = self.head;
+            let (link, _) = fresh(&target, Some(&session)).await?;
+            self.link = link;
+            let Some(commit) = commit else {
+                self.check_head().await?;
+                return Ok::<_, StoreError>(None);
+            };
+            let (opening, fate) = self.find_out(commit, known).await?;
+            Ok(Some(Reopened { opening, fate }))
+        };
+        let reached = tokio::time::timeout(REACH, reached).await;
+        match reached.unwrap_or(Err(late)) {
+            // The database went away again, or another session has not let go of it yet.
+            Err(
+                error @ (StoreError::Lost { .. }
+                | StoreError::Unreadable { .. }
+                | StoreError::Refused { .. }
+                | StoreError::InUse { .. }),
+            ) => Err(StoreError::Unreachable {
+                database: target.name(),
+                detail: error.to_string(),
+            }),
+            reached => reached,
+        }
+    }
+
+    /// Opens the store anew after a commit whose fate is unknown. May be tried again if the
+    /// database is unreachable.
+    pub(super) async fn reopen(&mut self, commit: &Commit) -> Result<Reopened, StoreError> {
+        self.is_lost = true;
+        let reopened = self.within_reach(Some(commit)).await?;
+        reopened.ok_or_else(given_up)
+    }
+
+    /// Whether something is kept under a key since `expired_before` or later.
+    pub(super) async fn is_key_taken(
+        &mut self,
+        key: &RequestKey,
+        expired_before: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let asked = read::is_key_taken(&mut self.link, key, expired_before);
+        let late = |_| StoreError::Unreadable {
+            detail: format!("no answer within {} s", REACH.as_secs()),
+        };
+        tokio::time::timeout(REACH, asked).await.map_err(late)?
+    }
+
+    /// The shard is as we left it.
+    async fn check_head(&mut self) -> Result<(), StoreError> {
+        let Some((shard, position, hash)) = self.head else {
+            return Ok(());
+        };
+        let head = read::head(&mut self.link, shard).await?;
+        let is_ours = head.is_some_and(|head| {
+            (head.epoch, head.position, head.hash) == (self.epoch, position, hash)
+        });
+        is_ours.then_some(()).ok_or(StoreError::Fenced)
+    }
+}

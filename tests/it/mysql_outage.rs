@@ -1,0 +1,178 @@
+//! MariaDB goes away and comes back: new orders are refused meanwhile and nothing is kept, the
+//! truth is told about commits that were under way, and service resumes by itself.
+
+use std::time::Duration;
+
+use orderd::clock::monotonic;
+use orderd::engine;
+use serde_json::json;
+
+use super::databases::{Place, mysql};
+use super::proxy::{Mode, Proxy};
+use super::support::{Reply, Setup, TestServer, order_with};
+
+/// Longest until service resumes.
+const RESUMES: Duration = Duration::from_secs(5);
+/// Longest wait for a refusal.
+const REFUSED: Duration = Duration::from_secs(2);
+
+/// Most open orders: more than a test has stored, fewer than it has refused.
+const OPEN_MAX: u64 = 30;
+
+/// A database by another way.
+struct Proxied(String);
+
+impl Place for Proxied {
+    fn url(&self) -> String {
+        self.0.clone()
+    }
+}
+
+struct Scene {
+    database: Box<dyn Place>,
+    proxy: Proxy,
+    server: TestServer,
+}
+
+impl Scene {
+    /// `None` if MariaDB is left out.
+    async fn new() -> Option<Self> {
+        let database = mysql::place()?;
+        let url = database.url();
+        let (before, socket) = url.split_once("?socket=").unwrap();
+        let proxy = Proxy::to_mysql(socket.into());
+        let at = format!("127.0.0.1:{}", proxy.port);
+        let url = format!("{}?ssl-mode=DISABLED", before.replace("localhost", &at));
+        let setup = Setup {
+            engine: engine::Settings {
+                open_orders_max: OPEN_MAX,
+                ..engine::Settings::default()
+            },
+            place: Some(Box::new(Proxied(url))),
+            ..Setup::default()
+        };
+        let server = TestServer::with(setup).await;
+        Some(Self {
+            database,
+            proxy,
+            server,
+        })
+    }
+
+    /// Sends an order that starts another day, so that nothing but its acceptance is committed.
+    async fn send(&self, id: &str) -> Reply {
+        let order = json!({"order_id": id, "start_at": "2999-01-01T00:00:00Z"});
+        let body = order_with(order).to_string();
+        self.server.post("/v1/orders", body).await
+    }
+
+    async fn is_there(&self, id: &str) -> bool {
+        let reply = self.server.get(&format!("/v1/orders/{id}")).await;
+        assert!(matches!(reply.status, 200 | 404), "{}", reply.text());
+        reply.status == 200
+    }
+
+    /// Sends one order after the other until one is taken.
+    async fn resumes(&self) {
+        let began_at = monotonic();
+        for number in 0.. {
+            let reply = self.send(&format!("again-{number}")).await;
+            if reply.status == 201 {
+                break;
+            }
+            assert!(began_at.elapsed() < RESUMES, "{}", reply.text());
+        }
+        let ready = self.server.get("/readyz").await;
+        assert_eq!(ready.status, 200, "{}", ready.text());
+    }
+
+    /// Sessions of the server on this database, without the one that asks.
+    fn sessions(&self) -> u64 {
+        let sql = "CREATE OR REPLACE TABLE sessions AS
+                   SELECT 1 FROM information_schema.processlist
+                    WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+        mysql::run(&self.database.url(), sql).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_orders_are_refused_and_it_resumes_by_itself() {
+    let Some(scene) = Scene::new().await else {
+        return;
+    };
+    assert_eq!(scene.send("before").await.status, 201);
+    assert!(scene.is_there("before").await);
+    for round in 0..3 {
+        scene.proxy.set(Mode::Refuse);
+        let began_at = monotonic();
+        let id = format!("refused-{round}");
+        let refused = scene.send(&id).await;
+        assert!(began_at.elapsed() < REFUSED, "{:?}", began_at.elapsed());
+        assert_eq!(refused.code(), "store-unavailable");
+        for number in 0..OPEN_MAX {
+            let refused = scene.send(&format!("refused-{round}-{number}")).await;
+            assert_eq!(refused.code(), "store-unavailable");
+        }
+        assert_eq!(scene.server.get("/livez").await.status, 200);
+        while scene.server.get("/readyz").await.status == 200 {
+            assert!(began_at.elapsed() < RESUMES);
+        }
+        let unready = scene.server.get("/readyz").await.json();
+        assert_eq!(unready["checks"]["storage"], "unreachable");
+        let read = scene.server.get("/v1/orders/before").await;
+        assert_eq!(read.status, 503, "{}", read.text());
+        scene.proxy.set(Mode::Pass);
+        scene.resumes().await;
+        assert!(scene.is_there("before").await);
+        assert!(!scene.is_there(&id).await, "a refused order was kept");
+    }
+    assert!(scene.sessions() <= 1 + 2 + 2, "{}", scene.sessions());
+    scene.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_cut_in_a_commit_is_told_as_it_is() {
+    let Some(scene) = Scene::new().await else {
+        return;
+    };
+    for round in 0..5 {
+        let id = format!("stored-{round}");
+        scene.proxy.set(Mode::CutAfterCommit);
+        assert_eq!(scene.send(&id).await.status, 201);
+        assert_eq!(scene.proxy.mode(), Mode::Pass, "nothing was cut");
+        assert!(scene.is_there(&id).await);
+
+        let id = format!("lost-{round}");
+        scene.proxy.set(Mode::CutBeforeCommit);
+        let refused = scene.send(&id).await;
+        assert_eq!(refused.code(), "store-unavailable");
+        assert_eq!(scene.proxy.mode(), Mode::Pass, "nothing was cut");
+        assert!(!scene.is_there(&id).await);
+        scene.resumes().await;
+        assert!(!scene.is_there(&id).await);
+    }
+    assert!(scene.sessions() <= 1 + 2 + 2, "{}", scene.sessions());
+    scene.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_for_long_is_called_unknown_and_found_later() {
+    let Some(scene) = Scene::new().await else {
+        return;
+    };
+    for round in 0..2 {
+        let id = format!("unknown-{round}");
+        scene.proxy.set(Mode::CutAfterCommitAndRefuse);
+        assert_eq!(scene.send(&id).await.code(), "outcome-unknown");
+        let refused = scene.send(&format!("refused-{round}")).await;
+        assert_eq!(refused.code(), "store-unavailable");
+        assert_eq!(scene.server.get("/readyz").await.status, 503);
+        scene.proxy.set(Mode::Pass);
+        scene.resumes().await;
+        assert!(scene.is_there(&id).await);
+        assert!(!scene.is_there(&format!("refused-{round}")).await);
+        let again = scene.send(&id).await;
+        assert_eq!(again.status, 409, "{}", again.text());
+    }
+    scene.server.stop().await;
+}
