@@ -6,6 +6,7 @@ pub mod chance;
 pub mod client;
 pub mod completions;
 pub mod config;
+pub mod copy;
 pub mod dead;
 pub mod exit;
 pub mod handles;
@@ -41,6 +42,7 @@ Examples:
   orderd listen                       follow what happens to all of them
   orderd load --connections 64        how much does it take?
   orderd verify                       prove that what is stored is whole
+  orderd copy --from URL --to URL     move to another database
   orderd config template > orderd.toml";
 
 const AFTER: &str = "\
@@ -117,6 +119,7 @@ enum Command {
     Seed(seed::Arguments),
     Load(Box<load::Arguments>),
     Verify(verify::Arguments),
+    Copy(copy::Arguments),
     Config(config::Arguments),
     Completions(completions::Arguments),
     /// Print which orderd this is
@@ -149,6 +152,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Seed(arguments)) => seed::run(arguments),
         Some(Command::Load(arguments)) => load::run(arguments),
         Some(Command::Verify(arguments)) => verify::run(arguments, globals),
+        Some(Command::Copy(arguments)) => copy::run(arguments, globals),
         Some(Command::Config(arguments)) => config::run(arguments, globals),
         Some(Command::Completions(arguments)) => completions::run(arguments, Cli::command()),
         Some(Command::Version) => version::run(globals.json),

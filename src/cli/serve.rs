@@ -302,6 +302,7 @@ fn failed_start(error: &StoreError) -> Failure {
         StoreError::Locked { .. }
         | StoreError::NotWritable { .. }
         | StoreError::InUse { .. }
+        | StoreError::HalfCopied
         | StoreError::Unreachable { .. } => exit::UNAVAILABLE,
         StoreError::Newer { .. } => exit::STORE_NEWER,
         StoreError::UnknownUrl { .. } | StoreError::BadUrl { .. } => exit::CONFIGURATION,

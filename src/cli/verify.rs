@@ -6,7 +6,7 @@ mod compare;
 mod counters;
 mod findings;
 mod histories;
-mod show;
+pub mod show;
 mod tracks;
 mod walk;
 
@@ -24,7 +24,7 @@ use crate::config::{Flag, masked};
 use crate::store::StoreError;
 
 pub use self::findings::{Check, Finding, Findings, Violation};
-pub use self::walk::{Report, Stage, prove};
+pub use self::walk::{Report, Stage, heads, prove, prove_snapshot};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -127,6 +127,29 @@ pub enum StoreError {
         /// Newest version that this binary knows.
         known: u32,
     },
+    /// The schema is older than this binary, or there is none.
+    #[error(
+        "it has schema version {found} and this orderd works with {known}; serve it with this \
+         orderd once"
+    )]
+    Older {
+        /// Version of the schema; 0: there is none.
+        found: u32,
+        /// Newest version that this binary knows.
+        known: u32,
+    },
+    /// A store was being copied into this database, and not to the end.
+    #[error(
+        "it is a copy that is not complete; start the same orderd copy again, which goes on where \
+         it was"
+    )]
+    HalfCopied,
+    /// There is nothing to read.
+    #[error("there is no store at {store}")]
+    Missing {
+        /// Its place, for people.
+        store: String,
+    },
     /// The engine's settings are not safe enough to answer for orders.
     #[error("the store is not durable: {detail}")]
     NotDurable {

@@ -15,6 +15,7 @@ pub mod mysql;
 pub mod postgres;
 mod query;
 pub mod sqlite;
+pub mod transfer;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -237,11 +238,26 @@ pub fn open_with(url: &str, options: &Options) -> Result<Arc<dyn Store>, StoreEr
 
 /// Opens the store that a URL names for looking at it. Creates and migrates nothing.
 ///
-/// Fails if there is none, if it is newer than this binary, or if it cannot be read.
+/// Fails if there is none, if it is newer than this binary, if it is a copy that is not complete,
+/// or if it cannot be read.
 pub fn snapshot(url: &str) -> Result<Box<dyn Snapshot>, StoreError> {
+    look(url, false)
+}
+
+/// The same for whoever completes a copy.
+pub fn snapshot_of_copy(url: &str) -> Result<Box<dyn Snapshot>, StoreError> {
+    look(url, true)
+}
+
+fn look(url: &str, half_copied: bool) -> Result<Box<dyn Snapshot>, StoreError> {
     match url.split_once(':') {
-        Some(("sqlite", path)) => Ok(Box::new(sqlite::Snapshot::open(path.as_ref())?)),
-        Some(("postgres" | "postgresql", _)) => Ok(Box::new(postgres::View::open(url)?)),
+        Some(("sqlite", path)) => {
+            let path = path.as_ref();
+            Ok(Box::new(sqlite::Snapshot::open(path, half_copied)?))
+        }
+        Some(("postgres" | "postgresql", _)) => {
+            Ok(Box::new(postgres::View::open(url, half_copied)?))
+        }
         Some(("mysql", _)) => Ok(Box::new(mysql::View::open(url)?)),
         _ => Err(unknown(url)),
     }

@@ -117,18 +117,23 @@ fn shared() -> &'static Server {
 
 /// Runs SQL in a database. Answers how many rows the last statement touched.
 pub fn run(url: &str, sql: &str) -> Result<u64, String> {
+    let said = ask(url, sql)?;
+    let touched = said.iter().rev().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
+        _ => None,
+    });
+    Ok(touched.unwrap_or_default())
+}
+
+/// What the server says to SQL, as it writes it.
+pub fn ask(url: &str, sql: &str) -> Result<Vec<tokio_postgres::SimpleQueryMessage>, String> {
     let work = async {
         let config: tokio_postgres::Config = url.parse().unwrap();
         let connected = config.connect(tokio_postgres::NoTls).await;
         let (client, connection) = connected.map_err(|error| error.to_string())?;
         tokio::spawn(connection);
         let said = client.simple_query(sql).await;
-        let said = said.map_err(|error| format!("{error}: {:?}", error.as_db_error()))?;
-        let touched = said.iter().rev().find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
-            _ => None,
-        });
-        Ok(touched.unwrap_or_default())
+        said.map_err(|error| format!("{error}: {:?}", error.as_db_error()))
     };
     // Tests that run in a runtime of their own ask too.
     std::thread::scope(|scope| {

@@ -12,6 +12,7 @@
 #[path = "../databases/chosen.rs"]
 mod chosen;
 mod cli_commands;
+mod cli_copy;
 mod cli_mysql;
 mod cli_orders;
 mod cli_postgres;

@@ -64,7 +64,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Everything in the database at `path`.
 pub fn read(path: &str) -> Result<Stored, StoreError> {
-    let snapshot = Snapshot::open(path.as_ref())?;
+    let snapshot = Snapshot::open(path.as_ref(), false)?;
     let mut stored = Stored::default();
     if let Some(head) = snapshot.head(SHARD)? {
         (stored.position, stored.hash) = (head.position, head.hash);

@@ -71,7 +71,19 @@ pub fn orders_expected(url: &str) -> Result<u64, StoreError> {
 /// The store cannot be opened, is newer than this binary, or is none. Everything else is a finding.
 pub fn prove(url: &str, watch: &mut dyn FnMut(Stage)) -> Result<Report, StoreError> {
     let flushed = url.strip_prefix("sqlite:").and_then(sqlite::flushed);
-    let snapshot = store::snapshot(url)?;
+    prove_snapshot(store::snapshot(url)?, flushed, watch)
+}
+
+/// The same for a store that is open already, of whose journal so much was `flushed`.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub fn prove_snapshot(
+    snapshot: Box<dyn Snapshot>,
+    flushed: Option<(ShardNumber, Position)>,
+    watch: &mut dyn FnMut(Stage),
+) -> Result<Report, StoreError> {
     let heads = heads(&*snapshot)?;
     let mut walk = Walk {
         snapshot,
@@ -94,7 +106,12 @@ pub fn prove(url: &str, watch: &mut dyn FnMut(Stage)) -> Result<Report, StoreErr
     Ok(walk.report())
 }
 
-fn heads(snapshot: &dyn Snapshot) -> Result<Vec<(ShardNumber, ShardHead)>, StoreError> {
+/// Where the journal of each shard ends.
+///
+/// # Errors
+///
+/// They cannot be read.
+pub fn heads(snapshot: &dyn Snapshot) -> Result<Vec<(ShardNumber, ShardHead)>, StoreError> {
     let mut heads = Vec::new();
     for shard in (0..SHARDS).map(ShardNumber) {
         if let Some(head) = snapshot.head(shard)? {

@@ -78,7 +78,7 @@ impl Target {
             patience: match role {
                 Role::Writer => self.timeouts.connect,
                 Role::Reader | Role::Clerk => self.timeouts.read,
-                Role::Snapshot => Duration::MAX,
+                Role::Snapshot | Role::Moving => Duration::MAX,
             },
             name: Arc::clone(&self.name),
             prepared: Mutex::default(),
@@ -102,6 +102,8 @@ pub(super) enum Role {
     Clerk,
     /// Going through everything once.
     Snapshot,
+    /// Moving everything here or from here.
+    Moving,
 }
 
 impl Role {
@@ -132,6 +134,19 @@ impl Role {
                 "SELECT count(set_config(s.name, v.value, false)) FROM pg_settings s JOIN
                  (VALUES ('jit', 'off'), ('idle_session_timeout', '0'),
                          ('client_connection_check_interval', '1s'))
+                   AS v (name, value) USING (name)"
+            }
+            // Tables are read in the order of their keys, of which there is an index. Commits wait
+            // for nothing, but are there in their order after a crash. The name keeps it apart from a
+            // server that is silent because it is gone.
+            Self::Moving => {
+                "SELECT count(set_config(s.name, v.value, false)) FROM pg_settings s JOIN
+                 (VALUES ('jit', 'off'), ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'),
+                         ('enable_sort', 'off'), ('synchronous_commit', 'off'),
+                         ('application_name', 'orderd copy'),
+                         ('maintenance_work_mem', '256MB'), ('statement_timeout', '0'),
+                         ('idle_session_timeout', '0'),
+                         ('idle_in_transaction_session_timeout', '0'))
                    AS v (name, value) USING (name)"
             }
             Self::Snapshot => "SET default_transaction_read_only = on; SET statement_timeout = 0",

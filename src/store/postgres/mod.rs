@@ -6,6 +6,7 @@
 //! epoch is refused in any case.
 
 mod arrays;
+mod binary;
 mod claims;
 mod connect;
 mod error;
@@ -22,6 +23,7 @@ mod snapshot;
 mod statements;
 mod tail;
 mod tls;
+mod transfer;
 mod url;
 mod write;
 
@@ -33,6 +35,7 @@ use std::time::{Duration, Instant};
 use self::connect::Target;
 use self::pool::Pool;
 pub use self::snapshot::View;
+pub use self::transfer::Moving;
 use self::write::Writer;
 use super::motor::{Motor, given_up};
 use super::{

@@ -77,8 +77,15 @@ async fn end_silent(client: &Client, work_max: Duration) {
     }
 }
 
-/// Brings the schema up to date, or refuses one that is newer. Only who has the lock may do this.
+/// Brings the schema up to date, or refuses one that is newer, and a copy that is not complete.
+/// Only who has the lock may do this.
 pub(super) async fn migrate(client: &mut Client) -> Result<(), StoreError> {
+    check_whole(client).await?;
+    bring_up_to_date(client).await
+}
+
+/// The same for the copying itself.
+pub(super) async fn bring_up_to_date(client: &mut Client) -> Result<(), StoreError> {
     check_encoding(client).await?;
     check_version(client).await?;
     // In one transaction with the row that says so: a start that breaks off leaves nothing.
@@ -108,24 +115,52 @@ async fn check_encoding(client: &Client) -> Result<(), StoreError> {
 
 /// Refuses a schema that is newer than this binary.
 pub(super) async fn check_version(client: &Client) -> Result<(), StoreError> {
-    let runner = migrations::migrations::runner();
-    let known = runner.get_migrations().iter().map(|m| m.version()).max();
-    let known = known.and_then(|version| u32::try_from(version).ok());
-    let known = known.unwrap_or(0);
-    let sql = "SELECT to_regclass('refinery_schema_history') IS NOT NULL";
-    let row = client.query_one(sql, &[]).await.map_err(unreadable)?;
-    if !row.try_get(0).map_err(unreadable)? {
-        return Ok(());
-    }
-    let sql = "SELECT coalesce(max(version), 0)::bigint FROM refinery_schema_history";
-    let row = client.query_one(sql, &[]).await.map_err(unreadable)?;
-    let found: i64 = row.try_get(0).map_err(unreadable)?;
-    let found = u32::try_from(found).unwrap_or(u32::MAX);
+    let (found, known) = versions(client).await?;
     if found > known {
         Err(StoreError::Newer { found, known })
     } else {
         Ok(())
     }
+}
+
+/// Refuses a schema that is older than this binary, and a database without one.
+pub(super) async fn check_migrated(client: &Client) -> Result<(), StoreError> {
+    let (found, known) = versions(client).await?;
+    if found < known {
+        Err(StoreError::Older { found, known })
+    } else {
+        Ok(())
+    }
+}
+
+/// The schema's version, 0 if there is none, and the newest that this binary knows.
+async fn versions(client: &Client) -> Result<(u32, u32), StoreError> {
+    let runner = migrations::migrations::runner();
+    let known = runner.get_migrations().iter().map(|m| m.version()).max();
+    let known = known.and_then(|version| u32::try_from(version).ok());
+    let known = known.unwrap_or(0);
+    if !has_table(client, "refinery_schema_history").await? {
+        return Ok((0, known));
+    }
+    let sql = "SELECT coalesce(max(version), 0)::bigint FROM refinery_schema_history";
+    let row = client.query_one(sql, &[]).await.map_err(unreadable)?;
+    let found: i64 = row.try_get(0).map_err(unreadable)?;
+    Ok((u32::try_from(found).unwrap_or(u32::MAX), known))
+}
+
+/// Refuses a database into which a store was not copied to the end.
+pub(super) async fn check_whole(client: &Client) -> Result<(), StoreError> {
+    if has_table(client, "copying").await? {
+        Err(StoreError::HalfCopied)
+    } else {
+        Ok(())
+    }
+}
+
+async fn has_table(client: &Client, name: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT to_regclass($1) IS NOT NULL";
+    let row = client.query_one(sql, &[&name]).await;
+    row.and_then(|row| row.try_get(0)).map_err(unreadable)
 }
 
 /// Reads the settings that decide what a commit is worth.

@@ -17,13 +17,17 @@ pub struct View {
 }
 
 impl View {
-    /// Opens the database that `url` names, in one consistent state.
-    pub fn open(url: &str) -> Result<Self, StoreError> {
+    /// Opens the database that `url` names, in one consistent state. Only the copying itself wants
+    /// to see what is `half_copied`.
+    pub fn open(url: &str, half_copied: bool) -> Result<Self, StoreError> {
         let target = Target::of_url(url, Timeouts::default())?;
         let motor = Motor::while_waiting()?;
         let opening = async {
             let link = target.connect(Role::Snapshot).await?;
             open::check_version(&link.client).await?;
+            if !half_copied {
+                open::check_whole(&link.client).await?;
+            }
             let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
             let begun = link.client.batch_execute(begin).await;
             begun.map_err(error::unreadable)?;

@@ -18,6 +18,7 @@ mod reserve;
 mod row;
 mod snapshot;
 mod space;
+mod transfer;
 mod witness;
 mod write;
 
@@ -33,6 +34,7 @@ pub use self::renew::Renew;
 pub use self::snapshot::Snapshot;
 use self::space::Space;
 pub use self::space::{FileSystem, Gauge};
+pub use self::transfer::Moving;
 use self::witness::Witness;
 use self::write::Writer;
 use super::{

@@ -38,6 +38,9 @@ impl super::Sqlite {
     }
 }
 
+/// Pages of the log from which on it is moved into the database while many rows are taken in.
+const ROWS_LOG_PAGES: i64 = 16_384;
+
 /// The folder that holds a file.
 pub(super) fn folder(path: &Path) -> &Path {
     match path.parent() {
@@ -90,16 +93,50 @@ pub(super) fn writer(path: &Path) -> Result<(Connection, Durability), StoreError
     // Before anything is written: a flush that failed may have kept the database from its log.
     let durability = durability(&connection, path)?;
     check_version(&connection)?;
+    check_whole(&connection)?;
     faults::point("opening-migrates");
+    migrate(&mut connection)?;
+    faults::point("opening-migrated");
+    Ok((connection, durability))
+}
+
+/// Brings the schema up to date.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     // In one transaction with the row that says so: otherwise a schema could be there that nobody
     // knows of, and no start would get past it.
     let runner = migrations::migrations::runner().set_grouped(true);
-    let report = runner.run(&mut connection);
+    let report = runner.run(connection);
     report.map_err(|error| StoreError::Refused {
         detail: format!("migration failed: {error}"),
     })?;
-    faults::point("opening-migrated");
-    Ok((connection, durability))
+    Ok(())
+}
+
+/// The connection that takes in many rows at once: its commits do not wait for the disk, but are
+/// there in their order after a crash.
+pub(super) fn for_rows(path: &Path, cache_kib: i64) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open(path, flags)?;
+    let set_up = set_up(&connection, cache_kib)
+        .and_then(|()| connection.pragma_update(None, "synchronous", "NORMAL"))
+        .and_then(|()| connection.pragma_update(None, "wal_autocheckpoint", ROWS_LOG_PAGES));
+    set_up.map_err(|error| cannot_use(path, &error))?;
+    Ok(connection)
+}
+
+/// Has everything that was written flushed and moved into the database.
+pub(super) fn flush(connection: &Connection) -> Result<(), StoreError> {
+    let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let is_blocked: i64 = connection
+        .query_row(sql, [], |row| row.get(0))
+        .map_err(refused)?;
+    if is_blocked == 0 {
+        return Ok(());
+    }
+    let detail = "somebody reads the database, so its log cannot be moved into it".into();
+    Err(StoreError::Refused { detail })
 }
 
 /// A connection that only reads.
@@ -158,6 +195,26 @@ fn set_up(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
 
 /// Refuses a schema that is newer than this binary.
 pub(super) fn check_version(connection: &Connection) -> Result<(), StoreError> {
+    let (found, known) = versions(connection)?;
+    if found > known {
+        Err(StoreError::Newer { found, known })
+    } else {
+        Ok(())
+    }
+}
+
+/// Refuses a schema that is older than this binary, and a database without one.
+pub(super) fn check_migrated(connection: &Connection) -> Result<(), StoreError> {
+    let (found, known) = versions(connection)?;
+    if found < known {
+        Err(StoreError::Older { found, known })
+    } else {
+        Ok(())
+    }
+}
+
+/// The schema's version, 0 if there is none, and the newest that this binary knows.
+fn versions(connection: &Connection) -> Result<(u32, u32), StoreError> {
     let known = migrations::migrations::runner()
         .get_migrations()
         .iter()
@@ -166,22 +223,33 @@ pub(super) fn check_version(connection: &Connection) -> Result<(), StoreError> {
     let known = known
         .and_then(|version| u32::try_from(version).ok())
         .unwrap_or(0);
-    let history = "SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'";
-    let has_history: i64 = connection
-        .query_row(history, [], |row| row.get(0))
-        .map_err(row::unreadable)?;
-    if has_history == 0 {
-        return Ok(());
+    let has_history = connection.table_exists(None, "refinery_schema_history");
+    if !has_history.map_err(row::unreadable)? {
+        return Ok((0, known));
     }
     let newest = "SELECT coalesce(max(version), 0) FROM refinery_schema_history";
-    let found: u32 = connection
-        .query_row(newest, [], |row| row.get(0))
-        .map_err(row::unreadable)?;
-    if found > known {
-        Err(StoreError::Newer { found, known })
+    let found = connection.query_row(newest, [], |row| row.get(0));
+    Ok((found.map_err(row::unreadable)?, known))
+}
+
+/// Refuses a database into which a store was not copied to the end.
+pub(super) fn check_whole(connection: &Connection) -> Result<(), StoreError> {
+    let is_begun = connection.table_exists(None, "copying");
+    if is_begun.map_err(row::unreadable)? {
+        Err(StoreError::HalfCopied)
     } else {
         Ok(())
     }
+}
+
+/// Refuses a path at which there is nothing.
+pub(super) fn check_there(path: &Path) -> Result<(), StoreError> {
+    if is_elsewhere(path) || path.exists() {
+        return Ok(());
+    }
+    Err(StoreError::Missing {
+        store: path.display().to_string(),
+    })
 }
 
 /// Reads the settings that decide what a commit is worth, and looks where the database is.

@@ -1,7 +1,7 @@
 //! An offline look at a database in one consistent state, for `orderd verify`. Reads only, beside a
 //! running server or without one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 
@@ -14,15 +14,15 @@ use crate::store::{JournalRow, ShardHead, StoreError};
 pub struct Snapshot(Connection);
 
 impl Snapshot {
-    /// Opens the database at `path` for reading, in one consistent state.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let path: PathBuf = path.into();
-        if !open::is_elsewhere(&path) && !path.exists() {
-            let detail = "there is no such file".into();
-            return Err(StoreError::NotWritable { path, detail });
-        }
-        let connection = open::reader(&path)?;
+    /// Opens the database at `path` for reading, in one consistent state. Only the copying itself
+    /// wants to see what is `half_copied`.
+    pub fn open(path: &Path, half_copied: bool) -> Result<Self, StoreError> {
+        open::check_there(path)?;
+        let connection = open::reader(path)?;
         open::check_version(&connection)?;
+        if !half_copied {
+            open::check_whole(&connection)?;
+        }
         connection.execute_batch("BEGIN").map_err(row::unreadable)?;
         Ok(Self(connection))
     }

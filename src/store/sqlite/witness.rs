@@ -68,6 +68,18 @@ pub(super) fn said(database: &Path) -> Option<Head> {
     Some(head)
 }
 
+/// Removes the file beside a database: what it says is about another one.
+pub(super) fn forget(database: &Path) -> Result<(), StoreError> {
+    let path = beside(database);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let detail = error.to_string();
+            Err(StoreError::NotWritable { path, detail })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The newest copy that is whole, and which of the two it is.
 fn read_file(file: &mut File) -> Option<(u32, Head)> {
     let copies = (0..).zip(PLACES).filter_map(|(number, place)| {
