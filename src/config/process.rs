@@ -10,11 +10,11 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::error::{ConfigError, from_figment, readable, value_at, written};
 use super::setting;
 use super::source::origin;
-use super::step::{RulesStep, SimulateStep};
+use super::step::{PullStep, RulesStep, SimulateStep};
 use crate::order::{DEFAULT_PROCESS, Dialect, Process, Step};
 
 /// Kinds of steps that are planned; naming one is no slip of the pen.
-const KINDS_NOT_BUILT: [&str; 3] = ["push", "pull", "wait"];
+const KINDS_NOT_BUILT: [&str; 2] = ["push", "wait"];
 /// Most steps of a process: an order's record has one place for each.
 const STEPS_MAX: usize = 100;
 const NAME_CHARS_MAX: usize = 64;
@@ -168,10 +168,11 @@ impl Reader<'_> {
         match kind.as_str() {
             Some("simulate") => self.written::<SimulateStep>(path)?.step(),
             Some("rules") => self.written::<RulesStep>(path)?.step(),
+            Some("pull") => self.written::<PullStep>(path)?.step(),
             Some(kind) if KINDS_NOT_BUILT.contains(&kind) => {
                 let detail = format!(
-                    "is {kind:?}, which is not built yet in this version; use \"simulate\" or \
-                     \"rules\""
+                    "is {kind:?}, which is not built yet in this version; use \"pull\", \
+                     \"simulate\" or \"rules\""
                 );
                 return Err(self.refused(&kind_path, detail));
             }
@@ -222,7 +223,7 @@ impl Reader<'_> {
     }
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let is_allowed =
         |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
     (1..=NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_allowed)

@@ -144,8 +144,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("process.*.step.*.name", NAME),
     setting(
         "process.*.step.*.kind",
-        Form::Choice(&["simulate", "rules"]),
+        Form::Choice(&["pull", "simulate", "rules"]),
     ),
+    setting("process.*.step.*.queue", NAME),
+    setting("process.*.step.*.lease", Form::Time(SECOND, DAY)),
     setting(
         "process.*.step.*.duration",
         Form::Text("a time such as \"250ms\" or a range such as \"1s..10s\", at most 30 days"),

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::process::is_name;
 use super::setting::SIMULATED_MAX_MS;
 use super::{Breach, duration};
 use crate::order::{
-    LabelRule, Limits, Priority, RetryPolicy, Rules, Simulate, Step, StepKind, When,
+    LabelRule, Limits, Priority, Pull, RetryPolicy, Rules, Simulate, Step, StepKind, When,
 };
 
+/// How long a worker may be silent if nothing else is said, in microseconds.
+const LEASE_US: i64 = 30_000_000;
 /// Most labels of a step: they are tried one after another.
 const LABELS_MAX: usize = 100;
 /// Longest label, in characters.
@@ -32,6 +35,37 @@ enum Simulated {
 enum Ruled {
     #[serde(rename = "rules")]
     Word,
+}
+
+/// The word for work that is leased.
+#[derive(Deserialize)]
+enum Pulled {
+    #[serde(rename = "pull")]
+    Word,
+}
+
+/// A step that workers lease, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PullStep {
+    name: String,
+    kind: Pulled,
+    queue: String,
+    #[serde(default, deserialize_with = "micros")]
+    lease: Option<i64>,
+    concurrency: Option<u32>,
+    attempts: Option<u16>,
+    #[serde(default, deserialize_with = "micros")]
+    retry_base: Option<i64>,
+    #[serde(default, deserialize_with = "micros")]
+    retry_cap: Option<i64>,
+}
+
+/// How failed attempts are tried again, as it is written.
+struct WrittenRetry {
+    attempts: Option<u16>,
+    base_us: Option<i64>,
+    cap_us: Option<i64>,
 }
 
 /// A simulated step as it is written.
@@ -82,14 +116,13 @@ struct WrittenLabel {
     priority: Option<Priority>,
 }
 
-impl SimulateStep {
-    pub(super) fn step(self) -> Result<Step, Breach> {
-        let Simulated::Word = self.kind;
+impl WrittenRetry {
+    fn policy(self) -> Result<RetryPolicy, Breach> {
         let usual = RetryPolicy::default();
         let retry = RetryPolicy {
             attempts_max: self.attempts.unwrap_or(usual.attempts_max),
-            base_us: self.retry_base.unwrap_or(usual.base_us),
-            cap_us: self.retry_cap.unwrap_or(usual.cap_us),
+            base_us: self.base_us.unwrap_or(usual.base_us),
+            cap_us: self.cap_us.unwrap_or(usual.cap_us),
         };
         if retry.base_us > retry.cap_us {
             let time = |us: i64| duration::format(Duration::from_micros(us.unsigned_abs()));
@@ -100,6 +133,46 @@ impl SimulateStep {
             );
             return Err(Breach::new("retry_base", detail));
         }
+        Ok(retry)
+    }
+}
+
+impl PullStep {
+    pub(super) fn step(self) -> Result<Step, Breach> {
+        let Pulled::Word = self.kind;
+        if !is_name(&self.queue) {
+            let detail = format!(
+                "is {:?}; it must be 1 to 64 lower-case letters, digits, '_' or '-'",
+                self.queue
+            );
+            return Err(Breach::new("queue", detail));
+        }
+        let retry = WrittenRetry {
+            attempts: self.attempts,
+            base_us: self.retry_base,
+            cap_us: self.retry_cap,
+        };
+        Ok(Step {
+            name: self.name.into(),
+            kind: StepKind::Pull(Pull {
+                queue: self.queue.into(),
+                lease_us: self.lease.unwrap_or(LEASE_US),
+            }),
+            concurrency: self.concurrency.unwrap_or(u32::MAX),
+            retry: retry.policy()?,
+        })
+    }
+}
+
+impl SimulateStep {
+    pub(super) fn step(self) -> Result<Step, Breach> {
+        let Simulated::Word = self.kind;
+        let retry = WrittenRetry {
+            attempts: self.attempts,
+            base_us: self.retry_base,
+            cap_us: self.retry_cap,
+        };
+        let retry = retry.policy()?;
         let (shortest, longest) = self.duration;
         Ok(Step {
             name: self.name.into(),

@@ -47,6 +47,7 @@ impl Turns {
     fn refuse_all(&mut self) {
         let error = unreachable();
         self.changes.refuse_deferred(&error);
+        self.leases.refuse(&error);
         while let Some(command) = self.backlog.pop_front() {
             self.parts.pressure.turn_back(command.orders());
             match command {
@@ -54,12 +55,7 @@ impl Turns {
                 Command::ProcessTally { process, reply } => {
                     drop(reply.send(self.parts.shard.tally_of(&process)));
                 }
-                Command::Submit { reply, .. } => drop(reply.send(Err(error.clone()))),
-                Command::SubmitBatch { orders, reply, .. } => {
-                    let refused = orders.iter().map(|_| Err(error.clone())).collect();
-                    drop(reply.send(refused));
-                }
-                Command::Change(request) => request.refuse(error.clone()),
+                command => command.refuse(&error),
             }
         }
     }

@@ -71,7 +71,8 @@ impl Request {
     /// What it takes of the inbox and of a commit, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let answer = self.key.as_ref().map_or(0, |key| key.answer_bytes);
-        self.changes.len() * CHANGE_BYTES + answer
+        let brought: usize = self.changes.iter().map(|it| it.action.bytes()).sum();
+        self.changes.len() * CHANGE_BYTES + brought + answer
     }
 
     /// Tells that none of its changes was decided.
@@ -99,6 +100,16 @@ impl Handle {
         changes: Vec<Change>,
     ) -> Result<Decided, SubmitError> {
         self.ask(Some(key), changes).await
+    }
+
+    /// Asks for changes whose answer nobody waits for.
+    pub(super) fn ask_later(&self, changes: Vec<Change>) -> Result<(), SubmitError> {
+        let (reply, _) = oneshot::channel();
+        self.push(Command::Change(Box::new(Request {
+            changes,
+            key: None,
+            reply,
+        })))
     }
 
     async fn ask(

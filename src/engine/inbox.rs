@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{Stats, SubmitError, change};
+use super::{Stats, SubmitError, change, leases};
 use crate::order::{NewKey, NewOrder, Order, OrderState, ProcessTally};
 
 /// Most orders that wait in the inbox: about a second's worth.
@@ -40,6 +40,8 @@ pub(super) enum Command {
     },
     /// Change accepted orders.
     Change(Box<change::Request>),
+    /// Lease work to a worker.
+    Lease(Box<leases::Request>),
     /// Tell about yourself.
     Stats { reply: oneshot::Sender<Stats> },
     /// Tell the counters of one process.
@@ -64,6 +66,20 @@ impl Command {
         }
     }
 
+    /// Tells whoever waits for it that nothing of it was touched. A question stays unanswered.
+    pub(super) fn refuse(self, error: &SubmitError) {
+        match self {
+            Self::Submit { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Self::SubmitBatch { orders, reply, .. } => {
+                let refused = orders.iter().map(|_| Err(error.clone())).collect();
+                drop(reply.send(refused));
+            }
+            Self::Change(request) => request.refuse(error.clone()),
+            Self::Lease(request) => request.refuse(error.clone()),
+            Self::Stats { .. } | Self::ProcessTally { .. } => {}
+        }
+    }
+
     /// How much of the inbox it takes: its orders, and what is in them.
     pub(super) fn weight(&self) -> Weight {
         match self {
@@ -79,7 +95,7 @@ impl Command {
                 orders: request.changes().max(1),
                 bytes: request.bytes(),
             },
-            Self::Stats { .. } | Self::ProcessTally { .. } => Weight {
+            Self::Lease(_) | Self::Stats { .. } | Self::ProcessTally { .. } => Weight {
                 orders: 1,
                 bytes: 0,
             },

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::change::Changes;
 use super::inbox::{Command, Inbox};
+use super::leases::Leases;
 use super::log;
 use super::meter::Meters;
 use super::pressure::{self, Flows, Pressure};
@@ -57,6 +58,7 @@ pub struct Turns {
     pub(super) backlog: VecDeque<Command>,
     pub(super) replies: Replies,
     pub(super) changes: Changes,
+    pub(super) leases: Leases,
     pub(super) meters: Meters,
     flows: Flows,
     /// The moment of this turn.
@@ -89,6 +91,7 @@ impl Turns {
             backlog: VecDeque::new(),
             replies,
             changes: Changes::default(),
+            leases: Leases::default(),
             meters,
             flows,
             now,
@@ -132,6 +135,7 @@ impl Turns {
             if is_open {
                 self.parts.shard.advance(self.now);
             }
+            self.give_work(is_open);
             self.tell_pressure();
             self.commit()
         });
@@ -152,7 +156,8 @@ impl Turns {
         if let Some(again_at) = self.again_at() {
             return Some(self.now.wall.plus(again_at - self.now.ticks));
         }
-        if self.is_recovering || !self.backlog.is_empty() {
+        let is_due = self.leases.is_due(&self.parts.shard);
+        if self.is_recovering || is_due || !self.backlog.is_empty() {
             return Some(self.now.wall);
         }
         self.parts.shard.next_deadline(self.now)
@@ -178,6 +183,9 @@ impl Turns {
         if let Some(again_at) = self.again_at() {
             let micros = (again_at - now.ticks).max(0);
             return Duration::from_micros(micros.unsigned_abs());
+        }
+        if self.leases.is_due(&self.parts.shard) {
+            return Duration::ZERO;
         }
         let deadline = self.parts.shard.next_deadline(now);
         let due = deadline.map_or(PATIENCE_MAX, |due| {
@@ -206,6 +214,7 @@ impl Turns {
                 Some(Command::Change(request)) if self.room.is_away => {
                     request.refuse(away::unreachable());
                 }
+                Some(Command::Lease(request)) => self.leases.ask(*request),
                 Some(Command::Change(request)) => {
                     let Parts { shard, store, .. } = &mut self.parts;
                     let taken = self.changes.take(*request, shard, &**store, self.now);
@@ -341,16 +350,9 @@ impl Turns {
         let mut late = VecDeque::new();
         self.parts.inbox.take(&mut late, Duration::ZERO);
         self.changes.recovered(&mut late);
+        self.leases.refuse(&SubmitError::Draining);
         for command in self.backlog.drain(..).chain(late) {
-            match command {
-                Command::Submit { reply, .. } => drop(reply.send(Err(SubmitError::Draining))),
-                Command::SubmitBatch { orders, reply, .. } => {
-                    let refused = orders.iter().map(|_| Err(SubmitError::Draining)).collect();
-                    drop(reply.send(refused));
-                }
-                Command::Change(request) => request.refuse(SubmitError::Draining),
-                Command::Stats { .. } | Command::ProcessTally { .. } => {}
-            }
+            command.refuse(&SubmitError::Draining);
         }
     }
 }

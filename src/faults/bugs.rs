@@ -53,6 +53,8 @@ pub enum Bug {
     HoldIgnored,
     /// Low orders run when there is nobody else.
     LowPriorityStarves,
+    /// What a worker says counts, whoever has the lease by now.
+    StaleResultTaken,
     // The store on SQLite.
     /// A commit under an old epoch is taken.
     NoFenceInStore,
@@ -94,6 +96,7 @@ impl Bug {
         (Self::VersionNotChecked, "version-not-checked"),
         (Self::HoldIgnored, "hold-ignored"),
         (Self::LowPriorityStarves, "low-priority-starves"),
+        (Self::StaleResultTaken, "stale-result-taken"),
         (Self::NoFenceInStore, "no-fence-in-store"),
         (Self::KeyInAnotherTransaction, "key-in-another-transaction"),
         (

@@ -133,7 +133,7 @@ fn kept(mut order: Order, answers: &[ChangeAnswer], commit: &Commit) -> Option<K
     match answers.first() {
         Some(Err(_)) => return None,
         Some(Ok(Effect::Made { .. })) => order.apply(commit.change_of(order.seq)?),
-        Some(Ok(Effect::Nothing)) | None => {}
+        Some(Ok(Effect::Nothing | Effect::Extended { .. })) | None => {}
     }
     Some(idempotency::answer(StatusCode::OK, None, &order))
 }

@@ -26,6 +26,7 @@ pub enum Code {
     ForeignOrigin,
     OrderNotFound,
     WebhookNotFound,
+    QueueNotFound,
     RouteNotFound,
     MethodNotAllowed,
     RequestTimeout,
@@ -34,6 +35,7 @@ pub enum Code {
     OrderEnded,
     OrderNotDead,
     WebhookBusy,
+    StaleFence,
     VersionMismatch,
     BodyTooLarge,
     BatchTooLarge,
@@ -159,6 +161,13 @@ pub const CODES: &[Entry] = &[
         "No webhook has this id; `GET /v1/webhooks` lists all.",
     ),
     entry(
+        Code::QueueNotFound,
+        "queue-not-found",
+        404,
+        "There is no such queue",
+        "A queue is there if a step of a process names it; `orderd config show` lists the steps.",
+    ),
+    entry(
         Code::RouteNotFound,
         "route-not-found",
         404,
@@ -214,6 +223,14 @@ pub const CODES: &[Entry] = &[
         409,
         "There are too many webhooks, or a replay is under way",
         "Nothing is changed. Delete a webhook that nobody needs, or wait until the replay is done.",
+    ),
+    entry(
+        Code::StaleFence,
+        "stale-fence",
+        409,
+        "The lease is over",
+        "The lease ran out, the server was started again, or the order was cancelled: the work is \
+         somebody else's by now, or nobody's. Nothing is changed; drop the work, and lease again.",
     ),
     entry(
         Code::VersionMismatch,

@@ -71,7 +71,7 @@ fn of_reader(
 }
 
 /// Counts brackets outside of strings. For bytes that are not JSON the answer may be anything.
-fn is_too_deep(body: &[u8]) -> bool {
+pub(super) fn is_too_deep(body: &[u8]) -> bool {
     let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
     for byte in body {
         match byte {

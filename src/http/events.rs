@@ -124,6 +124,9 @@ pub enum EventType {
     /// It has another priority.
     #[serde(rename = "order.priority_changed")]
     PriorityChanged,
+    /// A worker said something under a lease that was over; it was refused.
+    #[serde(rename = "order.came_late")]
+    CameLate,
 }
 
 /// A page of events, oldest first.

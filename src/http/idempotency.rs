@@ -31,6 +31,11 @@ pub(super) fn of_change(id: &OrderId, verb: &str) -> String {
     format!("POST /v1/orders/{id}/{verb}")
 }
 
+/// Scope of the keys of what workers say about orders of a queue.
+pub(super) fn of_reports(queue: &str, verb: &str) -> String {
+    format!("POST /v1/queues/{queue}/{verb}")
+}
+
 /// The key in the header of a request to `scope` that sent these bytes.
 pub(super) fn of_request(
     headers: &HeaderMap,

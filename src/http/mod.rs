@@ -26,7 +26,9 @@ mod openapi;
 mod orders;
 mod parameters;
 mod prefer;
+mod queues;
 pub mod render;
+mod reports;
 pub mod schema;
 mod standby;
 mod stats;
@@ -152,6 +154,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(orders::router())
         .merge(changes::router())
         .merge(dead::router())
+        .merge(queues::router())
         .merge(list::router())
         .merge(batch::router())
         .merge(import::router())

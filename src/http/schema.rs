@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 mod changes;
 mod dead;
 mod events;
+mod queues;
 mod webhooks;
 
 pub use changes::{
@@ -19,6 +20,10 @@ pub use changes::{
 };
 pub use dead::{DeadFilter, DeadParameters, ReplayRequest, ReplayResult};
 pub use events::{EventFilters, EventParameters, StreamParameters};
+pub use queues::{
+    Completion, Failure, LeasePage, LeaseRequest, Leased, Mention, ReportResult, ReportResults,
+    Reported,
+};
 pub use webhooks::{
     Delivery, DeliveryPage, DeliveryParameters, NewWebhook, PauseRequest, RotateRequest, Webhook,
     WebhookList, WebhookReplay, WebhookStatus,

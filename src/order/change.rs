@@ -5,7 +5,7 @@
 //! number, so whoever asks has read the order before.
 
 use super::new_order::Fault;
-use super::{NewHold, Priority, Seq, StatusKind};
+use super::{NewHold, Priority, Report, Seq, StatusKind};
 
 /// Longest reason, in characters.
 pub const REASON_LENGTH_MAX: usize = 1_024;
@@ -36,9 +36,19 @@ pub enum Action {
     Retry(Signature),
     /// Let it run sooner or later than others.
     Prioritize(Priority, Signature),
+    /// Take what a worker says about the attempt that it has.
+    Report(Box<Report>),
 }
 
 impl Action {
+    /// How many bytes it brings along beside its own.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Report(report) => report.bytes(),
+            _ => 0,
+        }
+    }
+
     /// Whether an order that has ended like this is as it should be, so that asking again is no
     /// mistake.
     pub fn is_met_by(&self, end: StatusKind) -> bool {
@@ -106,6 +116,8 @@ pub enum Refusal {
         /// What it will end as.
         target: StatusKind,
     },
+    /// A worker says something under a lease that is over. The order's history has it.
+    StaleFence,
 }
 
 #[cfg(test)]

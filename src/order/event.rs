@@ -45,11 +45,13 @@ pub enum EventKind {
     Released,
     /// It has another priority.
     PriorityChanged,
+    /// A worker said something under a lease that was over; it was refused.
+    CameLate,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Accepted,
         Self::Ready,
         Self::Started,
@@ -67,6 +69,7 @@ impl EventKind {
         Self::Held,
         Self::Released,
         Self::PriorityChanged,
+        Self::CameLate,
     ];
 
     /// The name in the journal; the API puts `order.` before it.
@@ -89,6 +92,7 @@ impl EventKind {
             Self::Held => "held",
             Self::Released => "released",
             Self::PriorityChanged => "priority_changed",
+            Self::CameLate => "came_late",
         }
     }
 
@@ -124,7 +128,9 @@ impl EventKind {
                     && to == K::Compensating
             }
             Self::Completed => from == K::Processing && to == K::Completed,
-            Self::Held | Self::Released | Self::PriorityChanged => !from.is_final() && to == from,
+            Self::Held | Self::Released | Self::PriorityChanged | Self::CameLate => {
+                !from.is_final() && to == from
+            }
             Self::Cancelled => !from.is_final() && to == K::Cancelled,
             Self::Rejected => matches!(from, K::Processing | K::Compensating) && to == K::Rejected,
             Self::Expired => {

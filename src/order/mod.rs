@@ -8,6 +8,7 @@ mod commit;
 mod dialect;
 mod draft;
 mod event;
+mod fence;
 mod hold;
 mod id;
 mod idempotency;
@@ -19,6 +20,8 @@ mod outcome;
 mod past;
 mod priority;
 mod process;
+mod queue;
+mod report;
 mod retry;
 mod rules;
 mod state;
@@ -31,6 +34,7 @@ pub use commit::{Beside, Changed, Commit, Output, Receipt};
 pub use dialect::Dialect;
 pub use draft::{Draft, DraftRules};
 pub use event::{Detail, Event, EventKind};
+pub use fence::{Fence, effect_key};
 pub use hold::{Hold, HoldDraft, NewHold};
 pub use id::{IdSource, OrderId, OrderIdError, Position, Seq, ShardNumber, Spelling, WantedId};
 pub use idempotency::{
@@ -45,9 +49,11 @@ pub use outcome::Outcome;
 pub use past::{Past, PastDraft, PastEnd};
 pub use priority::Priority;
 pub use process::{
-    DEFAULT_PROCESS, NameIndex, Process, ProcessIndex, Processes, Simulate, Step, StepKind,
+    DEFAULT_PROCESS, NameIndex, Process, ProcessIndex, Processes, Pull, Simulate, Step, StepKind,
     VersionReused,
 };
+pub use queue::{QueueIndex, Queues};
+pub use report::{ERROR_BYTES_MAX, OUTPUT_BYTES_MAX, Report, Verdict, compact, shortened};
 pub use retry::RetryPolicy;
 pub use rules::{Facts, LabelRule, Limits, Rules, When};
 pub use state::{Order, OrderState, StepOutput};

@@ -23,6 +23,8 @@ pub enum Outcome {
         /// Why, for people.
         reason: Box<str>,
     },
+    /// Nobody answered in the time of the lease: tried again at once; the attempt counts.
+    Lost,
     /// Failed for good: no retry, the order is dead.
     Fail {
         /// What went wrong, for people.

@@ -9,7 +9,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Outcome, Priority, RetryPolicy, Rules};
+use super::{Outcome, Priority, Queues, RetryPolicy, Rules};
 
 /// The process an order gets if it names none.
 pub const DEFAULT_PROCESS: &str = "default";
@@ -59,6 +59,18 @@ pub enum StepKind {
     Simulate(Simulate),
     /// Holds the order against limits and labels it: decided in the shard, at once.
     Rules(Rules),
+    /// Waits in a queue for a worker that leases it.
+    Pull(Pull),
+}
+
+/// Work that a worker leases from a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pull {
+    /// Name of the queue; the same form as a process name. Steps may share it.
+    pub queue: Arc<str>,
+    /// How long a worker may be silent before the work is given to another one, in microseconds,
+    /// from 1.
+    pub lease_us: i64,
 }
 
 /// Simulated work. It is a timer in the shard: no task and no thread.
@@ -198,6 +210,7 @@ pub struct Processes {
     names: Vec<Arc<str>>,
     /// The name of each process.
     name_of: Vec<NameIndex>,
+    queues: Queues,
 }
 
 impl Processes {
@@ -225,6 +238,7 @@ impl Processes {
             }
         }
         processes.index_names();
+        processes.queues = Queues::of(&processes.all);
         Ok(processes)
     }
 
@@ -295,6 +309,11 @@ impl Processes {
     /// Those that new orders may name.
     pub fn current(&self) -> &[Process] {
         &self.all[..self.current]
+    }
+
+    /// The queues that workers lease from.
+    pub fn queues(&self) -> &Queues {
+        &self.queues
     }
 
     /// All, in the order of their indexes.

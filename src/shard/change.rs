@@ -23,6 +23,11 @@ pub enum Effect {
         /// The order's version after it.
         version: u32,
     },
+    /// The lease counts until then, on the wall clock.
+    Extended {
+        /// When it is over unless it is extended again.
+        until: Timestamp,
+    },
     /// There was nothing to do: the order is as it should be.
     Nothing,
 }
@@ -55,6 +60,7 @@ impl Shard {
             Action::Prioritize(priority, signature) => {
                 Ok(self.prioritize(slot, priority, signature, now))
             }
+            Action::Report(report) => self.report(slot, *report, now),
         }
     }
 
@@ -72,7 +78,7 @@ impl Shard {
     }
 
     /// What was just decided.
-    fn made(&self) -> Effect {
+    pub(super) fn made(&self) -> Effect {
         let last = self.commit.events.last();
         last.map_or(Effect::Nothing, |event| Effect::Made {
             version: event.version,

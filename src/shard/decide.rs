@@ -4,13 +4,16 @@
 //! else.
 
 use super::book::{NEVER, Record, Slot};
-use super::ready::{Class, Place};
+use super::ready::{Class, Place, Taker};
 use super::timers::TimerKind;
 use super::transition::Move;
 use super::{CHANGES_MAX, Shard};
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
-use crate::order::{Detail, Outcome, Output, Seq, Status, StepKind, StepOutput, Transition};
+use crate::order::{Detail, Outcome, Output, Seq, Status, Step, StepKind, StepOutput, Transition};
+
+/// Why an attempt failed of which nothing was heard.
+const LOST: &str = "nothing was heard of the worker in the time of its lease";
 
 impl Shard {
     /// Lets everything happen that is due: timers first, then waiting orders in the order of their
@@ -25,10 +28,10 @@ impl Shard {
             self.fire(due, seq, kind, now);
         }
         while self.commit.changed.len() < CHANGES_MAX {
-            let Some((place, ready_at, seq)) = self.ready.lease() else {
+            let Some((place, ready_at, seq)) = self.ready.lease(Taker::Shard) else {
                 break;
             };
-            self.start(place, ready_at, seq, now);
+            self.start((place, ready_at, seq), None, now);
         }
     }
 
@@ -60,14 +63,21 @@ impl Shard {
         }
     }
 
-    /// Starts an attempt of an order that was leased.
-    fn start(&mut self, place: Place, ready_at: Timestamp, seq: Seq, now: Timestamp) {
+    /// Starts an attempt of an order that was taken from the queue, for the worker `by` if it is
+    /// one who does it. `None`: that order is not there any more.
+    pub(super) fn start(
+        &mut self,
+        (place, ready_at, seq): (Place, Timestamp, Seq),
+        by: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Slot> {
         let slot = self
             .book
             .find(seq)
             .filter(|slot| is_startable(self.book.at(*slot), ready_at));
         let Some(slot) = slot else {
-            return self.ready.release(place);
+            self.ready.release(place);
+            return None;
         };
         self.book.at_mut(slot).is_queued = false;
         self.requeue_lost(slot, ready_at, now);
@@ -84,6 +94,7 @@ impl Shard {
             slot,
             Move {
                 next,
+                by: by.map(Box::from),
                 ..Move::to(transition)
             },
             now,
@@ -92,6 +103,7 @@ impl Shard {
             .queue_waits_us
             .push(self.waited_us(ready_at, now));
         self.work(slot, now);
+        Some(slot)
     }
 
     /// Writes down that a lease from before the start is lost, if the order has one.
@@ -112,34 +124,26 @@ impl Shard {
         faults::point("outcome-taken");
         let record = *self.book.at(slot);
         self.ready.release(place(&record));
+        self.beats.remove(&record.seq);
         let process = self.processes.at(record.process);
         let step = &process.steps[usize::from(record.step)];
         let is_last = usize::from(record.step) + 1 == process.steps.len();
-        let said = match &outcome {
-            Outcome::Complete { output } => output.clone(),
-            _ => None,
-        };
-        self.commit.outputs.extend(said.map(|output| Output {
-            seq: record.seq,
-            number: record.step,
-            output: StepOutput {
-                step: step.name.clone(),
-                output,
-            },
-        }));
+        if let Outcome::Complete {
+            output: Some(output),
+        } = &outcome
+        {
+            self.commit.outputs.push(said(&record, step, output));
+        }
         let it = match outcome {
             Outcome::Complete { .. } if is_last => {
                 let worked_us = self.waited_us(record.started_at, now);
                 self.measured.processing_times_us.push(worked_us);
                 Move::to(Transition::Complete { at: now })
             }
-            Outcome::Complete { .. } => {
-                let next = Some((record.step + 1, 0));
-                Move {
-                    next,
-                    ..Move::to(Transition::Advance { ready_at: now })
-                }
-            }
+            Outcome::Complete { .. } => Move {
+                next: Some((record.step + 1, 0)),
+                ..Move::to(Transition::Advance { ready_at: now })
+            },
             Outcome::Retry {
                 reason,
                 retry_after_us,
@@ -155,6 +159,13 @@ impl Shard {
                     ..Move::to(Transition::Retry { ready_at })
                 }
             }
+            Outcome::Lost => Move {
+                reason: Some(LOST.into()),
+                ..Move::to(match step.retry.is_exhausted(record.attempt) {
+                    false => Transition::Retry { ready_at: now },
+                    true => Transition::GiveUp { at: now },
+                })
+            },
             Outcome::Retry { reason, .. } | Outcome::Fail { reason } => Move {
                 reason: Some(reason),
                 ..Move::to(Transition::GiveUp { at: now })
@@ -220,6 +231,18 @@ impl Shard {
         self.book.at_mut(slot).is_queued = true;
         let (place, class) = (place(&record), class(&record));
         self.ready.enqueue(place, class, ready_at, record.seq);
+    }
+}
+
+/// What a step said about an order, as it is kept.
+fn said(record: &Record, step: &Step, output: &str) -> Output {
+    Output {
+        seq: record.seq,
+        number: record.step,
+        output: StepOutput {
+            step: step.name.clone(),
+            output: output.into(),
+        },
     }
 }
 

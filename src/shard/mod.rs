@@ -11,6 +11,7 @@ mod change;
 mod decide;
 mod import;
 mod keys;
+mod pull;
 mod ready;
 mod time;
 mod timers;
@@ -24,6 +25,7 @@ use rand::rngs::StdRng;
 
 use self::book::{Book, Slot};
 pub use self::change::Effect;
+pub use self::pull::Leased;
 pub use self::ready::Allowances;
 use self::ready::Ready;
 use self::time::Leaps;
@@ -97,6 +99,10 @@ pub struct Shard {
     leaps: Leaps,
     /// Holds of open orders; few orders have one.
     holds: BTreeMap<Seq, Box<Hold>>,
+    /// Until when leases count that were extended, on the monotonic clock.
+    beats: BTreeMap<Seq, Timestamp>,
+    /// Of open orders: the last lease under which somebody came too late.
+    late: BTreeMap<Seq, (i64, i64)>,
     last_seq: Seq,
     last_lease: i64,
     ids: IdSource,
@@ -127,7 +133,7 @@ impl Shard {
     ) -> Self {
         let mut shard = Self {
             is_defined: Vec::new(),
-            ready: Ready::new(processes.all(), settings.allowances),
+            ready: Ready::new(&processes, settings.allowances),
             book: Book::new(processes.all().len()),
             schedules: Timers::default(),
             delays: Timers::default(),
@@ -135,6 +141,8 @@ impl Shard {
             began: None,
             leaps: Leaps::default(),
             holds: BTreeMap::new(),
+            beats: BTreeMap::new(),
+            late: BTreeMap::new(),
             last_seq: Seq::default(),
             last_lease: 0,
             ids: IdSource::default(),
@@ -163,10 +171,12 @@ impl Shard {
             opening.definitions.iter().any(same)
         };
         self.is_defined = processes.all().iter().map(is_stored).collect();
-        self.ready = Ready::new(processes.all(), self.settings.allowances);
+        self.ready = Ready::new(processes, self.settings.allowances);
         self.book = Book::new(processes.all().len());
         (self.schedules, self.delays) = (Timers::default(), Timers::default());
         self.holds.clear();
+        self.beats.clear();
+        self.late.clear();
         (self.last_seq, self.last_lease) = (opening.last_seq, 0);
         self.absent = absent(processes, &opening.tallies);
         self.tallies = tallies(processes, &opening.tallies);
@@ -321,7 +331,10 @@ impl Shard {
 
     /// Takes an order out of the book, and all that goes with it.
     fn close(&mut self, slot: Slot) {
-        self.facts.remove(&self.book.at(slot).seq);
+        let seq = self.book.at(slot).seq;
+        self.facts.remove(&seq);
+        self.beats.remove(&seq);
+        self.late.remove(&seq);
         self.book.remove(slot);
     }
 }

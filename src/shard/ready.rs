@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 use crate::clock::Timestamp;
 use crate::faults::{self, Bug};
-use crate::order::{Priority, Process, ProcessIndex, Seq};
+use crate::order::{Priority, Process, ProcessIndex, Processes, QueueIndex, Seq};
 
 /// By how much a fresh order of each priority stands back, and a begun one comes forward; in
 /// microseconds.
@@ -96,10 +96,36 @@ pub(super) struct Place {
     pub(super) step: u8,
 }
 
+/// Who takes the orders that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taker {
+    /// The shard itself, as soon as they may run.
+    Shard,
+    /// Workers that ask for them.
+    Workers(QueueIndex),
+}
+
+impl Taker {
+    fn index(self) -> usize {
+        match self {
+            Self::Shard => 0,
+            Self::Workers(queue) => 1 + usize::from(queue.0),
+        }
+    }
+}
+
 /// All orders that wait for their turn, and how many attempts are running.
 pub(super) struct Ready {
     allowances: Allowances,
     processes: Vec<ProcessQueue>,
+    /// By taker.
+    lines: Vec<Line>,
+}
+
+/// The steps with one taker.
+#[derive(Default)]
+struct Line {
+    places: Vec<Place>,
     waiting: usize,
 }
 
@@ -117,6 +143,8 @@ struct StepQueue {
     withdrawn: BTreeSet<(usize, Timestamp, Seq)>,
     running: u32,
     running_max: u32,
+    /// Place of its taker's line.
+    line: usize,
 }
 
 impl StepQueue {
@@ -149,43 +177,63 @@ impl StepQueue {
 }
 
 impl Ready {
-    pub(super) fn new(processes: &[Process], allowances: Allowances) -> Self {
-        let step = |running_max| StepQueue {
-            running_max,
-            ..StepQueue::default()
+    pub(super) fn new(processes: &Processes, allowances: Allowances) -> Self {
+        let queues = processes.queues();
+        let lines = 1 + queues.names().len();
+        let mut lines: Vec<_> = (0..lines).map(|_| Line::default()).collect();
+        let mut process = |(index, process): (ProcessIndex, &Process)| {
+            let steps = (0..).zip(&process.steps).map(|(at, step)| {
+                let queue = queues.of_step(&step.kind);
+                let line = queue.map_or(Taker::Shard, Taker::Workers).index();
+                lines[line].places.push(Place {
+                    process: index,
+                    step: at,
+                });
+                StepQueue {
+                    running_max: step.concurrency,
+                    line,
+                    ..StepQueue::default()
+                }
+            });
+            ProcessQueue {
+                steps: steps.collect(),
+                running: 0,
+                running_max: process.concurrency,
+            }
         };
-        let process = |process: &Process| ProcessQueue {
-            steps: process.steps.iter().map(|s| step(s.concurrency)).collect(),
-            running: 0,
-            running_max: process.concurrency,
-        };
+        let all = (0..).map(ProcessIndex).zip(processes.all());
+        let processes = all.map(&mut process).collect();
         Self {
             allowances,
-            processes: processes.iter().map(process).collect(),
-            waiting: 0,
+            processes,
+            lines,
         }
     }
 
     pub(super) fn enqueue(&mut self, place: Place, class: Class, ready_at: Timestamp, seq: Seq) {
-        self.step(place).push(class.index(), ready_at, seq);
-        self.waiting += 1;
+        let step = self.step(place);
+        step.push(class.index(), ready_at, seq);
+        let line = step.line;
+        self.lines[line].waiting += 1;
     }
 
     /// Takes an order back that was enqueued like this and was not leased since.
     pub(super) fn withdraw(&mut self, place: Place, class: Class, ready_at: Timestamp, seq: Seq) {
-        self.step(place).withdraw(class.index(), ready_at, seq);
-        self.waiting -= 1;
+        let step = self.step(place);
+        step.withdraw(class.index(), ready_at, seq);
+        let line = step.line;
+        self.lines[line].waiting -= 1;
     }
 
     /// Takes the order with the smallest rank among those that may run, and counts it as running.
-    pub(super) fn lease(&mut self) -> Option<(Place, Timestamp, Seq)> {
-        let (place, class) = self.next()?;
+    pub(super) fn lease(&mut self, taker: Taker) -> Option<(Place, Timestamp, Seq)> {
+        let (place, class) = self.next(taker)?;
         let queue = &mut self.processes[usize::from(place.process.0)];
         let step = &mut queue.steps[usize::from(place.step)];
         let (ready_at, seq) = step.pop(class.index())?;
         step.running += 1;
         queue.running += 1;
-        self.waiting -= 1;
+        self.lines[taker.index()].waiting -= 1;
         Some((place, ready_at, seq))
     }
 
@@ -204,8 +252,8 @@ impl Ready {
     }
 
     /// Whether an order could be leased now.
-    pub(super) fn can_lease(&self) -> bool {
-        self.waiting > 0 && self.next().is_some()
+    pub(super) fn can_lease(&self, taker: Taker) -> bool {
+        self.lines[taker.index()].waiting > 0 && self.next(taker).is_some()
     }
 
     /// Since when the order that has waited longest has been ready, of those that still wait.
@@ -222,7 +270,7 @@ impl Ready {
                         break;
                     }
                     step.pop(class);
-                    self.waiting -= 1;
+                    self.lines[step.line].waiting -= 1;
                 }
             }
         }
@@ -233,16 +281,15 @@ impl Ready {
         &mut self.processes[usize::from(place.process.0)].steps[usize::from(place.step)]
     }
 
-    fn next(&self) -> Option<(Place, Class)> {
-        let processes = (0..).map(ProcessIndex).zip(&self.processes);
-        let free = processes.filter(|(_, queue)| queue.running < queue.running_max);
-        let steps = free.flat_map(|(process, queue)| {
-            (0..)
-                .zip(&queue.steps)
-                .map(move |(step, queue)| (Place { process, step }, queue))
+    fn next(&self, taker: Taker) -> Option<(Place, Class)> {
+        let steps = self.lines[taker.index()].places.iter().map(|place| {
+            let process = &self.processes[usize::from(place.process.0)];
+            (*place, process, &process.steps[usize::from(place.step)])
         });
-        let free = steps.filter(|(_, step)| step.running < step.running_max);
-        let heads = free.flat_map(|(place, step)| {
+        let free = steps.filter(|(_, process, step)| {
+            process.running < process.running_max && step.running < step.running_max
+        });
+        let heads = free.flat_map(|(place, _, step)| {
             CLASSES.into_iter().filter_map(move |class| {
                 let Reverse((ready_at, seq)) = step.classes[class.index()].peek()?;
                 let rank = ready_at.plus(self.allowances.of(class));
@@ -269,7 +316,8 @@ mod tests {
             concurrency,
             ..Process::built_in()
         };
-        Ready::new(&[process], Allowances::default())
+        let processes = Processes::new(vec![process], Vec::new()).unwrap();
+        Ready::new(&processes, Allowances::default())
     }
 
     fn fresh(priority: Priority) -> Class {
@@ -292,7 +340,7 @@ mod tests {
         );
         ready.enqueue(PLACE, fresh(Priority::High), Timestamp(59 * second), Seq(3));
         ready.enqueue(PLACE, fresh(Priority::High), Timestamp(61 * second), Seq(4));
-        let order: Vec<_> = std::iter::from_fn(|| ready.lease())
+        let order: Vec<_> = std::iter::from_fn(|| ready.lease(Taker::Shard))
             .map(|(_, _, seq)| seq.0)
             .collect();
         assert_eq!(order, [2, 3, 1, 4]);
@@ -303,11 +351,12 @@ mod tests {
         let mut ready = ready(1);
         ready.enqueue(PLACE, fresh(Priority::High), Timestamp(0), Seq(1));
         ready.enqueue(PLACE, fresh(Priority::High), Timestamp(0), Seq(2));
-        assert!(ready.lease().is_some());
-        assert!(!ready.can_lease());
-        assert_eq!(ready.lease(), None);
+        assert!(ready.lease(Taker::Shard).is_some());
+        assert!(!ready.can_lease(Taker::Shard));
+        assert_eq!(ready.lease(Taker::Shard), None);
         ready.release(PLACE);
-        assert_eq!(ready.lease(), Some((PLACE, Timestamp(0), Seq(2))));
+        let second = Some((PLACE, Timestamp(0), Seq(2)));
+        assert_eq!(ready.lease(Taker::Shard), second);
     }
 
     proptest! {
@@ -323,7 +372,8 @@ mod tests {
                 model.push((ready_at + Allowances::default().of(class), seq));
             }
             model.sort();
-            let leased: Vec<_> = std::iter::from_fn(|| ready.lease()).map(|l| l.2.0).collect();
+            let leased = std::iter::from_fn(|| ready.lease(Taker::Shard));
+            let leased: Vec<_> = leased.map(|it| it.2.0).collect();
             prop_assert_eq!(leased, model.into_iter().map(|(_, seq)| seq).collect::<Vec<_>>());
         }
     }

@@ -3,6 +3,7 @@
 //! What is due is taken from two heaps of timers, the more overdue first. No clock is read here.
 
 use super::Shard;
+use super::ready::Taker;
 use super::timers::TimerKind;
 use crate::clock::{MICROS_PER_SECOND, Now, Timestamp};
 use crate::faults::{self, Bug};
@@ -12,7 +13,7 @@ impl Shard {
     /// When the shard wants to be advanced next, on the wall clock: now if there is work that may
     /// start, or the time of the next timer. `None`: not before the next input.
     pub fn next_deadline(&self, now: Now) -> Option<Timestamp> {
-        if self.ready.can_lease() {
+        if self.ready.can_lease(Taker::Shard) {
             return Some(now.wall);
         }
         let now = seen(now);

@@ -1,6 +1,7 @@
 //! What a step does once it is started: how long it takes, and how it ends.
 //!
-//! Steps that are decided here need nobody else: simulated work is a timer, rules take no time.
+//! Steps that are decided here need nobody else: simulated work is a timer, rules take no time. The
+//! timer of work that somebody leased is the end of the lease.
 
 use super::Shard;
 use super::book::Slot;
@@ -28,6 +29,7 @@ impl Shard {
         let duration_us = match &step.kind {
             StepKind::Simulate(work) => work.duration_us(record.priority, &mut self.random),
             StepKind::Rules(_) => 0,
+            StepKind::Pull(pull) => pull.lease_us.max(1),
         };
         if duration_us == 0 {
             return self.end_work(slot, now);
@@ -39,6 +41,9 @@ impl Shard {
 
     /// The time of the work is over: takes its outcome.
     pub(super) fn end_work(&mut self, slot: Slot, now: Timestamp) {
+        if self.is_extended(slot) {
+            return;
+        }
         let record = *self.book.at(slot);
         let step = &self.processes.at(record.process).steps[usize::from(record.step)];
         let outcome = match &step.kind {
@@ -53,6 +58,7 @@ impl Shard {
                     reason: "what the rules look at is not known".into(),
                 },
             },
+            StepKind::Pull(_) => Outcome::Lost,
         };
         self.finish(slot, outcome, now);
     }

@@ -96,6 +96,10 @@ pub trait Store: Send + Sync {
     /// One order.
     fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>>;
 
+    /// The orders with these sequence numbers, in any order; one that is not there, or whose row is
+    /// damaged, is left out. Blocks: for threads on which no tasks run.
+    fn orders_at(&self, seqs: &[Seq]) -> Result<Vec<Order>, StoreError>;
+
     /// What is kept under an idempotency key, whether it is over or not.
     fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>>;
 

@@ -61,6 +61,17 @@ pub struct Page {
 }
 
 impl Page {
+    /// A page of orders that were read one by one.
+    pub(super) fn of(
+        read: impl IntoIterator<Item = Result<Order, StoreError>>,
+    ) -> Result<Self, StoreError> {
+        let mut page = Self::default();
+        for read in read {
+            page.take(read)?;
+        }
+        Ok(page)
+    }
+
     /// Takes an order that was read, or counts it if its row is damaged: one must not hide all the
     /// others. Answers with the size of its payload.
     pub(super) fn take(&mut self, read: Result<Order, StoreError>) -> Result<usize, StoreError> {

@@ -45,6 +45,7 @@ fn name(kind: EventKind) -> &'static str {
         EventKind::Held => "order.held",
         EventKind::Released => "order.released",
         EventKind::PriorityChanged => "order.priority_changed",
+        EventKind::CameLate => "order.came_late",
     }
 }
 

@@ -105,6 +105,10 @@ impl Store for Faulty {
         self.read(self.inner.order(id))
     }
 
+    fn orders_at(&self, seqs: &[Seq]) -> Result<Vec<Order>, StoreError> {
+        self.inner.orders_at(seqs)
+    }
+
     fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
         self.read(self.inner.kept_key(scope, key))
     }

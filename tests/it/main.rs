@@ -51,6 +51,7 @@ mod http_full;
 mod http_idempotency;
 mod http_import;
 mod http_pages;
+mod http_queues;
 mod http_reads;
 mod http_refusals;
 mod http_rules;

@@ -122,6 +122,8 @@ impl Model {
                 self.orders[at].reason.clone_from(&signature.reason);
                 self.sign(signature);
             }
+            // Said in a place of its own.
+            Action::Report(_) => return Err(Refusal::StaleFence),
             Action::Prioritize(priority, _) if self.orders[at].priority == *priority => {
                 return Ok(Effect::Nothing);
             }
@@ -219,7 +221,7 @@ impl Model {
     }
 
     /// Notes something that leaves the status as it is.
-    fn remark(&mut self, at: usize, kind: EventKind, now: Timestamp) {
+    pub fn remark(&mut self, at: usize, kind: EventKind, now: Timestamp) {
         let position = self.position.next();
         let entry = &mut self.orders[at];
         entry.version += 1;

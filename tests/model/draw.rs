@@ -4,13 +4,14 @@
 
 use orderd::clock::MICROS_PER_SECOND;
 use orderd::order::{
-    LabelRule, Limits, PastEnd, Priority, Process, RetryPolicy, Rules, Simulate, Step, StepKind,
-    When,
+    LabelRule, Limits, PastEnd, Priority, Process, Pull, RetryPolicy, Rules, Simulate, Step,
+    StepKind, When,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::asks::{Ask, ask};
+use super::work::{QUEUES, Say, say};
 
 /// An order to submit; times are relative to the moment.
 #[derive(Clone, Debug)]
@@ -49,6 +50,10 @@ pub struct Turn {
     pub recovers: usize,
     pub submits: Vec<Submit>,
     pub asks: Vec<Ask>,
+    /// What workers say.
+    pub says: Vec<Say>,
+    /// What workers ask for: the place of the queue, and how many orders.
+    pub leases: Vec<(usize, usize)>,
     /// A draining engine does not advance its shard.
     pub advances: bool,
     pub fate: Fate,
@@ -96,7 +101,24 @@ fn kind() -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
         (kind, concurrency, retry)
     });
     let ruled = rules().prop_map(|kind| (kind, u32::MAX, RetryPolicy::default()));
-    prop_oneof![3 => simulated, 1 => ruled]
+    prop_oneof![3 => simulated, 1 => ruled, 1 => pulled()]
+}
+
+fn pulled() -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
+    let queue = prop::sample::select(QUEUES.to_vec());
+    let lease_us = prop::sample::select(vec![MICROS_PER_SECOND, 7 * MICROS_PER_SECOND]);
+    let concurrency = prop::sample::select(vec![1, 3, u32::MAX]);
+    (queue, lease_us, concurrency, 1..4_u16).prop_map(
+        |(queue, lease_us, concurrency, attempts_max)| {
+            let queue = queue.into();
+            let kind = StepKind::Pull(Pull { queue, lease_us });
+            let retry = RetryPolicy {
+                attempts_max,
+                ..RetryPolicy::default()
+            };
+            (kind, concurrency, retry)
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = (Simulate, u32, RetryPolicy)> {
@@ -211,19 +233,24 @@ fn turn() -> impl Strategy<Value = Turn> {
         (passes_us, jump()),
         0..6_usize,
         vec(submit(), 0..5),
-        vec(ask(), 0..4),
+        (vec(ask(), 0..4), vec(say(), 0..4)),
+        vec((0..QUEUES.len(), 1..4_usize), 0..3),
         prop::bool::weighted(0.95),
         fate,
     )
         .prop_map(
-            |((passes_us, jumps_us), recovers, submits, asks, advances, fate)| Turn {
-                passes_us,
-                jumps_us,
-                recovers,
-                submits,
-                asks,
-                advances,
-                fate,
+            |((passes_us, jumps_us), recovers, submits, (asks, says), leases, advances, fate)| {
+                Turn {
+                    passes_us,
+                    jumps_us,
+                    recovers,
+                    submits,
+                    asks,
+                    says,
+                    leases,
+                    advances,
+                    fate,
+                }
             },
         )
 }

@@ -20,6 +20,9 @@ impl Model {
         if let Some(rules) = self.rules(at) {
             return self.verdict(at, &rules, event);
         }
+        if self.lease_end(at).is_some() {
+            return self.lost(at, event);
+        }
         let now = event.at;
         let (work, retry, is_last) = self.work(at);
         let entry = &self.orders[at];
@@ -100,7 +103,7 @@ impl Model {
 }
 
 /// The back-off's upper end, doubled step by step.
-fn longest_wait_us(retry: &RetryPolicy, attempt: u16) -> i64 {
+pub fn longest_wait_us(retry: &RetryPolicy, attempt: u16) -> i64 {
     let doubled = (1..attempt).fold(retry.base_us, |us, _| us.saturating_mul(2));
     doubled.min(retry.cap_us)
 }

@@ -13,6 +13,7 @@ mod regression;
 mod rules;
 mod sequence;
 mod times;
+mod work;
 
 use std::cell::{Cell, RefCell};
 
@@ -20,7 +21,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 30] = [
+const MUST_HAPPEN: [&str; 39] = [
     "accepted",
     "ready",
     "started",
@@ -51,6 +52,15 @@ const MUST_HAPPEN: [&str; 30] = [
     "kept under a key",
     "set forward",
     "set back",
+    "came_late",
+    "leased",
+    "completed by a worker",
+    "failed by a worker",
+    "failed for good by a worker",
+    "rejected by a worker",
+    "handed back",
+    "beaten",
+    "lost by a worker",
 ];
 
 fn config() -> Config {

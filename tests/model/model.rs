@@ -54,6 +54,8 @@ pub struct Entry {
     pub position: Position,
     pub place: Place,
     pub is_stored: bool,
+    /// The last lease under which somebody came too late.
+    pub late: (i64, i64),
 }
 
 impl Entry {
@@ -100,6 +102,8 @@ pub struct Model {
     pub last_lease: i64,
     /// The moment of the input that is being taken.
     pub now: Now,
+    /// Leases that ran out.
+    pub lost: usize,
 }
 
 impl Model {
@@ -117,6 +121,7 @@ impl Model {
             durable_seq: Seq(0),
             last_lease: 0,
             now: Timestamp(0).into(),
+            lost: 0,
         }
     }
 
@@ -182,7 +187,7 @@ impl Model {
         let work = match &step.kind {
             StepKind::Simulate(work) => *work,
             // They take no time and never fail.
-            StepKind::Rules(_) => Simulate::default(),
+            StepKind::Rules(_) | StepKind::Pull(_) => Simulate::default(),
         };
         (work, step.retry, entry.step + 1 == steps.len())
     }
@@ -283,7 +288,7 @@ impl Model {
         self.orders
             .iter_mut()
             .filter(|it| it.status.is_open())
-            .for_each(|it| it.place = Place::Absent);
+            .for_each(|it| (it.place, it.late) = (Place::Absent, (0, 0)));
         self.events.clear();
         self.outputs.clear();
         self.epoch += 1;
@@ -291,8 +296,9 @@ impl Model {
         self.last_lease = 0;
     }
 
-    /// The order that runs next: the smallest rank among those that may run, or nobody.
-    pub fn next_to_start(&self) -> Option<Seq> {
+    /// The order that runs next, or is leased next from a queue: the smallest rank among those that
+    /// may run, or nobody.
+    pub fn next_to_start(&self, queue: Option<&str>) -> Option<Seq> {
         let running = |process: usize, step: Option<usize>| {
             let leased = self.orders.iter().filter(|it| {
                 let runs = matches!(it.place, Place::Time(..) | Place::Commit);
@@ -319,7 +325,8 @@ impl Model {
             let head_start = i64::from(it.is_begun()) * self.allowances.begun_head_start_us;
             Some((since.0 + allowance - head_start, it.seq))
         };
-        let waiting = self.orders.iter().filter(may_run);
+        let own = self.orders.iter().filter(|it| self.queue(it) == queue);
+        let waiting = own.filter(may_run);
         waiting.filter_map(rank).min().map(|(_, seq)| seq)
     }
 
@@ -348,7 +355,7 @@ impl Model {
             floor = self.timed(event, floor, changed)?;
         }
         self.nobody_is_late()?;
-        while let Some(seq) = self.next_to_start() {
+        while let Some(seq) = self.next_to_start(None) {
             let used = self.start(seq, now, started, changed)?;
             started = &started[used..];
         }
@@ -359,7 +366,7 @@ impl Model {
     }
 
     /// The next order starts, and with luck ends at once. Answers how many events that took.
-    fn start(
+    pub fn start(
         &mut self,
         seq: Seq,
         now: Timestamp,
@@ -384,6 +391,10 @@ impl Model {
         self.apply(at, EventKind::Started, Status::Processing { lease }, now);
         self.expect(events.get(used).ok_or_else(nothing)?)?;
         used += 1;
+        if let Some(due) = self.lease_end(at) {
+            self.orders[at].place = Place::Time(due, due);
+            return Ok(used);
+        }
         let (work, _, _) = self.work(at);
         let ended = events.get(used).filter(|event| {
             event.seq == seq && !matches!(event.kind, EventKind::Started | EventKind::Requeued)

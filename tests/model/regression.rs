@@ -41,6 +41,8 @@ fn turn(passes_us: i64, submits: Vec<Submit>, fate: Fate) -> Turn {
         recovers: 9,
         submits,
         asks: Vec::new(),
+        says: Vec::new(),
+        leases: Vec::new(),
         advances: true,
         fate,
     }

@@ -19,21 +19,22 @@ use rand::rngs::StdRng;
 use super::asks::{Ask, Asked};
 use super::draw::{Fate, Sequence, Submit, Turn};
 use super::model::{Difference, Entry, Model, Place, is_at_rest};
+use super::work::QUEUES;
 
 const START: Timestamp = Timestamp(1_800_000_000 * MICROS_PER_SECOND);
 
 /// The two side by side.
-struct Pair<'a> {
+pub struct Pair<'a> {
     sequence: &'a Sequence,
-    model: Model,
-    shard: Shard,
-    registry: Arc<Processes>,
+    pub model: Model,
+    pub shard: Shard,
+    pub registry: Arc<Processes>,
     defined: Vec<Process>,
     clock: ManualClock,
-    now: Now,
+    pub now: Now,
     /// What was written down last.
     last_at: Timestamp,
-    starts: u64,
+    pub starts: u64,
     happened: Happened,
     /// The keys of changes in the commit that is being built.
     kept: Vec<RequestKey>,
@@ -99,7 +100,7 @@ impl<'a> Pair<'a> {
         }
     }
 
-    fn count(&mut self, what: &'static str, times: usize) {
+    pub fn count(&mut self, what: &'static str, times: usize) {
         *self.happened.entry(what).or_default() += times as u64;
     }
 
@@ -116,8 +117,14 @@ impl<'a> Pair<'a> {
         for ask in &turn.asks {
             self.ask(ask)?;
         }
+        for say in &turn.says {
+            self.say(say)?;
+        }
         if turn.advances {
             self.advance()?;
+            for (queue, max) in &turn.leases {
+                self.lease(QUEUES[*queue], *max)?;
+            }
         }
         self.compare_commit()?;
         match turn.fate {
@@ -236,6 +243,7 @@ impl<'a> Pair<'a> {
                 position: Position(0),
                 place: Place::Commit,
                 is_stored: false,
+                late: (0, 0),
             };
             if let Some(past) = past {
                 self.count("imported", 1);
@@ -434,12 +442,13 @@ impl<'a> Pair<'a> {
         }
         same("last position", model.position, shard.position())?;
         same("oldest", model.oldest_ready(), shard.oldest_ready())?;
-        let waits = model.oldest_ready().is_some();
-        if waits && model.next_to_start().is_none() {
+        let waits = |it: &Entry| matches!(it.place, Place::Turn(_)) && model.queue(it).is_none();
+        let waits = model.orders.iter().any(waits);
+        if waits && model.next_to_start(None).is_none() {
             *self.happened.entry("lease limited").or_default() += 1;
         }
         let deadline = shard.next_deadline(now);
-        let expected = if model.next_to_start().is_some() {
+        let expected = if model.next_to_start(None).is_some() {
             Some(now.wall)
         } else {
             model.deadline()
@@ -461,6 +470,8 @@ impl<'a> Pair<'a> {
             recovers: usize::MAX,
             submits: Vec::new(),
             asks: Vec::new(),
+            says: Vec::new(),
+            leases: vec![(0, 100), (1, 100)],
             advances: true,
             fate: Fate::Stored { collided: 0 },
         };
@@ -475,7 +486,13 @@ impl<'a> Pair<'a> {
         }
         self.turn(&quiet(0))?;
         for _ in 0..2_000 {
-            let Some(deadline) = self.shard.next_deadline(self.now) else {
+            self.complete_all()?;
+            let is_leasable = QUEUES
+                .iter()
+                .any(|it| self.model.next_to_start(Some(it)).is_some());
+            let due = is_leasable || !self.shard.commit().is_empty();
+            let due = due.then_some(self.now.wall);
+            let Some(deadline) = due.or_else(|| self.shard.next_deadline(self.now)) else {
                 break;
             };
             let passes_us = deadline.micros_since(self.now.wall).max(0);

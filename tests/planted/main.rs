@@ -124,6 +124,7 @@ const CASES: [Case; 27] = [
         &["(5) started while it is held"],
     ),
     case(Bug::LowPriorityStarves, &MODEL, &["kind: Started"]),
+    case(Bug::StaleResultTaken, &MODEL, &["answer:"]),
     case(
         Bug::NoFenceInStore,
         &STORE,

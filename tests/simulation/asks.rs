@@ -160,7 +160,7 @@ impl Pending {
 fn body(effect: Effect, position: Position) -> String {
     match effect {
         Effect::Made { version } => format!("version {version} at {}", position.0),
-        Effect::Nothing => "nothing".into(),
+        Effect::Nothing | Effect::Extended { .. } => "nothing".into(),
     }
 }
 
@@ -215,6 +215,8 @@ fn kind(change: &Change) -> EventKind {
         Action::Release(_) => EventKind::Released,
         Action::Retry(_) => EventKind::Replayed,
         Action::Prioritize(..) => EventKind::PriorityChanged,
+        // Not asked for here: what workers say has a place of its own.
+        Action::Report(_) => EventKind::CameLate,
     }
 }
 

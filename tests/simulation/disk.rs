@@ -392,6 +392,12 @@ impl Store for Disk {
         Ok(page.collect())
     }
 
+    fn orders_at(&self, seqs: &[Seq]) -> Result<Vec<Order>, StoreError> {
+        let stored = self.stored();
+        let orders = seqs.iter().filter_map(|seq| stored.orders.get(seq));
+        Ok(orders.cloned().collect())
+    }
+
     fn kept_key<'a>(&'a self, _: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
         let kept = self.stored().keys.get(key).cloned();
         Box::pin(async move { Ok(kept) })

@@ -297,6 +297,10 @@ impl Store for OnFiles {
         answer
     }
 
+    fn orders_at(&self, seqs: &[Seq]) -> Result<Vec<Order>, StoreError> {
+        self.store().orders_at(seqs)
+    }
+
     fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
         let store = self.store();
         Box::pin(async move { store.kept_key(scope, key).await })

@@ -100,6 +100,7 @@ conformance! {
         open_orders_are_read_in_pages,
         orders_that_stay_open_for_long_are_not_forgotten,
         what_steps_said_is_read_with_their_order,
+        orders_are_read_by_their_numbers,
     ],
     ledger: [
         receivers_are_kept_over_a_restart,

@@ -328,3 +328,15 @@ pub fn what_steps_said_is_read_with_their_order(backend: &Backend) {
     let null = vec![said("check", "null")];
     assert_eq!(listed, [vec![], null, expected.to_vec()]);
 }
+
+pub fn orders_are_read_by_their_numbers(backend: &Backend) {
+    let mut hand = Hand::new(backend);
+    hand.accept(&["a", "b", "c"]);
+    let seqs = ["c", "a"].map(|id| hand.order(id).unwrap().seq);
+    let read = |seqs: &[Seq]| hand.store.orders_at(seqs).unwrap();
+    let mut all = read(&[seqs[0], Seq(999), seqs[1]]);
+    all.sort_by_key(|order| order.seq);
+    let expected = ["a", "c"].map(|id| hand.order(id).unwrap());
+    assert_eq!(all, expected);
+    assert_eq!(read(&[]), []);
+}

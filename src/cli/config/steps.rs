@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::duration;
 use crate::config::setting::SETTINGS;
-use crate::order::{LabelRule, Rules, Simulate, Step, StepKind};
+use crate::order::{LabelRule, Pull, Rules, Simulate, Step, StepKind};
 
 /// A step for programs.
 pub(super) fn as_json(step: &Step) -> Value {
@@ -41,38 +41,57 @@ pub(super) fn as_toml(step: &Step, path: &str) -> Vec<String> {
 fn labels(step: &Step) -> Option<&[LabelRule]> {
     match &step.kind {
         StepKind::Rules(rules) => Some(&rules.labels),
-        StepKind::Simulate(_) => None,
+        StepKind::Simulate(_) | StepKind::Pull(_) => None,
     }
 }
 
 fn settings(step: &Step) -> Vec<(String, Value)> {
     let mut values = match &step.kind {
-        StepKind::Simulate(simulate) => simulated(step, simulate),
+        StepKind::Simulate(simulate) => simulated(simulate),
         StepKind::Rules(rules) => ruled(rules),
+        StepKind::Pull(pull) => pulled(pull),
     };
+    if !matches!(step.kind, StepKind::Rules(_)) {
+        worked(step, &mut values);
+    }
     values["name"] = json!(step.name);
     in_order(&values, "process.*.step.*.")
 }
 
-fn simulated(step: &Step, simulate: &Simulate) -> Value {
-    let time = |micros: i64| duration::format(Duration::from_micros(micros.unsigned_abs()));
+fn time(micros: i64) -> String {
+    duration::format(Duration::from_micros(micros.unsigned_abs()))
+}
+
+/// What all steps have that take time.
+fn worked(step: &Step, values: &mut Value) {
+    let limit = Some(step.concurrency).filter(|most| *most != u32::MAX);
+    values["concurrency"] = json!(limit);
+    values["attempts"] = json!(step.retry.attempts_max);
+    values["retry_base"] = json!(time(step.retry.base_us));
+    values["retry_cap"] = json!(time(step.retry.cap_us));
+}
+
+fn pulled(pull: &Pull) -> Value {
+    json!({
+        "kind": "pull",
+        "queue": pull.queue,
+        "lease": time(pull.lease_us),
+    })
+}
+
+fn simulated(simulate: &Simulate) -> Value {
     let (shortest, longest) = (time(simulate.shortest_us), time(simulate.longest_us));
     let range = if shortest == longest {
         shortest
     } else {
         format!("{shortest}..{longest}")
     };
-    let limit = Some(step.concurrency).filter(|most| *most != u32::MAX);
     json!({
         "kind": "simulate",
         "duration": range,
         "per_priority": simulate.is_per_priority,
         "failure_rate": f64::from(simulate.failures_ppm) / 1_000_000.0,
         "permanent_rate": f64::from(simulate.permanent_ppm) / 1_000_000.0,
-        "concurrency": limit,
-        "attempts": step.retry.attempts_max,
-        "retry_base": time(step.retry.base_us),
-        "retry_cap": time(step.retry.cap_us),
         "retry_after": simulate.retry_after_us.map(time),
     })
 }

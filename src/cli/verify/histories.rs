@@ -324,7 +324,10 @@ impl Place<'_> {
         let Some(track) = before.filter(|track| track.status == StatusKind::Processing) else {
             return;
         };
-        if matches!(event.kind, E::Held | E::Released | E::PriorityChanged) {
+        if matches!(
+            event.kind,
+            E::Held | E::Released | E::PriorityChanged | E::CameLate
+        ) {
             return;
         }
         findings.examine(&[Check::Leases]);

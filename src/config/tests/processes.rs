@@ -56,6 +56,38 @@ fn a_process_is_read_whole() {
 }
 
 #[test]
+fn each_mistake_in_a_step_for_workers_is_named() {
+    let step = |lines: &str| {
+        let head = "[process.default]\nversion = 1\n[[process.default.step]]\nname = \"a\"\n";
+        format!("{head}{lines}")
+    };
+    for (text, message) in [
+        (
+            step("kind = \"pull\""),
+            "process.default, step 1: queue is missing; it must be 1 to 64 lower-case letters, \
+             digits, '_' or '-'",
+        ),
+        (
+            step("kind = \"pull\"\nqueue = \"A b\""),
+            "process.default, step 1: queue is \"A b\"; it must be 1 to 64 lower-case letters, \
+             digits, '_' or '-'",
+        ),
+        (
+            step("kind = \"pull\"\nqueue = \"a\"\nlease = \"1ms\""),
+            "process.default, step 1: lease is \"1ms\"; it must be a time with its unit, from 1s \
+             to 1d, such as \"10s\"",
+        ),
+        (
+            step("kind = \"pull\"\nqueue = \"a\"\nretry_base = \"1h\""),
+            "process.default, step 1: retry_base is 1h, above retry_cap (10m); lower it or raise \
+             the other",
+        ),
+    ] {
+        assert_eq!(file(&text).error(), format!("orderd.toml: {message}"));
+    }
+}
+
+#[test]
 fn each_mistake_in_a_step_is_named() {
     let step = |lines: &str| {
         format!("[process.default]\nversion = 1\n[[process.default.step]]\nname = \"a\"\n{lines}")
@@ -66,17 +98,17 @@ fn each_mistake_in_a_step_is_named() {
             step("kind = \"push\"\nurl = \"http://x\""),
             "process.default, step 1: kind is \"push\", which is not built yet in this version; \
              use \
-             \"simulate\" or \"rules\"",
+             \"pull\", \"simulate\" or \"rules\"",
         ),
         (
             step("kind = \"email\""),
             "process.default, step 1: kind is \"email\"; it must be one of \
-             [\"simulate\", \"rules\"]",
+             [\"pull\", \"simulate\", \"rules\"]",
         ),
         (
             step("duration = \"1s\""),
-            "process.default, step 1: kind is missing; it must be one of [\"simulate\", \
-             \"rules\"]",
+            "process.default, step 1: kind is missing; it must be one of [\"pull\", \
+             \"simulate\", \"rules\"]",
         ),
         (
             simulated(""),

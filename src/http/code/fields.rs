@@ -48,6 +48,10 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ),
     ("unknown-type", "There is no such type of event."),
     (
+        "invalid-fence",
+        "The fence was not given for this step of this order.",
+    ),
+    (
         "sum-mismatch",
         "All lines are priced, and they do not add up to the total.",
     ),

@@ -139,6 +139,13 @@ impl Postgres {
 }
 
 impl Postgres {
+    /// Counts the damaged rows that were left out of a page.
+    fn counted_page(&self, page: Page) -> Page {
+        self.bad_rows
+            .fetch_add(page.left_out as u64, Ordering::Relaxed);
+        page
+    }
+
     /// Counts a damaged row that a read meets.
     async fn counted<T>(
         &self,
@@ -262,6 +269,12 @@ impl Store for Postgres {
         Box::pin(self.counted(async move { read::order(&*self.points.link().await?, id).await }))
     }
 
+    fn orders_at(&self, seqs: &[Seq]) -> Result<Vec<Order>, StoreError> {
+        let read = async { read::orders_at(&*self.points.link().await?, seqs).await };
+        let page = self.motor.run(read)?;
+        Ok(self.counted_page(page).orders)
+    }
+
     fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
         Box::pin(async move { read::kept_key(&*self.points.link().await?, scope, key).await })
     }
@@ -270,9 +283,7 @@ impl Store for Postgres {
         let read = async move { lists::orders(&*self.scans.link().await?, &query).await };
         Box::pin(async move {
             let page = self.counted(read).await?;
-            let left_out = page.left_out as u64;
-            self.bad_rows.fetch_add(left_out, Ordering::Relaxed);
-            Ok(page)
+            Ok(self.counted_page(page))
         })
     }
 

@@ -15,7 +15,7 @@ use crate::order::{
     KeptAnswer, KeptKey, OpenOrder, Order, OrderId, Position, Priority, Process, ProcessTally,
     RequestKey, Seq, ShardNumber, StatusKind,
 };
-use crate::store::{JournalRow, ShardHead, StoreError};
+use crate::store::{JournalRow, Page, ShardHead, StoreError};
 
 pub(super) type Read<T> = Result<T, StoreError>;
 
@@ -29,6 +29,14 @@ pub(super) async fn order(link: &Link, id: &OrderId) -> Read<Option<Order>> {
     let sql = "SELECT * FROM whole_orders WHERE id = $1";
     let rows = link.query(sql, &[&id.as_str()]).await?;
     rows.first().map(row::order).transpose()
+}
+
+/// The orders with these sequence numbers, as far as they are there.
+pub(super) async fn orders_at(link: &Link, seqs: &[Seq]) -> Read<Page> {
+    let sql = "SELECT * FROM whole_orders WHERE seq = ANY($1)";
+    let seqs: Vec<i64> = seqs.iter().map(|seq| seq.0).collect();
+    let rows = link.query(sql, &[&seqs]).await?;
+    Page::of(rows.iter().map(row::order))
 }
 
 /// What is kept under a key, whether it is over or not.

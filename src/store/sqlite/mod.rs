@@ -234,6 +234,13 @@ impl Sqlite {
         read
     }
 
+    /// Counts the damaged rows that were left out of a page.
+    fn counted_page(&self, page: Page) -> Page {
+        self.bad_rows
+            .fetch_add(page.left_out as u64, Ordering::Relaxed);
+        page
+    }
+
     async fn scan<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -366,18 +373,18 @@ impl Store for Sqlite {
         Box::pin(async move { self.counted(read::order(&self.points.connection(), id)) })
     }
 
+    fn orders_at(&self, seqs: &[Seq]) -> Result<Vec<Order>, StoreError> {
+        let page = read::orders_at(&self.points.connection(), seqs)?;
+        Ok(self.counted_page(page).orders)
+    }
+
     fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
         Box::pin(async move { keys::find(&self.points.connection(), scope, key) })
     }
 
     fn orders(&self, query: ListQuery) -> Reading<'_, Page> {
         let read = self.scan(move |connection| lists::orders(connection, &query));
-        Box::pin(async move {
-            let page = read.await?;
-            let left_out = page.left_out as u64;
-            self.bad_rows.fetch_add(left_out, Ordering::Relaxed);
-            Ok(page)
-        })
+        Box::pin(async move { Ok(self.counted_page(read.await?)) })
     }
 
     fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {

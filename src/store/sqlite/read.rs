@@ -13,7 +13,7 @@ use crate::order::{
     OpenOrder, Order, OrderId, Position, Priority, Process, ProcessTally, Seq, ShardNumber,
     StatusKind,
 };
-use crate::store::{JournalRow, ShardHead, StoreError};
+use crate::store::{JournalRow, Page, ShardHead, StoreError};
 
 pub(super) type Read<T> = Result<T, StoreError>;
 
@@ -23,6 +23,20 @@ pub(super) fn order(connection: &Connection, id: &OrderId) -> Read<Option<Order>
     let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
     let mut rows = statement.query([id.as_str()]).map_err(unreadable)?;
     rows.next().map_err(unreadable)?.map(row::order).transpose()
+}
+
+/// The orders with these sequence numbers, as far as they are there.
+pub(super) fn orders_at(connection: &Connection, seqs: &[Seq]) -> Read<Page> {
+    let sql = "SELECT * FROM whole_orders WHERE seq = ?1";
+    let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
+    let mut page = Page::default();
+    for seq in seqs {
+        let mut rows = statement.query([seq.0]).map_err(unreadable)?;
+        if let Some(row) = rows.next().map_err(unreadable)? {
+            page.take(row::order(row))?;
+        }
+    }
+    Ok(page)
 }
 
 /// Open orders with sequence numbers above `after`, up to and including `last`.

@@ -88,7 +88,7 @@ impl<M: Medium> World<M> {
     pub(super) fn hear_change(&mut self, at: usize, answer: asks::Answer) -> Result<(), Broken> {
         let what = match &answer {
             Ok(Effect::Made { .. }) => "change made",
-            Ok(Effect::Nothing) => "nothing to change",
+            Ok(Effect::Nothing | Effect::Extended { .. }) => "nothing to change",
             Err(NotMade::Refused(Refusal::NotOpen)) => "change too late",
             Err(NotMade::Refused(_)) => "change of another version",
             Err(NotMade::Failed(SubmitError::OutcomeUnknown)) => "change unknown",
