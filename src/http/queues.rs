@@ -333,8 +333,8 @@ async fn report(
         Ok(_) => ApiError::stale_fence(),
         Err(error) => ApiError::change_failed(error),
     };
-    let first = idempotency::first_answer(app, &key).await?;
-    first.map(replayed).ok_or(refusal)
+    let first = idempotency::resolve(app, Some(&key), refusal).await;
+    first.map(replayed)
 }
 
 /// The queue in a path.

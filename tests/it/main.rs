@@ -71,3 +71,4 @@ mod receiver;
 mod support;
 #[path = "../databases/unchecked.rs"]
 mod unchecked;
+mod workers;

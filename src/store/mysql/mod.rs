@@ -129,6 +129,13 @@ impl Mysql {
 }
 
 impl Mysql {
+    /// Counts the damaged rows that were left out of a page.
+    fn counted_page(&self, page: Page) -> Page {
+        self.bad_rows
+            .fetch_add(page.left_out as u64, Ordering::Relaxed);
+        page
+    }
+
     /// Counts a damaged row that a read meets.
     async fn counted<T>(
         &self,
@@ -237,6 +244,16 @@ impl Store for Mysql {
         Box::pin(self.counted(read))
     }
 
+    fn orders_at(&self, seqs: &[Seq]) -> Result<Vec<Order>, StoreError> {
+        let seqs: Arc<[i64]> = seqs.iter().map(|seq| seq.0).collect();
+        let read = self.points.ask(move |link| {
+            let seqs = Arc::clone(&seqs);
+            Box::pin(async move { read::orders_at(link, &seqs).await })
+        });
+        let page = self.motor.run(read)?;
+        Ok(self.counted_page(page).orders)
+    }
+
     fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
         let asked: (Arc<str>, Arc<str>) = (scope.into(), key.into());
         Box::pin(self.points.ask(move |link| {
@@ -252,9 +269,7 @@ impl Store for Mysql {
         });
         Box::pin(async move {
             let page = self.counted(read).await?;
-            let left_out = page.left_out as u64;
-            self.bad_rows.fetch_add(left_out, Ordering::Relaxed);
-            Ok(page)
+            Ok(self.counted_page(page))
         })
     }
 

@@ -13,7 +13,7 @@ use crate::order::{
     KeptAnswer, KeptKey, OpenOrder, Order, OrderId, Position, Priority, Process, ProcessTally,
     RequestKey, Seq, ShardNumber, StatusKind,
 };
-use crate::store::{JournalRow, ShardHead, StoreError};
+use crate::store::{JournalRow, Page, ShardHead, StoreError};
 
 pub(super) type Read<T> = Result<T, StoreError>;
 
@@ -50,6 +50,16 @@ pub(super) async fn order(link: &mut Link, id: &OrderId) -> Read<Option<Order>> 
     let sql = whole_orders!("orders o WHERE o.id = ?");
     let rows = link.query(sql, (id.as_str(),)).await?;
     rows.first().map(row::order).transpose()
+}
+
+/// The orders with these sequence numbers.
+pub(super) async fn orders_at(link: &mut Link, seqs: &[i64]) -> Read<Page> {
+    let sql = whole_orders!(
+        "JSON_TABLE(?, '$[*]' COLUMNS (seq BIGINT PATH '$')) n
+           STRAIGHT_JOIN orders o ON o.seq = n.seq"
+    );
+    let rows = link.query(sql, (format!("{seqs:?}"),)).await?;
+    Page::of(rows.iter().map(row::order))
 }
 
 /// What is kept under a key, whether it is over or not.
