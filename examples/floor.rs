@@ -159,7 +159,7 @@ async fn create_batch(
     for item in read {
         results.push(match item {
             Ok(item) => batch::ItemResult::Accepted(Box::new(floor.accept(item.order)?)),
-            Err(error) => batch::ItemResult::Refused(error),
+            Err(unfit) => batch::ItemResult::Refused(unfit.error),
         });
     }
     let json = [(header::CONTENT_TYPE, "application/json")];

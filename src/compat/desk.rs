@@ -76,8 +76,17 @@ impl Desk {
         let (head, body) = request.into_parts();
         let (order, answer, key) = {
             let body = self.parts.bodies.read(body, ORDER_BYTES_MAX).await?;
-            let (order, answer) = read(&body.bytes)?;
-            (order, answer, self.key(&head.headers, &body.bytes)?)
+            let key = self.key(&head.headers, &body.bytes);
+            match read(&body.bytes) {
+                Ok((order, answer)) => (order, answer, key?),
+                Err(refusal) => {
+                    drop(body);
+                    // It may have been accepted before, by a server with other settings.
+                    let key = key.unwrap_or_default();
+                    let first = self.first_answer(key.as_ref(), refusal).await?;
+                    return Ok(idempotency::replayed(first));
+                }
+            }
         };
         let kept = key.clone().map(|key| {
             let answer = Box::new(answer.clone());
@@ -109,7 +118,8 @@ impl Desk {
             return Err(refusal);
         };
         let is_id_taken = refusal.code == Code::OrderExists;
-        let first = idempotency::first_answer(&*self.parts.store, key, is_id_taken).await;
+        let (store, expired_before) = (&*self.parts.store, self.parts.engine.keys_expired_before());
+        let first = idempotency::first_answer(store, key, expired_before, is_id_taken).await;
         first.map_err(|none| match none {
             NoAnswer::OtherRequest => Refusal::new(
                 Code::IdempotencyKeyReused,

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::Stats;
 use super::inbox::{Answer, Command, Inbox, Push};
 use super::pressure::Pressure;
-use crate::clock;
+use crate::clock::{self, Timestamp};
 use crate::faults::{self, Bug};
 use crate::order::{NewKey, NewOrder, Order, OrderId, OrderState, Position, ProcessTally};
 use crate::store::StoreError;
@@ -185,6 +185,11 @@ impl Handle {
         let (process, (reply, answer)) = (process.into(), oneshot::channel());
         self.push(Command::ProcessTally { process, reply }).ok()?;
         answer.await.ok()
+    }
+
+    /// Idempotency keys that were kept before this time are over, as of the last turn.
+    pub fn keys_expired_before(&self) -> Timestamp {
+        self.pressure.keys_expired_before()
     }
 
     /// Whether new orders are taken: not draining, not ended.

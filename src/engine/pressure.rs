@@ -3,13 +3,13 @@
 //! The engine's thread writes, everybody reads. It refuses only what the shard would refuse; that
 //! there is room is always for the shard to say.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use super::inbox;
 use super::meter::Rate;
 use super::retry_after::{SECONDS_MAX, chance_of, retry_after};
 use super::{SubmitError, away};
-use crate::clock::MICROS_PER_SECOND;
+use crate::clock::{MICROS_PER_SECOND, Timestamp};
 use crate::order::{NewOrder, Process, ProcessIndex};
 use crate::shard::Shard;
 
@@ -93,6 +93,8 @@ pub(super) struct Pressure {
     accepted: Speed,
     /// The store cannot be reached.
     is_away: AtomicBool,
+    /// Idempotency keys that were kept before this time are over.
+    keys_expired_before: AtomicI64,
 }
 
 impl Pressure {
@@ -105,6 +107,7 @@ impl Pressure {
             refused: AtomicU64::new(0),
             accepted: Speed::unknown(),
             is_away: AtomicBool::new(false),
+            keys_expired_before: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -213,6 +216,16 @@ impl Pressure {
         for (index, gauge) in self.own() {
             gauge.set_room(shard.room_of(index));
         }
+    }
+
+    /// Tells which idempotency keys are over.
+    pub(super) fn tell_keys(&self, expired_before: Timestamp) {
+        let (told, time) = (&self.keys_expired_before, expired_before.0);
+        told.store(time, Ordering::Relaxed);
+    }
+
+    pub(super) fn keys_expired_before(&self) -> Timestamp {
+        Timestamp(self.keys_expired_before.load(Ordering::Relaxed))
     }
 
     fn own(&self) -> impl Iterator<Item = (ProcessIndex, &Gauge)> {

@@ -269,10 +269,12 @@ impl Turns {
         Ok(())
     }
 
-    /// Tells how full it is. Before the commit: who learns from the store that an order has ended
-    /// finds the room that it left.
+    /// Tells how full it is, and how far time is. Before the commit: who learns from the store that
+    /// an order has ended finds the room that it left.
     fn tell_pressure(&mut self) {
         let (parts, now) = (&self.parts, self.now.ticks);
+        let expired_before = parts.shard.keys_expired_before(self.now);
+        parts.pressure.tell_keys(expired_before);
         let accepted = self.meters.accepted.over(pressure::WINDOW_SECONDS, now);
         self.flows
             .tell(&parts.pressure, &parts.shard, accepted, now);

@@ -49,8 +49,17 @@ pub struct Item {
     pub key: Option<RequestKey>,
 }
 
+/// Something in a batch that is not accepted now, with the key that it has of its own.
+#[derive(Debug)]
+pub struct Unfit {
+    /// Why.
+    pub error: ApiError,
+    /// Its key.
+    pub key: Option<RequestKey>,
+}
+
 /// An order as it was read, or why it could not be.
-pub type Read = Result<Item, ApiError>;
+pub type Read = Result<Item, Unfit>;
 
 /// What became of an order of a batch.
 pub enum ItemResult {
@@ -109,7 +118,7 @@ pub(super) async fn take_in(
     Parameters::none(&head.uri)?;
     let media_type = media_type(&head.headers)?;
     let body = app.bodies.read(body, BATCH_BYTES_MAX).await?;
-    let key = idempotency::of_request(&head.headers, scope, &body.bytes)?;
+    let key = idempotency::of_batch(&head.headers, scope, media_type, &body.bytes)?;
     let read = if body.bytes.len() > INLINE_BYTES_MAX {
         let bytes = body.bytes.clone();
         let reading = tokio::task::spawn_blocking(move || read(media_type, &bytes));
@@ -142,43 +151,48 @@ async fn submit(
 ) -> Result<(Vec<ItemResult>, bool), ApiError> {
     let mut results = Vec::with_capacity(read.len());
     let (mut good, mut places, mut keys) = (Vec::with_capacity(read.len()), Vec::new(), Vec::new());
+    let key_at = |at| batch_key.as_ref().map(|batch| batch.of_item(at));
     for (at, order) in read.into_iter().enumerate() {
         match order {
             Ok(Item { order, key }) => {
-                let key = key.or_else(|| batch_key.as_ref().map(|batch| batch.of_item(at)));
+                let key = key.or_else(|| key_at(at));
                 keys.extend(key.map(|key| (good.len(), key)));
                 places.push(at);
                 good.push(order);
                 results.push(ItemResult::Pending);
             }
-            Err(error) => results.push(ItemResult::Refused(error)),
+            Err(Unfit { error, key }) => {
+                let key = key.or_else(|| key_at(at));
+                results.push(resolved(app, key.as_ref(), error).await);
+            }
         }
     }
-    if good.is_empty() {
-        return Ok((results, false));
+    if !good.is_empty() {
+        let kept = |(at, key): &(usize, RequestKey)| (*at, idempotency::with_answer(key));
+        let answers = app
+            .engine
+            .submit_batch(good, keys.iter().map(kept).collect());
+        let mut keys = keys.into_iter().peekable();
+        for (index, answer) in answers.await?.into_iter().enumerate() {
+            let key = keys.next_if(|(at, _)| *at == index).map(|(_, key)| key);
+            results[places[index]] = match answer {
+                Ok(order) => ItemResult::Accepted(order),
+                Err(error) => resolved(app, key.as_ref(), error.into()).await,
+            };
+        }
     }
-    let kept = |(at, key): &(usize, RequestKey)| (*at, idempotency::with_answer(key));
-    let answers = app
-        .engine
-        .submit_batch(good, keys.iter().map(kept).collect());
-    let (mut keys, mut accepted, mut replayed) = (keys.into_iter().peekable(), 0, 0);
-    for (index, answer) in answers.await?.into_iter().enumerate() {
-        let key = keys.next_if(|(at, _)| *at == index).map(|(_, key)| key);
-        results[places[index]] = match answer {
-            Ok(order) => {
-                accepted += 1;
-                ItemResult::Accepted(order)
-            }
-            Err(error) => match idempotency::resolve(app, key.as_ref(), error.into()).await {
-                Ok(answer) => {
-                    replayed += 1;
-                    ItemResult::Replayed(answer)
-                }
-                Err(error) => ItemResult::Refused(error),
-            },
-        };
+    let is_new = |result: &ItemResult| matches!(result, ItemResult::Accepted(_));
+    let is_old = |result: &ItemResult| matches!(result, ItemResult::Replayed(_));
+    let is_replayed = results.iter().any(is_old) && !results.iter().any(is_new);
+    Ok((results, is_replayed))
+}
+
+/// What becomes of an order that is not accepted now.
+async fn resolved(app: &App, key: Option<&RequestKey>, refusal: ApiError) -> ItemResult {
+    match idempotency::resolve(app, key, refusal).await {
+        Ok(answer) => ItemResult::Replayed(answer),
+        Err(error) => ItemResult::Refused(error),
     }
-    Ok((results, accepted == 0 && replayed > 0))
 }
 
 async fn read_batch(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
@@ -207,7 +221,12 @@ pub fn array(body: &[u8], processes: &Processes) -> Result<Vec<Read>, ApiError> 
         }
         let checked = NewOrder::check(&draft.into_draft(), processes);
         let checked = checked.map_err(ApiError::invalid_order);
-        Some(checked.map(|order| Item { order, key: None }))
+        let unfit = |error| Unfit { error, key: None };
+        Some(
+            checked
+                .map(|order| Item { order, key: None })
+                .map_err(unfit),
+        )
     };
     if let Ok(read) = list(body, check) {
         return Ok(read);
@@ -232,9 +251,21 @@ fn parts(body: &[u8], item: impl Fn(&[u8]) -> Read) -> Result<Vec<Read>, ApiErro
 }
 
 fn item(sent: &[u8], processes: &Processes) -> Read {
-    let order = wire::order(sent, processes)?;
-    let key = idempotency::of_item(&order, idempotency::BATCH_ITEM, sent);
-    Ok(Item { order, key })
+    keyed(wire::order(sent, processes), idempotency::BATCH_ITEM, sent)
+}
+
+/// What was read from these bytes, with the key that is in them.
+pub(super) fn keyed(read: Result<NewOrder, ApiError>, scope: &'static str, sent: &[u8]) -> Read {
+    match read {
+        Ok(order) => {
+            let key = idempotency::of_item(&order, scope, sent);
+            Ok(Item { order, key })
+        }
+        Err(error) => {
+            let key = idempotency::of_refused(scope, sent);
+            Err(Unfit { error, key })
+        }
+    }
 }
 
 /// Reads one order from each line; empty lines count for nothing.

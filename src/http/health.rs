@@ -89,8 +89,8 @@ pub(super) async fn livez() -> Json<Liveness> {
 /// Are orders taken?
 ///
 /// 503 while the server shuts down, when its engine has ended or does not answer within 5 s, when
-/// the disk is nearly full, or when there is no way to the database: the body says which. While the
-/// disk is full accepted orders go on, and can be read and changed.
+/// the disk is nearly full, when the store refuses, or when there is no way to the database: the
+/// body says which. While the disk is full accepted orders go on, and can be read and changed.
 #[utoipa::path(
     get,
     path = "/readyz",

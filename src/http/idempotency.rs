@@ -5,8 +5,11 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
+use serde::Deserialize;
+
 use super::code::Code;
 use super::error::ApiError;
+use super::media_type::MediaType;
 use super::{App, if_match, orders, render};
 use crate::order::{KeptAnswer, NewKey, NewOrder, Order, OrderId, RequestKey};
 use crate::server::idempotency::{self, NoAnswer};
@@ -70,6 +73,38 @@ pub(super) fn of_item(order: &NewOrder, scope: &'static str, sent: &[u8]) -> Opt
     RequestKey::new(scope, key.as_bytes(), idempotency::fingerprint(sent)).ok()
 }
 
+/// The key that an order has of its own which is not accepted now, if it can be read: it may have
+/// been accepted under it before, by a server with other settings.
+pub(super) fn of_refused(scope: &'static str, sent: &[u8]) -> Option<RequestKey> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        idempotency_key: Cow<'a, str>,
+    }
+    let Named { idempotency_key } = serde_json::from_slice(sent).ok()?;
+    RequestKey::new(
+        scope,
+        idempotency_key.as_bytes(),
+        idempotency::fingerprint(sent),
+    )
+    .ok()
+}
+
+/// The key of a whole batch that was sent in one of two forms. The same bytes may be other orders
+/// in the other form, so that is another request.
+pub(super) fn of_batch(
+    headers: &HeaderMap,
+    scope: &'static str,
+    form: MediaType,
+    sent: &[u8],
+) -> Result<Option<RequestKey>, ApiError> {
+    let mut key = of_request(headers, scope, sent)?;
+    if let (MediaType::Lines, Some(key)) = (form, &mut key) {
+        key.fingerprint = idempotency::fingerprint(&[&key.fingerprint[..], b"lines"].concat());
+    }
+    Ok(key)
+}
+
 /// The key with what will be kept under it.
 pub(super) fn with_answer(key: &RequestKey) -> NewKey {
     NewKey {
@@ -117,7 +152,8 @@ pub(super) async fn resolve(
         return Err(refusal);
     };
     let is_id_taken = refusal.code() == Code::OrderExists;
-    let first = idempotency::first_answer(&*app.store, key, is_id_taken).await;
+    let expired_before = app.engine.keys_expired_before();
+    let first = idempotency::first_answer(&*app.store, key, expired_before, is_id_taken).await;
     first.map_err(|none| match none {
         NoAnswer::OtherRequest => ApiError::new(
             Code::IdempotencyKeyReused,

@@ -12,7 +12,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Vi
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::batch::{self, Item, Read};
+use super::batch::{self, Read};
 use super::error::ApiError;
 use super::wire::{OrderBody, Text};
 use super::{App, diagnosis, idempotency, orders, schema};
@@ -68,9 +68,7 @@ async fn read_import(State(app): State<Arc<App>>) -> Result<Response, ApiError> 
 }
 
 fn item(sent: &[u8], processes: &Processes, now: Timestamp) -> Read {
-    let order = order(sent, processes, now)?;
-    let key = idempotency::of_item(&order, idempotency::IMPORT_ITEM, sent);
-    Ok(Item { order, key })
+    batch::keyed(order(sent, processes, now), idempotency::IMPORT_ITEM, sent)
 }
 
 /// Reads one order with its past; nothing in that may be later than `now`.

@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 
 use super::code::Code;
 use super::error::ApiError;
+use super::idempotency::ORDER;
 use super::media_type::{MediaType, media_type};
 use super::parameters::Parameters;
 use super::{App, idempotency, if_match, prefer, render, schema, wire};
@@ -92,9 +93,20 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let wait = prefer::wait(&head.headers)?;
     let (new, key) = {
         let body = app.bodies.read(body, ORDER_BYTES_MAX).await?;
-        let new = Box::new(wire::order(&body.bytes, &app.processes)?);
-        let key = idempotency::of_order(&head.headers, &new, &body.bytes)?;
-        (new, key)
+        match wire::order(&body.bytes, &app.processes) {
+            Ok(new) => {
+                let key = idempotency::of_order(&head.headers, &new, &body.bytes)?;
+                (Box::new(new), key)
+            }
+            Err(refusal) => {
+                let in_header = idempotency::of_request(&head.headers, ORDER, &body.bytes)?;
+                let own = || idempotency::of_refused(ORDER, &body.bytes);
+                let key = in_header.or_else(own);
+                drop(body);
+                let answer = idempotency::resolve(&app, key.as_ref(), refusal).await?;
+                return Ok(replayed(answer));
+            }
+        }
     };
     let kept = key.as_ref().map(idempotency::with_answer).map(Box::new);
     let accepted = match app.engine.submit_under(kept, new, wait.is_some()).await {

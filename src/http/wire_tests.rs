@@ -202,7 +202,7 @@ fn a_bad_order_of_a_batch_does_not_touch_its_neighbours() {
     let good = good().to_string();
     let outcomes = |read: Vec<batch::Read>| -> Vec<_> {
         read.into_iter()
-            .map(|order| order.map_err(|e| e.code()).err())
+            .map(|order| order.map_err(|unfit| unfit.error.code()).err())
             .collect()
     };
     let array = format!("[{good},{{}},7,{good}]");
@@ -247,9 +247,9 @@ fn a_batch_full_of_faults_is_answered_in_proportion() {
     (bad["customer_id"], bad["items"]) = ("".into(), json!(vec![""; 1_000]));
     let body = format!("{bad}\n").repeat(50);
     let results = batch::lines(body.as_bytes(), &processes()).unwrap();
-    let kept = |read: &batch::Read| read.as_ref().unwrap_err().faults().len();
+    let kept = |read: &batch::Read| read.as_ref().unwrap_err().error.faults().len();
     assert!(results.iter().all(|read| kept(read) == 20));
-    let refused = |read: batch::Read| batch::ItemResult::Refused(read.unwrap_err());
+    let refused = |read: batch::Read| batch::ItemResult::Refused(read.unwrap_err().error);
     let answer = batch::results(&results.into_iter().map(refused).collect::<Vec<_>>());
     assert!(
         answer.len() < body.len(),

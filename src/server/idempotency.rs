@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 
+use crate::clock::Timestamp;
 use crate::faults::{self, Bug};
 use crate::order::{BadKey, KeptAnswer, RequestKey};
 use crate::store::{Store, StoreError};
@@ -56,8 +57,9 @@ pub fn fingerprint(sent: &[u8]) -> [u8; 32] {
 }
 
 /// What was answered the first time to a request that is not accepted now, if it is a repetition.
-/// That also resolves answers that were lost, whatever the engine says now. `is_id_taken`: it says
-/// that the id is taken, so the key was free, or over.
+/// That also resolves answers that were lost, whatever the engine says now. What was kept before
+/// `expired_before` is over. `is_id_taken`: the engine says that the id is taken, so the key was
+/// free, or over.
 ///
 /// # Errors
 ///
@@ -65,9 +67,11 @@ pub fn fingerprint(sent: &[u8]) -> [u8; 32] {
 pub async fn first_answer(
     store: &dyn Store,
     key: &RequestKey,
+    expired_before: Timestamp,
     is_id_taken: bool,
 ) -> Result<KeptAnswer, NoAnswer> {
     match store.kept_key(&key.scope, &key.key).await {
+        Ok(Some(kept)) if kept.kept_at < expired_before => Err(NoAnswer::Unknown),
         Ok(Some(kept)) if kept.fingerprint == key.fingerprint => {
             faults::point("answers-kept-found");
             Ok(kept.answer)

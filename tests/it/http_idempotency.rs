@@ -116,6 +116,79 @@ async fn a_key_is_over_after_its_time() {
     server.stop().await;
 }
 
+/// It is nothing to repeat any more, also where the engine takes nothing new.
+#[tokio::test]
+async fn a_key_that_is_over_says_nothing_on_a_full_server() {
+    let mut setup = Setup::default();
+    (setup.engine.key_retention_us, setup.engine.open_orders_max) = (1, 1);
+    let server = TestServer::with(setup).await;
+    let sent = order_with(json!({"process": "slow"}));
+    assert_eq!(create(&server, "k-1", &sent).await.status, 201);
+    // A whole turn later at least.
+    for _ in 0..2 {
+        server.get("/v1/stats").await;
+    }
+    let other = order_with(json!({"process": "slow", "customer_id": "c2"}));
+    for again in [sent, other] {
+        let again = create(&server, "k-1", &again).await;
+        assert_eq!(again.code(), "overloaded");
+    }
+    server.stop().await;
+}
+
+/// A server without the process of an order that was accepted before.
+#[tokio::test]
+async fn what_was_accepted_is_repeated_under_other_settings() {
+    let server = TestServer::start().await;
+    let slow = |key| order_with(json!({"process": "slow", "idempotency_key": key}));
+    let plain = order_with(json!({"process": "slow"}));
+    let single = create(&server, "k-1", &plain).await;
+    let own = server.post("/v1/orders", slow("own").to_string()).await;
+    let sent = json!([plain, slow("item"), order()]);
+    let batch = create_batch(&server, "b-1", &sent).await;
+    let place = Some(server.stop().await);
+    let mut setup = Setup {
+        place,
+        ..Setup::default()
+    };
+    setup.processes.retain(|process| &*process.name != "slow");
+    let server = TestServer::with(setup).await;
+    let again = create(&server, "k-1", &plain).await;
+    assert_eq!((again.status, &again.body), (201, &single.body));
+    assert!(is_replayed(&again));
+    let again = server.post("/v1/orders", slow("own").to_string()).await;
+    assert_eq!((again.status, &again.body), (201, &own.body));
+    let again = create_batch(&server, "b-1", &sent).await;
+    assert_eq!((is_replayed(&again), &again.body), (true, &batch.body));
+    // Nothing is known of these.
+    assert_eq!(create(&server, "k-2", &plain).await.code(), "invalid-order");
+    let other = order_with(json!({"process": "slow", "notes": "other"}));
+    let other = create(&server, "k-1", &other).await;
+    assert_eq!(other.code(), "idempotency-key-reused");
+    assert_eq!(server.count().await, 5);
+    server.stop().await;
+}
+
+/// The same bytes in the other form are other orders.
+#[tokio::test]
+async fn a_batch_in_another_form_is_another_request() {
+    let server = TestServer::start().await;
+    let [one, two, three] = ["one", "two", "three"].map(|id| order_with(json!({"order_id": id})));
+    let body = format!("[{one},{two},\n{three}\n]");
+    let send = async |form: &str| {
+        let (form, body) = (format!("Content-Type: application/{form}"), body.clone());
+        let headers = [&*form, "Idempotency-Key: b-1"];
+        let reply = server.send("POST /v1/orders/batch", &headers, body).await;
+        reply.json()["results"].clone()
+    };
+    let array = send("json").await;
+    assert_eq!(array[1]["order"]["order_id"], "two");
+    let lines = send("x-ndjson").await;
+    assert_eq!(lines[1]["problem"]["code"], "idempotency-key-reused");
+    assert_eq!(send("json").await, array);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_batch_under_a_key_is_accepted_once() {
     let server = TestServer::start().await;

@@ -3,7 +3,7 @@
 
 use orderd::clock::Timestamp;
 use orderd::compat::json::{self, Json};
-use orderd::http::batch::{self, Item};
+use orderd::http::batch::{self, Item, Unfit};
 use orderd::http::import;
 use orderd::http::{ApiError, CODES, FIELD_CODES, wire};
 use orderd::order::NewOrder;
@@ -80,9 +80,9 @@ fn same(read: &[batch::Read], alone: impl Iterator<Item = Result<NewOrder, ApiEr
                     alone.idempotency_key.as_ref()
                 );
             }
-            (Err(in_batch), Err(alone)) => {
-                assert_eq!(in_batch.code(), alone.code());
-                assert_eq!(in_batch.faults(), alone.faults());
+            (Err(Unfit { error, .. }), Err(alone)) => {
+                assert_eq!(error.code(), alone.code());
+                assert_eq!(error.faults(), alone.faults());
             }
             _ => panic!("in the batch {in_batch:?}, alone {alone:?}"),
         }
