@@ -133,3 +133,33 @@ fn an_unknown_url_is_refused_without_showing_its_password() {
     let text = refused.to_string();
     assert!(text.contains("oracle") && !text.contains("tiger"), "{text}");
 }
+
+/// PostgreSQL keeps the old orders that are open a second time, says if both differ, and makes up
+/// for orders that came by another way than commits.
+#[test]
+fn an_old_order_that_is_kept_in_one_place_only_is_named() {
+    let Some(place) = databases::postgres::place() else {
+        return;
+    };
+    let backend = backend::Backend::at(place);
+    let mut hand = backend::Hand::new(&backend);
+    hand.accept(&["old"]);
+    hand.skip(600_000);
+    hand.accept(&["young"]);
+    drop(hand);
+    assert_eq!(backend.integrity(), [""; 0]);
+    backend.sql("DELETE FROM lingering").unwrap();
+    backend.sql("INSERT INTO lingering VALUES (7)").unwrap();
+    let said = backend.integrity().join("; ");
+    assert!(
+        said.contains("order 1 is open and old and does not linger"),
+        "{said}"
+    );
+    assert!(said.contains("order 7 lingers and is not open"), "{said}");
+    backend.sql("DELETE FROM lingering").unwrap();
+    backend.sql("UPDATE shards SET lingering_to = 0").unwrap();
+    let hand = backend::Hand::new(&backend);
+    drop(hand);
+    assert_eq!(backend.integrity(), [""; 0]);
+    assert_eq!(backend.sql("UPDATE lingering SET seq = seq").unwrap(), 1);
+}

@@ -92,18 +92,26 @@ async fn raise_epoch(link: &Link, shard: ShardNumber) -> Result<(), StoreError> 
     catch_up(link, number).await
 }
 
-/// Writes down which open orders are old, if many were stored in another way than by commits.
+/// Writes down which open orders are old, if many were stored in another way than by commits. In
+/// pieces, because a statement may not take as long as one likes.
 async fn catch_up(link: &Link, shard: i16) -> Result<(), StoreError> {
-    let sql = "WITH head AS MATERIALIZED
-                 (SELECT lingering_to, last_seq - 16384 AS until FROM shards WHERE shard = $1),
+    let sql = "WITH head AS MATERIALIZED (
+                 SELECT lingering_to AS since,
+                        least(greatest(lingering_to, shard::bigint << 48) + 262144,
+                              last_seq - 16384) AS until
+                   FROM shards WHERE shard = $1),
                lingered AS (
                  INSERT INTO lingering (seq)
                  SELECT o.seq FROM head, orders o
-                  WHERE o.seq > head.lingering_to AND o.seq <= head.until AND o.ended_at IS NULL)
+                  WHERE o.seq > head.since AND o.seq <= head.until AND o.ended_at IS NULL)
                UPDATE shards SET lingering_to = head.until
-                 FROM head WHERE shard = $1 AND head.until > head.lingering_to";
-    let done = link.client.execute(sql, &[&shard]).await;
-    done.map(drop).map_err(refused)
+                 FROM head WHERE shard = $1 AND head.until > head.since";
+    let mut moved = 1;
+    while moved > 0 {
+        let done = link.client.execute(sql, &[&shard]).await;
+        moved = done.map_err(refused)?;
+    }
+    Ok(())
 }
 
 /// Where a shard stands, for who has raised its epoch.
