@@ -161,7 +161,9 @@ impl Copying<'_> {
             Ground::Taken => {
                 // A store that nobody has opened yet has no shard, and says nothing.
                 let is_empty = mark_of_source == EMPTY;
-                let its = mark(self.target).unwrap_or_default();
+                // What cannot be read so is another store, whatever it is.
+                let its = self.target.tables().and_then(|_| mark(self.target));
+                let its = its.unwrap_or_default();
                 let is_whole = !is_empty && its == mark_of_source;
                 return is_whole.then_some(true).ok_or(CopyError::Taken);
             }
