@@ -223,8 +223,14 @@ async fn replay(arguments: &Replay, client: &mut Client) -> anyhow::Result<u8> {
     let mut request = request(arguments);
     loop {
         let path = "/v1/dead-letters/replay";
-        let answer = client.api.post(path, &request.to_string(), None).await?;
-        let page = client.accept(answer)?.json;
+        let answer = client.api.post(path, &request.to_string(), None).await;
+        let page = answer.and_then(|answer| Ok(client.accept(answer)?.json));
+        let page = page.inspect_err(|_| {
+            if matched > 0 {
+                let told = told(arguments.dry_run, matched, replayed, skipped);
+                eprintln!("until it failed: {told}; start it again to go on");
+            }
+        })?;
         let count = |key: &str| page[key].as_u64().unwrap_or(0);
         matched += count("matched");
         replayed += count("replayed");

@@ -14,6 +14,7 @@ use super::Parts;
 use super::counters::Counters;
 use super::refusal::{Code, FieldNames, Refusal};
 use crate::config::DialectSettings;
+use crate::engine::Silence;
 use crate::order::{
     Dialect, Draft, DraftRules, KeptAnswer, NewKey, NewOrder, Order, OrderId, Process, RequestKey,
 };
@@ -74,11 +75,11 @@ impl Desk {
         A: Fn(&Order) -> KeptAnswer + Clone + Send + 'static,
     {
         let (head, body) = request.into_parts();
-        let (order, answer, key) = {
+        let (order, answer, key, room) = {
             let body = self.parts.bodies.read(body, ORDER_BYTES_MAX).await?;
             let key = self.key(&head.headers, &body.bytes);
             match read(&body.bytes) {
-                Ok((order, answer)) => (order, answer, key?),
+                Ok((order, answer)) => (order, answer, key?, body.room),
                 Err(refusal) => {
                     drop(body);
                     // It may have been accepted before, by a server with other settings.
@@ -92,13 +93,16 @@ impl Desk {
             let answer = Box::new(answer.clone());
             Box::new(NewKey { key, answer })
         });
-        match self.parts.engine.submit_under(kept, order, false).await {
-            Ok(accepted) => Ok(idempotency::sent(answer(&accepted.order))),
+        let mut response = match self.parts.engine.submit_under(kept, order, false).await {
+            Ok(accepted) => idempotency::sent(answer(&accepted.order)),
             Err(error) => {
                 let first = self.first_answer(key.as_ref(), error.into()).await?;
-                Ok(idempotency::replayed(first))
+                idempotency::replayed(first)
             }
-        }
+        };
+        // The answer is no larger than what was sent, or not by much.
+        room.keep(&mut response);
+        Ok(response)
     }
 
     /// Under which idempotency key a request came, if it has one. Each dialect has keys of its own.
@@ -158,17 +162,20 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// `draining`: the engine has ended.
+    /// `draining`: the engine has ended; `store-unavailable`: it waits for the store.
     pub async fn counters(&self) -> Result<Counters, Refusal> {
-        let tally = self.parts.engine.process_tally(self.process_name()).await;
-        let ended = || Refusal::new(Code::Draining, "the server is shutting down");
-        tally.map(Counters).ok_or_else(ended)
+        let engine = &self.parts.engine;
+        let tally = engine.process_tally_soon(self.process_name()).await;
+        tally.map(Counters).map_err(|silence| match silence {
+            Silence::Ended => Refusal::new(Code::Draining, "the server is shutting down"),
+            Silence::HeldUp => Refusal::new(Code::StoreUnavailable, "the engine does not answer"),
+        })
     }
 
     /// Whether a new order would be taken now: nothing is draining, and there is room.
     pub async fn is_open(&self) -> bool {
         let engine = &self.parts.engine;
-        let (Some(stats), true) = (engine.stats().await, engine.is_accepting()) else {
+        let (Ok(stats), true) = (engine.stats_soon().await, engine.is_accepting()) else {
             return false;
         };
         let mut tallies = stats.processes.iter();

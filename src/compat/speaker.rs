@@ -132,6 +132,9 @@ impl From<server::Refusal> for Refusal {
                 Code::BadIdempotencyKey,
                 "a key has 1 to 255 visible ASCII characters",
             ),
+            server::Refusal::Unread => {
+                Self::new(Code::Overloaded, "too many large answers are not read yet")
+            }
             server::Refusal::Panic => Self::new(Code::Internal, "the log has the cause"),
         }
     }
@@ -254,6 +257,7 @@ mod tests {
                 400,
                 "bad-idempotency-key; ",
             ),
+            (server::Refusal::Unread, 503, "overloaded; "),
             (server::Refusal::Panic, 500, "internal; "),
         ] {
             let answer = refused(&speaker, "/v1/orders", refusal);

@@ -18,6 +18,7 @@ mod reopen;
 mod replies;
 mod retry_after;
 mod run;
+mod silence;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use leases::{Lease, Wanted};
 use pressure::Pressure;
 use recovery::{Pages, Reader};
 pub use run::Turns;
+pub use silence::Silence;
 pub use stats::{BUCKETS_US, Distribution, Stats};
 
 use crate::clock::Clock;

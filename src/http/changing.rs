@@ -8,12 +8,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::error::ApiError;
-use super::{App, idempotency, orders};
+use super::{App, idempotency, orders, render};
 use crate::engine::{ChangeAnswer, KeyOfChanges};
 use crate::order::{
     Action, Change, Commit, KeptAnswer, Order, OrderId, Refusal, RequestKey, StatusKind,
 };
-use crate::server::idempotency::{replayed, sent};
+use crate::server::Room;
+use crate::server::idempotency::sent;
 use crate::shard::Effect;
 
 /// How often an order is read again that something else changes at the same moment.
@@ -37,11 +38,8 @@ pub(super) async fn ask(
         return at_once(app, asked).await;
     };
     match under(app, asked, &key).await {
-        Ok(answer) => Ok(sent(answer)),
-        Err(refusal) => {
-            let first = idempotency::resolve(app, Some(&key), refusal).await;
-            first.map(replayed)
-        }
+        Err(refusal) => idempotency::again(app, Some(&key), refusal).await,
+        answered => answered,
     }
 }
 
@@ -52,6 +50,7 @@ async fn at_once(app: &App, asked: &Asked) -> Result<Response, ApiError> {
         action,
     } = asked;
     let order = orders::find(app, id).await?;
+    let room = room(app, &order).await?;
     let change = Change {
         seq: order.seq,
         versions: versions.clone(),
@@ -63,19 +62,31 @@ async fn at_once(app: &App, asked: &Asked) -> Result<Response, ApiError> {
         // Only the store can say what became of it.
         Some(Err(Refusal::NotOpen)) => {
             let order = orders::find(app, id).await?;
-            asked.closed(&order).map(|()| orders::answer(&order))
+            asked.closed(&order).map(|()| answer_in(room, &order))
         }
         Some(Err(refusal)) => Err(refusal.into()),
         Some(Ok(_)) | None => {
             let order = orders::find(app, id).await;
             let order = order.map_err(|_| ApiError::change_made())?;
-            Ok(orders::answer(&order))
+            Ok(answer_in(room, &order))
         }
     }
 }
 
+/// Room for the answer with an order.
+async fn room(app: &App, order: &Order) -> Result<Room, ApiError> {
+    app.room(render::ORDER_SIZE_HINT + order.payload.len())
+        .await
+}
+
+fn answer_in(room: Room, order: &Order) -> Response {
+    let mut response = orders::answer(order);
+    room.keep(&mut response);
+    response
+}
+
 /// Asks for a change of the very order that was read.
-async fn under(app: &App, asked: &Asked, key: &RequestKey) -> Result<KeptAnswer, ApiError> {
+async fn under(app: &App, asked: &Asked, key: &RequestKey) -> Result<Response, ApiError> {
     let mut not_open = None;
     for _ in 0..TRIES_MAX {
         let order = orders::find(app, &asked.id).await?;
@@ -86,6 +97,7 @@ async fn under(app: &App, asked: &Asked, key: &RequestKey) -> Result<KeptAnswer,
         } else if !asked.is_for(version) {
             return Err(Refusal::OtherVersion { version }.into());
         }
+        let room = room(app, &order).await?;
         let change = is_open.then(|| Change {
             seq: order.seq,
             versions: Some([version].into()),
@@ -99,7 +111,11 @@ async fn under(app: &App, asked: &Asked, key: &RequestKey) -> Result<KeptAnswer,
         let decided = app.engine.change_under(key, Vec::from_iter(change)).await;
         let decided = decided.map_err(ApiError::change_failed)?;
         match (decided.kept, decided.answers.first()) {
-            (Some(answer), _) => return Ok(answer),
+            (Some(answer), _) => {
+                let mut response = sent(answer);
+                room.keep(&mut response);
+                return Ok(response);
+            }
             (None, Some(Err(Refusal::OtherVersion { .. }))) => {}
             (None, Some(Err(Refusal::NotOpen))) => not_open = Some(version),
             (None, Some(Err(refusal))) => return Err((*refusal).into()),

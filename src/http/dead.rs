@@ -23,7 +23,7 @@ use crate::engine::{ChangeAnswer, Decided, KeyOfChanges, SubmitError};
 use crate::faults;
 use crate::order::{Action, Change, Fault, KeptAnswer, Order, Priority, Signature, StatusKind};
 use crate::server::ORDER_BYTES_MAX;
-use crate::server::idempotency::{replayed, sent};
+use crate::server::idempotency::sent;
 use crate::shard::Effect;
 use crate::store::ListQuery;
 
@@ -188,8 +188,7 @@ async fn replay(State(app): State<Arc<App>>, request: Request) -> Result<Respons
         Err(error) => error,
     };
     let refusal = ApiError::change_failed(refusal);
-    let first = idempotency::resolve(&app, Some(&key), refusal).await;
-    first.map(replayed)
+    idempotency::again(&app, Some(&key), refusal).await
 }
 
 /// The answer to a replay, in which these changes were decided.

@@ -122,6 +122,12 @@ impl ApiError {
         }
     }
 
+    /// There is no room for a large answer; nothing was done.
+    pub fn unread() -> Self {
+        let detail = "too many large answers are not read yet";
+        Self::new(Code::Overloaded, detail)
+    }
+
     /// A change is made and on disk, but the order cannot be shown.
     pub fn change_made() -> Self {
         let detail = "the change is made and on disk; the order could not be read again";

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
 
 use serde::Deserialize;
 
@@ -139,6 +140,19 @@ pub(super) fn json(body: Vec<u8>) -> KeptAnswer {
         etag: None,
         body: body.into(),
     }
+}
+
+/// What to answer to a request that is refused now, with room for it.
+pub(super) async fn again(
+    app: &App,
+    key: Option<&RequestKey>,
+    refusal: ApiError,
+) -> Result<Response, ApiError> {
+    let first = resolve(app, key, refusal).await?;
+    let room = app.room(first.body.len()).await?;
+    let mut response = idempotency::replayed(first);
+    room.keep(&mut response);
+    Ok(response)
 }
 
 /// What to answer to a request that is refused now: what was answered the first time, if this is a

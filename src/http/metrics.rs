@@ -69,7 +69,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         app.store.bad_rows(),
     );
     feed(&mut page, &app.feed);
-    if let Some(stats) = app.engine.stats().await {
+    if let Ok(stats) = app.engine.stats_soon().await {
         engine(&mut page, &stats);
         page.number(
             "orderd_uptime_seconds",

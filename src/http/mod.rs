@@ -40,6 +40,7 @@ pub mod wire;
 mod wire_tests;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -60,9 +61,12 @@ pub use voice::voice;
 use crate::clock::Clock;
 use crate::engine::Handle;
 use crate::order::Processes;
-use crate::server::{BodyBudget, Requests};
+use crate::server::{BodyBudget, Requests, Room};
 use crate::store::Store;
 use crate::telling::{Feed, Webhooks};
+
+/// How long a request waits for room for its answer.
+const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the handlers work with.
 pub struct App {
@@ -124,6 +128,12 @@ impl App {
 
     fn is_accepting(&self) -> bool {
         !*self.draining.borrow() && self.engine.is_accepting()
+    }
+
+    /// Room for an answer of about this many bytes, taken before anything is changed.
+    async fn room(&self, bytes: usize) -> Result<Room, ApiError> {
+        let room = self.requests.room(bytes, ROOM_PATIENCE).await;
+        room.ok_or_else(ApiError::unread)
     }
 
     /// The OpenAPI document as text, made when it is first asked for.

@@ -179,7 +179,10 @@ const OPERATIONS: &[(&str, &[&[Code]])] = &[
         "listOrderEvents",
         &[READS, &[Code::BadCursor, Code::OrderNotFound]],
     ),
-    ("readStats", &[&[Code::BadQuery, Code::Draining]]),
+    (
+        "readStats",
+        &[&[Code::BadQuery, Code::Draining, Code::StoreUnavailable]],
+    ),
 ];
 
 /// The document of all routes.

@@ -23,7 +23,6 @@ use super::parameters::Parameters;
 use super::{App, idempotency, if_match, prefer, render, schema, wire};
 use crate::order::{Order, OrderId, OrderState};
 use crate::server::ORDER_BYTES_MAX;
-use crate::server::idempotency::replayed;
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -91,12 +90,13 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }
     let wait = prefer::wait(&head.headers)?;
-    let (new, key) = {
+    let (new, key, room) = {
         let body = app.bodies.read(body, ORDER_BYTES_MAX).await?;
         match wire::order(&body.bytes, &app.processes) {
             Ok(new) => {
                 let key = idempotency::of_order(&head.headers, &new, &body.bytes)?;
-                (Box::new(new), key)
+                // Its answer is about as large.
+                (Box::new(new), key, body.room)
             }
             Err(refusal) => {
                 let in_header = idempotency::of_request(&head.headers, ORDER, &body.bytes)?;
@@ -112,8 +112,7 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let accepted = match app.engine.submit_under(kept, new, wait.is_some()).await {
         Ok(accepted) => accepted,
         Err(error) => {
-            let answer = idempotency::resolve(&app, key.as_ref(), error.into()).await?;
-            return Ok(replayed(answer));
+            return idempotency::again(&app, key.as_ref(), error.into()).await;
         }
     };
     let mut order = accepted.order;
@@ -124,7 +123,9 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
         }
         _ => None,
     };
-    Ok(created(&order, waited))
+    let mut response = created(&order, waited);
+    room.keep(&mut response);
+    Ok(response)
 }
 
 /// The order at its end if that comes in time, otherwise as it is then.

@@ -17,7 +17,7 @@ use super::App;
 use super::code::Code;
 use super::error::ApiError;
 use super::parameters::Parameters;
-use crate::engine::{Distribution, Stats};
+use crate::engine::{Distribution, Silence, Stats};
 use crate::order::{Priority, ProcessTally, StatusKind, Tally};
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
@@ -174,8 +174,13 @@ pub struct DurabilityView {
 )]
 async fn stats(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<StatsView>, ApiError> {
     Parameters::none(&uri)?;
-    let ended = || ApiError::new(Code::Draining, "the engine has ended");
-    let stats = app.engine.stats().await.ok_or_else(ended)?;
+    let stats = app.engine.stats_soon().await.map_err(|silence| {
+        let code = match silence {
+            Silence::Ended => Code::Draining,
+            Silence::HeldUp => Code::StoreUnavailable,
+        };
+        ApiError::new(code, silence.to_string())
+    })?;
     Ok(Json(view(&app, &stats)))
 }
 

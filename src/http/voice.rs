@@ -35,6 +35,7 @@ impl Voice for Native {
                 Code::BadIdempotencyKey,
                 "a request has one key, of 1 to 255 visible ASCII characters",
             ),
+            Refusal::Unread => ApiError::unread(),
             Refusal::Panic => ApiError::new(
                 Code::Internal,
                 "the server made a mistake; its log has the cause",
@@ -81,6 +82,7 @@ mod tests {
             (Refusal::UriTooLong(9_000), 414, "uri-too-long"),
             (Refusal::ForeignOrigin, 403, "foreign-origin"),
             (Refusal::IdempotencyKey, 400, "bad-idempotency-key"),
+            (Refusal::Unread, 503, "overloaded"),
             (Refusal::Panic, 500, "internal"),
         ] {
             let refused = voice().refuse(&head, refusal);

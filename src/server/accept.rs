@@ -53,8 +53,10 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     /// The same while there is no room for another connection: an idle one gives way.
     pub crowded_idle_timeout: Duration,
-    /// How long a client may leave an answer unread without any progress.
+    /// How long a client that has not read all of an answer may take for `write_bytes_min` more.
     pub write_timeout: Duration,
+    /// Bytes that such a client must take in that time.
+    pub write_bytes_min: u64,
     /// How long a closed connection is kept so that the client can read its last answer.
     pub linger: Duration,
     /// How long requests in flight may take to end at a shutdown.
@@ -70,6 +72,7 @@ impl Default for ServerSettings {
             // Who is refused is told to come back after this time.
             crowded_idle_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(30),
+            write_bytes_min: 256 << 10,
             linger: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(30),
         }

@@ -12,7 +12,9 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
+
+use super::room::{BUDGET_UNIT, Room, SMALL_BYTES};
 
 /// Largest body of one order, in bytes.
 pub const ORDER_BYTES_MAX: usize = 1 << 20;
@@ -22,11 +24,6 @@ pub const BATCH_BYTES_MAX: usize = 16 << 20;
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Room for all bodies above 64 KiB that are in memory at once, in bytes.
 pub const BODY_BUDGET_BYTES: usize = 256 << 20;
-/// Bodies up to this many bytes need no room in the budget: connections are bounded, and so are
-/// these.
-const SMALL_BYTES: usize = 64 << 10;
-/// Unit of the budget, in bytes.
-const BUDGET_UNIT: usize = 1 << 10;
 
 /// Room for all large bodies that are in memory at once.
 #[derive(Clone, Debug)]
@@ -35,12 +32,13 @@ pub struct BodyBudget {
     timeout: Duration,
 }
 
-/// A body, and its room in the budget until it is dropped.
+/// A body, and its room in the budget until that is dropped.
 #[derive(Debug)]
 pub struct WholeBody {
     /// All of it.
     pub bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+    /// Its room.
+    pub room: Room,
 }
 
 /// Why there is no body.
@@ -102,12 +100,12 @@ impl BodyBudget {
             let no_room = BodyError::NoRoom {
                 waited_seconds: waited_seconds.max(1),
             };
-            Some(room.and_then(Result::ok).ok_or(no_room)?)
+            Room::of(room.and_then(Result::ok).ok_or(no_room)?)
         } else {
-            None
+            Room::default()
         };
         match within(self.timeout, collect(body, limit)).await {
-            Some(Ok(Some(bytes))) => Ok(WholeBody { bytes, _room: room }),
+            Some(Ok(Some(bytes))) => Ok(WholeBody { bytes, room }),
             Some(Ok(None)) => Err(BodyError::TooLarge { limit }),
             Some(Err(_)) => Err(BodyError::Broken),
             None => Err(BodyError::TooSlow {

@@ -9,7 +9,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -146,7 +146,8 @@ pub(super) async fn read_to_end(stream: &mut TcpStream) -> io::Result<()> {
 #[derive(Default)]
 struct Pulse {
     reads: AtomicU32,
-    writes: AtomicU32,
+    /// Bytes that the client has been sent.
+    written: AtomicU64,
     is_write_blocked: AtomicBool,
     requests: AtomicU32,
     is_answering: AtomicBool,
@@ -172,8 +173,8 @@ enum Phase {
     Head { requests: u32 },
     /// A handler has the request, or its answer goes on; both have limits of their own.
     Answering,
-    /// The client does not read.
-    Blocked { writes: u32 },
+    /// The client has not read all of an answer.
+    Blocked,
 }
 
 impl Pulse {
@@ -196,9 +197,7 @@ impl Pulse {
         let load = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
         let requests = load(&self.requests);
         if self.is_write_blocked.load(Ordering::Relaxed) {
-            Phase::Blocked {
-                writes: load(&self.writes),
-            }
+            Phase::Blocked
         } else if self.is_answering.load(Ordering::Relaxed) {
             Phase::Answering
         } else if requests == 0 || load(&self.reads) != load(&self.reads_then) {
@@ -221,6 +220,8 @@ struct Watch<'a> {
     shared: &'a Shared,
     phase: Phase,
     since: Instant,
+    /// Bytes that had been written then.
+    written: u64,
 }
 
 impl<'a> Watch<'a> {
@@ -229,6 +230,7 @@ impl<'a> Watch<'a> {
             shared,
             phase: Phase::Head { requests: 0 },
             since: now(),
+            written: 0,
         }
     }
 
@@ -242,9 +244,9 @@ impl<'a> Watch<'a> {
     /// Whether the client has been in one phase for longer than it may.
     fn is_over(&mut self, pulse: &Pulse) -> bool {
         let (phase, now) = (pulse.phase(), now());
+        let written = pulse.written.load(Ordering::Relaxed);
         if phase != self.phase {
-            self.phase = phase;
-            self.since = now;
+            (self.phase, self.since, self.written) = (phase, now, written);
             return false;
         }
         let limits = &self.shared.settings;
@@ -256,9 +258,16 @@ impl<'a> Watch<'a> {
             Phase::Idle { .. } => limits.idle_timeout,
             Phase::Head { .. } => limits.head_timeout,
             Phase::Answering => Duration::MAX,
-            Phase::Blocked { .. } => limits.write_timeout,
+            Phase::Blocked => limits.write_timeout,
         };
-        now.duration_since(self.since) >= limit
+        if now.duration_since(self.since) < limit {
+            return false;
+        }
+        if phase == Phase::Blocked && written - self.written >= limits.write_bytes_min {
+            (self.since, self.written) = (now, written);
+            return false;
+        }
+        true
     }
 }
 
@@ -293,13 +302,15 @@ impl AsyncRead for Watched {
 }
 
 impl Watched {
-    fn wrote<T>(&self, polled: Poll<T>) -> Poll<T> {
+    fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         let is_blocked = polled.is_pending();
         self.pulse
             .is_write_blocked
             .store(is_blocked, Ordering::Relaxed);
-        if !is_blocked {
-            raise(&self.pulse.writes);
+        if let Poll::Ready(Ok(bytes)) = &polled {
+            let written = &self.pulse.written;
+            let sum = written.load(Ordering::Relaxed) + *bytes as u64;
+            written.store(sum, Ordering::Relaxed);
         }
         polled
     }

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::Response;
 use axum::routing::future::RouteFuture;
@@ -23,6 +24,7 @@ use tower::Service;
 
 use super::idempotency::{IDEMPOTENCY_KEY, request_key};
 use super::requests::{Requests, Route, X_REQUEST_ID};
+use super::room::{Room, SMALL_BYTES};
 use super::voice::{Refusal, RequestHead, Voice};
 use crate::clock;
 
@@ -181,6 +183,7 @@ impl Future for Answer {
             Ok(polled) => ready!(polled),
             Err(panic) => self.panicked(panic.as_ref()),
         };
+        response = self.with_room(response);
         if response.status().as_u16() >= 400 {
             response = self.shared.voice.finish(response, &self.request_id);
         }
@@ -194,6 +197,22 @@ impl Future for Answer {
 }
 
 impl Answer {
+    /// Gives a large answer its room. Without any left a read is refused, which changes nothing;
+    /// whatever changes something took its room before.
+    fn with_room(&self, mut response: Response) -> Response {
+        let size = response.body().size_hint().exact().unwrap_or(0);
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        if size <= SMALL_BYTES {
+            return response;
+        }
+        let room = response.extensions_mut().remove::<Room>();
+        match room.or_else(|| self.shared.requests.room.take(size)) {
+            Some(room) => room.hold(response),
+            None if self.method == Method::POST => response,
+            None => self.refused(Refusal::Unread),
+        }
+    }
+
     fn log(&self, status: u16) {
         let Some(kept) = &self.kept else { return };
         let Some(since) = kept.logged_since else {
@@ -217,6 +236,10 @@ impl Answer {
             panic = text.unwrap_or("of an unknown kind"),
             "a handler panicked"
         );
+        self.refused(Refusal::Panic)
+    }
+
+    fn refused(&self, refusal: Refusal) -> Response {
         let kept = self.kept.as_ref();
         let head = RequestHead {
             route: self.route,
@@ -224,7 +247,7 @@ impl Answer {
             path: kept.map_or("", |kept| kept.uri.path()),
             accept: kept.and_then(|kept| kept.accept.as_ref()),
         };
-        self.shared.voice.refuse(&head, Refusal::Panic)
+        self.shared.voice.refuse(&head, refusal)
     }
 }
 
@@ -234,6 +257,7 @@ mod tests {
     use axum::response::IntoResponse;
     use axum::routing::get;
 
+    use super::super::room::AnswerBudget;
     use super::*;
     use crate::order::Dialect;
 
@@ -292,6 +316,41 @@ mod tests {
         let body = axum::body::to_bytes(response.into_body(), 4_096).await;
         assert_eq!(body.unwrap(), "Panic GET /a");
         assert_eq!(requests.of(Route::Compat(Dialect::ApiV1)), [0, 0, 0, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_needs_room_until_it_is_read() {
+        let large = || Response::new(Body::from(vec![b'x'; 2 * SMALL_BYTES]));
+        let mut requests = Requests::new(1, Vec::new());
+        requests.room = AnswerBudget::new(3 * SMALL_BYTES);
+        let requests = Arc::new(requests);
+        let front = Front::new(Router::new(), Arc::new(Plain), Arc::clone(&requests));
+        let answer = |method, response| Answer {
+            kept: None,
+            progress: Progress::Refused(std::future::ready(response)),
+            request_id: requests.id(&HeaderMap::new()),
+            route: Route::List,
+            method,
+            shared: Arc::clone(&front.shared),
+        };
+        let first = answer(Method::GET, large()).await.unwrap();
+        assert_eq!(first.status(), 200);
+        let second = answer(Method::GET, large()).await.unwrap();
+        assert_eq!(
+            second.status(),
+            500,
+            "the status that this voice refuses with"
+        );
+        let text = axum::body::to_bytes(second.into_body(), 4_096).await;
+        assert_eq!(text.unwrap(), "Unread GET ");
+        // It is made, and took its room before.
+        let changed = answer(Method::POST, large()).await.unwrap();
+        assert_eq!(changed.status(), 200);
+        let small = Response::new(Body::from("x"));
+        assert_eq!(answer(Method::GET, small).await.unwrap().status(), 200);
+        drop(first);
+        let third = answer(Method::GET, large()).await.unwrap();
+        assert_eq!(third.status(), 200);
     }
 
     #[test]

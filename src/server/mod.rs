@@ -1,5 +1,5 @@
-//! Owns the sockets: connections and their limits, what stands before every route, and the bodies
-//! of requests.
+//! Owns the sockets: connections and their limits, what stands before every route, the bodies of
+//! requests, and the room for large answers.
 //!
 //! Any number of doors, each with its routes and its voice. What is behind the routes is not known
 //! here, and no answer has its words from here.
@@ -11,6 +11,7 @@ mod drain;
 mod front;
 pub mod idempotency;
 mod requests;
+mod room;
 mod stream;
 mod voice;
 
@@ -21,5 +22,6 @@ pub use body::{
 };
 pub use front::{Front, URI_BYTES_MAX};
 pub use requests::{CLASSES, Requests, Route};
+pub use room::Room;
 pub use stream::streamed;
 pub use voice::{Refusal, RequestHead, Voice};

@@ -2,10 +2,12 @@
 //! status class. Counters only: no locks, no labels from outside.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::room::{ANSWER_BUDGET_BYTES, AnswerBudget, Room};
 use crate::order::Dialect;
 
 /// The header with a request's id, in both directions.
@@ -161,6 +163,8 @@ pub struct Requests {
     id_prefix: u32,
     last: AtomicU64,
     dialects: Vec<Dialect>,
+    /// Room for the large ones among the answers.
+    pub(super) room: AnswerBudget,
     answers: [[AtomicU64; CLASSES.len()]; Route::COUNT],
 }
 
@@ -172,8 +176,15 @@ impl Requests {
             id_prefix,
             last: AtomicU64::new(0),
             dialects,
+            room: AnswerBudget::new(ANSWER_BUDGET_BYTES),
             answers: Default::default(),
         }
+    }
+
+    /// Room for an answer of about this many bytes, after waiting for it; `None` if there is none
+    /// for that long.
+    pub async fn room(&self, bytes: usize, patience: Duration) -> Option<Room> {
+        self.room.wait(bytes, patience).await
     }
 
     /// The client's id if it is fit to be repeated, otherwise a new one.

@@ -17,6 +17,8 @@ pub enum Refusal {
     ForeignOrigin,
     /// It has more than one `Idempotency-Key`, or one that is none.
     IdempotencyKey,
+    /// Its answer is large, and too many others have not been read yet.
+    Unread,
     /// The handler panicked.
     Panic,
 }
@@ -28,10 +30,10 @@ pub struct RequestHead<'a> {
     pub route: Route,
     /// Its method.
     pub method: &'a Method,
-    /// Its path, without the query. Empty after a panic of a native route: keeping it would cost
-    /// every request something.
+    /// Its path, without the query. Empty once a handler has had a request to a native route:
+    /// keeping it would cost every request something.
     pub path: &'a str,
-    /// Its `Accept` header; not there after a panic of a native route either.
+    /// Its `Accept` header; not there then either.
     pub accept: Option<&'a HeaderValue>,
 }
 

@@ -3,8 +3,8 @@
 //!
 //! Everything else is the real store's.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 
 use orderd::clock::Timestamp;
 use orderd::order::{
@@ -25,6 +25,22 @@ pub struct Faults {
     pub is_commit_lost: AtomicBool,
     /// After the next commit reads fail.
     pub is_commit_last: AtomicBool,
+    /// Commits wait.
+    is_held: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Faults {
+    /// From now on commits wait, or do so no longer.
+    pub fn hold_commits(&self, wants_to_hold: bool) {
+        *self.is_held.lock().unwrap() = wants_to_hold;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) {
+        let held = self.is_held.lock().unwrap();
+        drop(self.changed.wait_while(held, |is_held| *is_held).unwrap());
+    }
 }
 
 /// A store with faults.
@@ -57,6 +73,7 @@ impl Store for Faulty {
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
+        self.faults.wait();
         let receipt = self.inner.commit(commit)?;
         let is_lost = self.faults.is_commit_lost.swap(false, Ordering::SeqCst);
         if is_lost || self.faults.is_commit_last.swap(false, Ordering::SeqCst) {

@@ -201,8 +201,44 @@ async fn a_batch_under_a_key_is_accepted_once() {
     assert_eq!(again.body, first.body);
     assert_eq!(server.count().await, 3);
     let other = create_batch(&server, "b-1", &json!([order()])).await;
-    let result = &other.json()["results"][0];
-    assert_eq!(result["problem"]["code"], "idempotency-key-reused");
+    assert_eq!(other.code(), "idempotency-key-reused");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_key_of_a_batch_belongs_to_the_whole_of_it() {
+    let server = TestServer::start().await;
+    let bad = order_with(json!({"items": []}));
+    // Without a good order there is nothing that the key could belong to.
+    let none = create_batch(&server, "b-1", &json!([bad])).await;
+    assert_eq!((none.status, is_replayed(&none)), (200, false));
+    let sent = json!([bad, order()]);
+    let first = create_batch(&server, "b-1", &sent).await;
+    for other in [json!([order()]), json!([order(), bad, order()])] {
+        let refused = create_batch(&server, "b-1", &other).await;
+        assert_eq!(refused.code(), "idempotency-key-reused");
+    }
+    assert_eq!(server.count().await, 1);
+    let again = create_batch(&server, "b-1", &sent).await;
+    assert_eq!(
+        (again.body == first.body, is_replayed(&again)),
+        (true, true)
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_that_found_room_for_some_is_not_called_answered() {
+    let mut setup = Setup::default();
+    setup.engine.open_orders_max = 2;
+    let server = TestServer::with(setup).await;
+    let later = |id| order_with(json!({"order_id": id, "start_at": "2999-01-01T00:00:00Z"}));
+    let sent = json!([later("a"), later("b"), later("c")]);
+    let first = create_batch(&server, "b-1", &sent).await.json();
+    assert_eq!(first["results"][2]["problem"]["code"], "overloaded");
+    let again = create_batch(&server, "b-1", &sent).await;
+    assert!(!is_replayed(&again), "one order has no answer yet");
+    assert_eq!(again.json()["results"][0], first["results"][0]);
     server.stop().await;
 }
 

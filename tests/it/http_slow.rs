@@ -194,3 +194,28 @@ async fn an_idle_connection_gives_way_when_there_is_no_room_for_another() {
     assert!((1..3).contains(&left), "{left}");
     server.stop().await;
 }
+
+/// It reads steadily, but less than it must.
+#[tokio::test]
+async fn an_answer_must_be_read_at_a_least_rate() {
+    let mut setup = short();
+    setup.server.write_bytes_min = u64::MAX;
+    let server = TestServer::with(setup).await;
+    let notes = "x".repeat(8_000);
+    let batch = vec![order_with(json!({"notes": notes})); 500];
+    let batch = serde_json::Value::Array(batch).to_string();
+    assert_eq!(server.post("/v1/orders/batch", batch).await.status, 200);
+    let list = b"GET /v1/orders?limit=500 HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20);
+    let mut steady = server.connect().await;
+    steady.write(&list).await;
+    let mut tick = tokio::time::interval(DRIP);
+    let mut piece = vec![0; 64 << 10];
+    // A connection that is cut may end with a reset.
+    within(async {
+        while let Ok(1..) = steady.0.read(&mut piece).await {
+            tick.tick().await;
+        }
+    })
+    .await;
+    server.stop().await;
+}

@@ -48,6 +48,7 @@ mod http_create;
 mod http_dead;
 mod http_fate;
 mod http_full;
+mod http_held_up;
 mod http_idempotency;
 mod http_import;
 mod http_pages;

@@ -4,7 +4,7 @@
 //! is counted and left alone, so that a broken run can simply be started again.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, stdin};
+use std::io::{self, BufRead, BufReader, Read, stdin};
 
 use anyhow::Context;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::Client;
 use crate::cli::api::plain;
 use crate::cli::{exit, output};
+use crate::server::BATCH_BYTES_MAX;
 
 /// Orders in one request.
 const BATCH_ORDERS: usize = 1_000;
@@ -50,7 +51,7 @@ struct Count {
 /// Sends the file, batch by batch.
 pub(super) async fn run(arguments: &Arguments, client: &mut Client) -> anyhow::Result<u8> {
     let name = &arguments.file;
-    let source: Box<dyn BufRead> = match name.as_str() {
+    let mut source: Box<dyn BufRead> = match name.as_str() {
         "-" => Box::new(stdin().lock()),
         _ => {
             let file = File::open(name).with_context(|| format!("cannot read {name}"))?;
@@ -59,15 +60,17 @@ pub(super) async fn run(arguments: &Arguments, client: &mut Client) -> anyhow::R
     };
     let mut count = Count::default();
     let (mut batch, mut numbers) = (String::new(), Vec::new());
-    for (number, line) in (1_u64..).zip(source.lines()) {
+    for number in 1_u64.. {
+        let line = next_line(&mut source, BATCH_BYTES_MAX);
         let line = line.with_context(|| format!("cannot read line {number} of {name}"))?;
+        let Some(line) = line else { break };
         if line.trim().is_empty() {
             continue;
         }
         if numbers.len() == BATCH_ORDERS || batch.len() + line.len() > BATCH_BYTES {
             send(client, &mut batch, &mut numbers, &mut count).await?;
         }
-        batch.push_str(&line);
+        batch.push_str(line.trim_end());
         batch.push('\n');
         numbers.push(number);
     }
@@ -83,6 +86,22 @@ pub(super) async fn run(arguments: &Arguments, client: &mut Client) -> anyhow::R
     } else {
         exit::FAILURE
     })
+}
+
+/// The next line, of at most `limit` bytes; `None` at the end.
+fn next_line(source: &mut dyn BufRead, limit: usize) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    source.take(limit as u64 + 1).read_until(b'\n', &mut line)?;
+    if line.len() > limit {
+        let why = format!("it has more than {limit} bytes; is there one order in each line?");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let text = String::from_utf8(line);
+    text.map(Some)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Sends what has been gathered; `numbers` are those of its lines.
@@ -124,4 +143,21 @@ fn tell(number: u64, result: &Value, count: &mut Count, is_json: bool) -> anyhow
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_a_bound() {
+        let mut source: &[u8] = b"12345678\n\n1234567";
+        let mut next = || next_line(&mut source, 9).unwrap();
+        assert_eq!(next().as_deref(), Some("12345678\n"));
+        assert_eq!(next().as_deref(), Some("\n"));
+        assert_eq!(next().as_deref(), Some("1234567"));
+        assert_eq!(next(), None);
+        let mut source: &[u8] = b"123456789\n";
+        assert!(next_line(&mut source, 9).is_err());
+    }
 }
