@@ -167,11 +167,6 @@ impl ApiError {
         }))
     }
 
-    /// A worker says something under a lease that is over.
-    pub fn stale_fence() -> Self {
-        Self::new(Code::StaleFence, "the attempt is not yours any more")
-    }
-
     /// No order has this id.
     pub fn order_not_found() -> Self {
         Self::new(Code::OrderNotFound, "no order has this id")
@@ -359,7 +354,7 @@ impl From<Refusal> for ApiError {
                 Self::found(Code::OrderEnded, detail, found(Some(target), None))
             }
             Refusal::NotOpen => Self::new(Code::OrderEnded, "the order has ended"),
-            Refusal::StaleFence => Self::stale_fence(),
+            Refusal::StaleFence => Self::new(Code::StaleFence, "the attempt is not yours any more"),
         }
     }
 }

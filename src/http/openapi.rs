@@ -1,6 +1,8 @@
 //! The OpenAPI document, made from the routes and the table of codes, and the pages about the
 //! codes.
 
+mod answers;
+
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -17,6 +19,7 @@ use utoipa::openapi::{response::Responses, tag::TagBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::answers::{EVERY_PATH, EVERYWHERE, KEYED, OPERATIONS};
 use super::code::{CODES, Code, Entry, FIELD_CODES};
 use super::error::{ApiError, NOSNIFF};
 use super::{App, schema};
@@ -26,164 +29,6 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(document))
         .routes(routes!(about_code))
 }
-
-/// What every operation may be answered with.
-const EVERYWHERE: &[Code] = &[Code::UriTooLong, Code::Internal];
-/// What every path may be answered with, whatever the method.
-const EVERY_PATH: &[Code] = &[Code::RouteNotFound, Code::MethodNotAllowed];
-/// What operations that read the store may be answered with.
-const READS: &[Code] = &[Code::BadQuery, Code::Corruption, Code::StoreUnavailable];
-/// What operations with a body may be answered with.
-const WRITES: &[Code] = &[
-    Code::MalformedJson,
-    Code::TooDeep,
-    Code::BadQuery,
-    Code::ForeignOrigin,
-    Code::RequestTimeout,
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::UnsupportedEncoding,
-    Code::InvalidOrder,
-    Code::Corruption,
-    Code::Overloaded,
-    Code::Draining,
-    Code::StoreUnavailable,
-    Code::StorageFull,
-    Code::OutcomeUnknown,
-];
-
-/// What operations that take an idempotency key may be answered with for its sake.
-const KEYED: &[Code] = &[
-    Code::BadIdempotencyKey,
-    Code::IdempotencyKeyInUse,
-    Code::IdempotencyKeyReused,
-];
-
-/// What changes of an order may be answered with.
-const CHANGES: &[Code] = &[
-    Code::MalformedJson,
-    Code::TooDeep,
-    Code::BadQuery,
-    Code::BadIfMatch,
-    Code::ForeignOrigin,
-    Code::OrderNotFound,
-    Code::RequestTimeout,
-    Code::OrderEnded,
-    Code::VersionMismatch,
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::UnsupportedEncoding,
-    Code::InvalidChange,
-    Code::Corruption,
-    Code::Overloaded,
-    Code::Draining,
-    Code::StoreUnavailable,
-    Code::StorageFull,
-    Code::OutcomeUnknown,
-];
-
-/// What a replay of many orders may be answered with.
-const REPLAYS: &[Code] = &[
-    Code::MalformedJson,
-    Code::TooDeep,
-    Code::BadQuery,
-    Code::BadCursor,
-    Code::ForeignOrigin,
-    Code::RequestTimeout,
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::UnsupportedEncoding,
-    Code::InvalidChange,
-    Code::Corruption,
-    Code::Overloaded,
-    Code::Draining,
-    Code::StoreUnavailable,
-    Code::StorageFull,
-    Code::OutcomeUnknown,
-];
-
-/// What is asked of a webhook may be answered with.
-const WEBHOOKS: &[Code] = &[
-    Code::MalformedJson,
-    Code::TooDeep,
-    Code::BadQuery,
-    Code::BadIdempotencyKey,
-    Code::ForeignOrigin,
-    Code::RequestTimeout,
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::UnsupportedEncoding,
-    Code::InvalidWebhook,
-    Code::Overloaded,
-    Code::StoreUnavailable,
-];
-
-/// What each operation may be answered with beyond that.
-const OPERATIONS: &[(&str, &[&[Code]])] = &[
-    (
-        "createOrder",
-        &[WRITES, &[Code::BadPrefer, Code::OrderExists]],
-    ),
-    (
-        "createBatch",
-        &[WRITES, &[Code::BatchTooLarge, Code::OrderExists]],
-    ),
-    (
-        "importOrders",
-        &[WRITES, &[Code::BatchTooLarge, Code::OrderExists]],
-    ),
-    ("cancelOrder", &[CHANGES]),
-    ("holdOrder", &[CHANGES]),
-    ("releaseOrder", &[CHANGES]),
-    ("retryOrder", &[CHANGES, &[Code::OrderNotDead]]),
-    ("prioritizeOrder", &[CHANGES]),
-    ("listDeadLetters", &[READS, &[Code::BadCursor]]),
-    ("replayDeadLetters", &[REPLAYS]),
-    ("readOrder", &[READS, &[Code::OrderNotFound]]),
-    ("listOrders", &[READS, &[Code::BadCursor]]),
-    ("listEvents", &[READS, &[Code::BadCursor]]),
-    (
-        "streamEvents",
-        &[READS, &[Code::BadCursor, Code::Overloaded]],
-    ),
-    (
-        "createWebhook",
-        &[WEBHOOKS, &[Code::WebhookBusy, Code::BadCursor]],
-    ),
-    ("listWebhooks", &[&[Code::BadQuery]]),
-    ("readWebhook", &[&[Code::BadQuery, Code::WebhookNotFound]]),
-    (
-        "deleteWebhook",
-        &[&[
-            Code::BadQuery,
-            Code::WebhookNotFound,
-            Code::StoreUnavailable,
-        ]],
-    ),
-    ("testWebhook", &[WEBHOOKS, &[Code::WebhookNotFound]]),
-    ("pauseWebhook", &[WEBHOOKS, &[Code::WebhookNotFound]]),
-    ("resumeWebhook", &[WEBHOOKS, &[Code::WebhookNotFound]]),
-    ("rotateWebhookSecret", &[WEBHOOKS, &[Code::WebhookNotFound]]),
-    (
-        "replayWebhook",
-        &[
-            WEBHOOKS,
-            &[Code::WebhookNotFound, Code::WebhookBusy, Code::BadCursor],
-        ],
-    ),
-    (
-        "listDeliveries",
-        &[READS, &[Code::WebhookNotFound, Code::BadCursor]],
-    ),
-    (
-        "listOrderEvents",
-        &[READS, &[Code::BadCursor, Code::OrderNotFound]],
-    ),
-    (
-        "readStats",
-        &[&[Code::BadQuery, Code::Draining, Code::StoreUnavailable]],
-    ),
-];
 
 /// The document of all routes.
 pub(super) fn of(routes: OpenApi) -> OpenApi {

@@ -103,8 +103,7 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
                 let own = || idempotency::of_refused(ORDER, &body.bytes);
                 let key = in_header.or_else(own);
                 drop(body);
-                let answer = idempotency::resolve(&app, key.as_ref(), refusal).await?;
-                return Ok(replayed(answer));
+                return idempotency::again(&app, key.as_ref(), refusal).await;
             }
         }
     };

@@ -330,7 +330,7 @@ async fn report(
             kept: Some(answer), ..
         }) => return Ok(sent(answer)),
         // It was one thing, and it is refused.
-        Ok(_) => ApiError::stale_fence(),
+        Ok(_) => crate::order::Refusal::StaleFence.into(),
         Err(error) => ApiError::change_failed(error),
     };
     let first = idempotency::resolve(app, Some(&key), refusal).await;

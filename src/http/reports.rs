@@ -286,7 +286,7 @@ pub(super) fn answer(all: &All, answers: &[ChangeAnswer]) -> Result<Vec<u8>, Api
     let mut out = Vec::with_capacity(32 + all.said.len() * 96);
     if !all.is_list {
         let (Some(said), Some(answer)) = (all.said.first(), answers.first()) else {
-            return Err(ApiError::stale_fence());
+            return Err(ApiError::from(Refusal::StaleFence));
         };
         write(&mut out, said, effect(*answer)?);
         return Ok(out);
@@ -317,7 +317,7 @@ pub(super) fn answer(all: &All, answers: &[ChangeAnswer]) -> Result<Vec<u8>, Api
 /// An order that has ended has no lease either.
 fn effect(answer: ChangeAnswer) -> Result<Effect, ApiError> {
     answer.map_err(|refusal| match refusal {
-        Refusal::NotOpen => ApiError::stale_fence(),
+        Refusal::NotOpen => ApiError::from(Refusal::StaleFence),
         refusal => refusal.into(),
     })
 }

@@ -141,15 +141,13 @@ impl Shard {
         }
     }
 
-    /// The timer of a lease is due: whether it was extended. Then the timer is set anew.
+    /// The timer of a lease is due: whether it was extended. Then the timer is set anew, even if
+    /// that time has come, too: what is due before it comes first.
     pub(super) fn is_extended(&mut self, slot: Slot) -> bool {
         let seq = self.book.at(slot).seq;
         let Some(until) = self.beats.remove(&seq) else {
             return false;
         };
-        if until <= Timestamp(self.now.ticks) {
-            return false;
-        }
         self.book.at_mut(slot).due = until;
         self.delays.set(until, seq, super::TimerKind::Move);
         true

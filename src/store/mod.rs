@@ -235,7 +235,7 @@ pub fn open_with(url: &str, options: &Options) -> Result<Arc<dyn Store>, StoreEr
         Some(("postgres" | "postgresql", _)) => {
             Ok(Arc::new(postgres::Postgres::open(url, options)?))
         }
-        Some(("mysql", _)) => Ok(Arc::new(mysql::Mysql::open(url, options.readers)?)),
+        Some(("mysql", _)) => Ok(Arc::new(mysql::Mysql::open(url, options)?)),
         _ => Err(unknown(url)),
     }
 }

@@ -29,8 +29,8 @@ mod machines;
 mod outages;
 mod plan;
 mod points;
-#[path = "../it/proxy.rs"]
 #[expect(dead_code, reason = "outages are played on PostgreSQL only")]
+#[path = "../it/proxy.rs"]
 mod proxy;
 mod reckoning;
 mod request;

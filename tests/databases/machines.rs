@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+#[path = "postgres_machine.rs"]
 mod postgres_machine;
 
 /// A database server of one test's own, with one database, that may be ill-treated.

@@ -153,7 +153,7 @@ fn refusals_have_their_codes() {
     copy("sqlite:old.db", "oracle://me:hush@db/x").expect_error(
         8,
         "cannot copy to oracle://me:***@db/x: there is no store for \"oracle\" URLs; use \
-         sqlite:PATH or postgres://",
+         sqlite:PATH, postgres:// or mysql://",
     );
     let server = place.serve(&["--store", "sqlite:old.db"]);
     let refused = copy("sqlite:old.db", "sqlite:new.db");

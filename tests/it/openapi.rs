@@ -30,15 +30,19 @@ async fn the_committed_document_is_the_served_one() {
 }
 
 /// Routes are only ever made together with their documentation, so the list is the whole API.
-const OPERATIONS: [&str; 33] = [
+const OPERATIONS: [&str; 38] = [
+    "beatWork",
     "cancelOrder",
+    "completeWork",
     "createBatch",
     "createOrder",
     "createWebhook",
     "deleteWebhook",
+    "failWork",
     "healthz",
     "holdOrder",
     "importOrders",
+    "leaseWork",
     "listDeadLetters",
     "listDeliveries",
     "listEvents",
@@ -57,6 +61,7 @@ const OPERATIONS: [&str; 33] = [
     "readWebhook",
     "readyz",
     "releaseOrder",
+    "releaseWork",
     "replayDeadLetters",
     "replayWebhook",
     "resumeWebhook",

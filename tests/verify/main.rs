@@ -9,8 +9,8 @@
 
 mod copying;
 mod damage;
-#[path = "../databases/mod.rs"]
 #[expect(dead_code, reason = "MySQL and MariaDB cannot be copied yet")]
+#[path = "../databases/mod.rs"]
 mod databases;
 mod dump;
 mod scene;

@@ -11,10 +11,7 @@ use mysql_async::{Conn, DriverError, Error, Opts, Params, Row};
 
 use super::{error, url};
 use crate::clock;
-use crate::store::StoreError;
-
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::store::{StoreError, Timeouts};
 
 /// A connection that was answered on less than this ago is taken to be there. Between the commits
 /// of a busy server less time passes.
@@ -29,13 +26,14 @@ pub(super) struct Target {
     options: Opts,
     /// Without TLS, if the server has none.
     plain: Option<Opts>,
+    pub(super) timeouts: Timeouts,
     /// For people.
     name: Arc<str>,
 }
 
 impl Target {
     /// Reads a URL, and the certificates that it names.
-    pub(super) fn of_url(text: &str) -> Result<Self, StoreError> {
+    pub(super) fn of_url(text: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
         let url::Parts {
             options,
             plain,
@@ -45,6 +43,7 @@ impl Target {
         Ok(Self {
             options,
             plain,
+            timeouts,
             name,
         })
     }
@@ -67,10 +66,11 @@ impl Target {
                 }
                 (connected, _) => connected,
             };
-            Link::set_up(conn?, role).await
+            Link::set_up(conn?, role, self.timeouts).await
         };
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-        let late = |_| unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()));
+        let patience = self.timeouts.connect;
+        let connected = tokio::time::timeout(patience, connecting).await;
+        let late = |_| unreachable(format!("no answer within {} s", patience.as_secs_f32()));
         connected
             .map_err(late)?
             .map_err(|error| unreachable(error::text(&error)))
@@ -101,14 +101,13 @@ impl Role {
             Self::Writer => {
                 "SET NAMES utf8mb4 COLLATE utf8mb4_bin;
                  SET SESSION sql_mode = 'STRICT_ALL_TABLES', autocommit = 1, sql_safe_updates = 0,
-                             innodb_lock_wait_timeout = 3, lock_wait_timeout = 3,
                              wait_timeout = 5, net_read_timeout = 5, net_write_timeout = 5;
                  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
             }
             Self::Clerk => {
                 "SET NAMES utf8mb4 COLLATE utf8mb4_bin;
                  SET SESSION sql_mode = 'STRICT_ALL_TABLES', autocommit = 1, sql_safe_updates = 0,
-                             innodb_lock_wait_timeout = 10, wait_timeout = 31536000;
+                             wait_timeout = 31536000;
                  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
             }
             // What steps said is gathered into one text; it must not be cut off.
@@ -164,7 +163,7 @@ pub(super) enum Failed {
 }
 
 impl Link {
-    async fn set_up(mut conn: Conn, role: Role) -> Result<Self, Error> {
+    async fn set_up(mut conn: Conn, role: Role, timeouts: Timeouts) -> Result<Self, Error> {
         conn.query_drop(role.settings()).await?;
         let sql = "SELECT VERSION(), CAST(@@max_allowed_packet AS CHAR), UUID()";
         let about: Option<(String, String, String)> = conn.query_first(sql).await?;
@@ -187,13 +186,22 @@ impl Link {
             (Role::Writer, _) => {
                 link.conn.exec_drop("DO GET_LOCK(?, 0)", (&token,)).await?;
                 link.session = Session(Some(token));
+                // In whole seconds, and not less than one.
+                let seconds = timeouts.statement().as_secs().max(1);
+                let limit = format!(
+                    "SET SESSION innodb_lock_wait_timeout = {seconds},
+                                 lock_wait_timeout = {seconds}"
+                );
+                link.conn.query_drop(limit).await?;
             }
             (Role::Reader, Kind::MariaDb) => {
-                let limit = "SET SESSION max_statement_time = 10";
+                let seconds = timeouts.read.as_secs_f64();
+                let limit = format!("SET SESSION max_statement_time = {seconds}");
                 link.conn.query_drop(limit).await?;
             }
             (Role::Reader, Kind::MySql) => {
-                let limit = "SET SESSION max_execution_time = 10000";
+                let millis = timeouts.read.as_millis();
+                let limit = format!("SET SESSION max_execution_time = {millis}");
                 link.conn.query_drop(limit).await?;
             }
             (Role::Clerk | Role::Snapshot, _) => {}

@@ -12,6 +12,8 @@ const DUPLICATE: u16 = 1062;
 const NULL: u16 = 1048;
 /// Errors whose texts show what stands in a row or in a statement.
 const TALKATIVE: [u16; 8] = [DUPLICATE, 1064, 1264, 1292, 1366, 1406, 3156, 4038];
+/// A lock was waited for in vain.
+const LOCKED: [u16; 2] = [1205, 3572];
 /// The disk or the tablespace is full.
 const FULL: [u16; 2] = [1021, 1114];
 /// A table, an index or a page is damaged.
@@ -67,6 +69,8 @@ pub(super) fn refused(error: Error) -> StoreError {
     });
     if is_full {
         StoreError::Full { detail }
+    } else if said(&error).is_some_and(|said| LOCKED.contains(&said.code)) {
+        StoreError::HeldUp { detail }
     } else {
         StoreError::Refused { detail }
     }
@@ -161,7 +165,7 @@ mod tests {
             assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
         }
         let error = refused(of_server(1205, "Lock wait timeout exceeded"));
-        assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
+        assert!(matches!(error, StoreError::HeldUp { .. }), "{error:?}");
     }
 
     #[test]

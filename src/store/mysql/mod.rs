@@ -35,8 +35,8 @@ pub use self::snapshot::View;
 use self::write::Writer;
 use super::motor::{Motor, given_up};
 use super::{
-    Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Page, Reading, Reopened,
-    Room, Store, StoreError, follow,
+    Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Options, Page, Reading,
+    Reopened, Room, Store, StoreError, follow,
 };
 use crate::clock::{self, Timestamp};
 use crate::order::{
@@ -101,16 +101,16 @@ impl Pen {
 }
 
 impl Mysql {
-    /// Opens or migrates the database that `url` names, with `readers` connections for single rows.
-    pub fn open(url: &str, readers: usize) -> Result<Self, StoreError> {
-        let target = Target::of_url(url)?;
+    /// Opens or migrates the database that `url` names.
+    pub fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
+        let target = Target::of_url(url, options.timeouts)?;
         let (pen, durability) = Pen::open(&target)?;
         let readers_motor = Motor::at_any_time("mysql")?;
         let handle = readers_motor.handle()?;
         let clerk = Pool::that_writes(target.clone(), handle.clone(), 1);
         let pool = |size| Pool::new(target.clone(), handle.clone(), size);
         Ok(Self {
-            points: pool(readers),
+            points: pool(options.readers),
             scans: pool(2),
             clerk,
             pen: Mutex::new(Some(pen)),
@@ -149,6 +149,19 @@ impl Mysql {
     }
 }
 
+impl Drop for Mysql {
+    /// Closes the connection that writes, and with it frees the lock. The driver would say goodbye
+    /// on a runtime that it finds on this thread, which is not the one that moves these bytes; on a
+    /// thread without one it closes at once.
+    fn drop(&mut self) {
+        let pen = self.pen.get_mut();
+        let pen = pen.unwrap_or_else(PoisonError::into_inner).take();
+        std::thread::scope(|scope| {
+            scope.spawn(|| drop(pen));
+        });
+    }
+}
+
 impl Store for Mysql {
     fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError> {
         let mut pen = self.pen();
@@ -169,7 +182,15 @@ impl Store for Mysql {
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
         let mut pen = self.pen();
         let pen = pen.as_mut().ok_or_else(given_up)?;
-        pen.run(|writer| writer.commit(commit))
+        if self.is_away.load(Ordering::Relaxed) && !pen.writer.is_lost {
+            let detail = "the database is away".into();
+            return Err(StoreError::Refused { detail });
+        }
+        let committed = pen.run(|writer| writer.commit(commit));
+        if pen.writer.is_held_up {
+            self.is_away.store(true, Ordering::Relaxed);
+        }
+        committed
     }
 
     fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
@@ -192,7 +213,11 @@ impl Store for Mysql {
         if pen.looked_at.elapsed() < LOOK_EVERY {
             return;
         }
-        let touched = pen.run(|writer| writer.keep_in_touch());
+        let touched = if pen.writer.is_held_up {
+            pen.run(|writer| writer.try_locks())
+        } else {
+            pen.run(|writer| writer.keep_in_touch())
+        };
         pen.looked_at = clock::monotonic();
         let is_taken_over = matches!(touched, Err(StoreError::Fenced));
         self.is_taken_over.store(is_taken_over, Ordering::Relaxed);

@@ -6,7 +6,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -14,9 +13,6 @@ use tokio::sync::Semaphore;
 use super::connect::{Link, Role, Target};
 use super::read::Read;
 use crate::store::StoreError;
-
-/// Longest wait for an answer; the server itself gives up earlier.
-const PATIENCE: Duration = Duration::from_secs(12);
 
 /// An answer that is under way.
 pub(super) type Answer<'a, T> = Pin<Box<dyn Future<Output = Read<T>> + Send + 'a>>;
@@ -93,7 +89,8 @@ impl Shared {
             self.idle().clear();
         }
         let link = self.target.connect(self.role).await?;
-        let ended = || StoreError::Unreadable {
+        let ended = || StoreError::Unreachable {
+            database: self.target.name(),
             detail: "the connection was lost".into(),
         };
         self.ask_on(link, question)
@@ -107,10 +104,12 @@ impl Shared {
         T: Send,
         Q: for<'a> Fn(&'a mut Link) -> Answer<'a, T> + Send + Sync,
     {
-        let late = |_| StoreError::Unreadable {
-            detail: format!("no answer within {} s", PATIENCE.as_secs()),
+        let patience = self.target.timeouts.read;
+        let late = |_| StoreError::Unreachable {
+            database: self.target.name(),
+            detail: format!("no answer within {} s", patience.as_secs_f32()),
         };
-        let asked = tokio::time::timeout(PATIENCE, question(&mut link)).await;
+        let asked = tokio::time::timeout(patience, question(&mut link)).await;
         let answer = asked.map_err(late)?;
         if link.is_ended() {
             return Ok(None);

@@ -3,18 +3,13 @@
 //!
 //! Never takes up a shard that somebody else had in the meantime.
 
-use std::time::Duration;
-
 use super::connect::{Link, Role, Session, Target};
 use super::write::Writer;
-use super::{open, read};
+use super::{error, open, read};
 use crate::clock::Timestamp;
 use crate::order::{Commit, RequestKey};
 use crate::store::motor::given_up;
 use crate::store::{Durability, Reopened, StoreError};
-
-/// Longest time for one try to reach the database.
-const REACH: Duration = Duration::from_secs(2);
 
 /// Makes a connection that may write, after having ended the session that it takes the place of:
 /// the database is locked and its settings keep a commit.
@@ -41,6 +36,19 @@ impl Writer {
         Ok((Self::new(target, link), durability))
     }
 
+    /// Whether a commit would find the shard's row free by now.
+    pub(super) async fn try_locks(&mut self) -> Result<(), StoreError> {
+        self.keep_in_touch().await?;
+        let sql = "BEGIN; SELECT 1 FROM shards FOR UPDATE NOWAIT; ROLLBACK";
+        let tried = self.link.ask_all(sql.into()).await;
+        if let Err(error) = tried {
+            self.link.roll_back().await;
+            return Err(error::refused(error));
+        }
+        self.is_held_up = false;
+        Ok(())
+    }
+
     /// Replaces the connection if it has ended. Nothing is under way, so an error is a definite
     /// refusal of whatever comes next.
     pub(super) async fn keep_in_touch(&mut self) -> Result<(), StoreError> {
@@ -65,8 +73,9 @@ impl Writer {
             database: self.target.name(),
             detail,
         };
-        let late = unreachable(format!("no answer within {} s", REACH.as_secs()));
         let target = self.target.clone();
+        let patience = target.timeouts.connect;
+        let late = unreachable(format!("no answer within {} s", patience.as_secs_f32()));
         let reached = async {
             let session = self.link.session.clone();
             let known = self.head;
@@ -79,13 +88,16 @@ impl Writer {
             let (opening, fate) = self.find_out(commit, known).await?;
             Ok(Some(Reopened { opening, fate }))
         };
-        let reached = tokio::time::timeout(REACH, reached).await;
+        let reached = tokio::time::timeout(patience, reached).await;
         match reached.unwrap_or(Err(late)) {
+            // Another server has the lock. If it has the shard, too, it is not waited for.
+            Err(StoreError::InUse { .. }) if self.was_taken_over().await => Err(StoreError::Fenced),
             // The database went away again, or another session has not let go of it yet.
             Err(
                 error @ (StoreError::Lost { .. }
                 | StoreError::Unreadable { .. }
                 | StoreError::Refused { .. }
+                | StoreError::HeldUp { .. }
                 | StoreError::InUse { .. }),
             ) => Err(StoreError::Unreachable {
                 database: target.name(),
@@ -109,11 +121,25 @@ impl Writer {
         key: &RequestKey,
         expired_before: Timestamp,
     ) -> Result<bool, StoreError> {
+        let patience = self.target.timeouts.connect;
         let asked = read::is_key_taken(&mut self.link, key, expired_before);
         let late = |_| StoreError::Unreadable {
-            detail: format!("no answer within {} s", REACH.as_secs()),
+            detail: format!("no answer within {} s", patience.as_secs_f32()),
         };
-        tokio::time::timeout(REACH, asked).await.map_err(late)?
+        tokio::time::timeout(patience, asked).await.map_err(late)?
+    }
+
+    /// Whether another server has opened the shard since, as far as the database can be asked.
+    async fn was_taken_over(&self) -> bool {
+        let asked = async {
+            let mut link = self.target.connect(Role::Reader).await?;
+            let (shard, ..) = self.head.ok_or_else(given_up)?;
+            read::head(&mut link, shard).await
+        };
+        let asked = tokio::time::timeout(self.target.timeouts.connect, asked).await;
+        // Should the answer not have come, we may have raised it ourselves.
+        let own = self.epoch + self.raises;
+        matches!(asked, Ok(Ok(Some(head))) if head.epoch > own)
     }
 
     /// The shard is as we left it.

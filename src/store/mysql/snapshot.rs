@@ -9,7 +9,7 @@ use super::read::{self, Read};
 use super::{error, open};
 use crate::order::{Order, Position, Process, ProcessTally, Seq, ShardNumber};
 use crate::store::motor::Motor;
-use crate::store::{JournalRow, ShardHead, Snapshot, StoreError};
+use crate::store::{JournalRow, ShardHead, Snapshot, StoreError, Timeouts};
 
 /// A connection with an open transaction, and what moves its bytes.
 pub struct View {
@@ -21,7 +21,7 @@ pub struct View {
 impl View {
     /// Opens the database that `url` names, in one consistent state.
     pub fn open(url: &str) -> Result<Self, StoreError> {
-        let target = Target::of_url(url)?;
+        let target = Target::of_url(url, Timeouts::default())?;
         let motor = Motor::while_waiting()?;
         let opening = async {
             let mut link = target.connect(Role::Snapshot).await?;

@@ -3,8 +3,6 @@
 //! A commit leaves in one go, as one text, and is answered in one go. Decides nothing but: is the
 //! epoch the shard's, is the id free.
 
-use std::time::Duration;
-
 use super::ask::Taken;
 use super::connect::{Failed, Link, Target};
 use super::error::{self, lost, statement_failed};
@@ -17,9 +15,6 @@ use crate::store::motor::given_up;
 /// second round trip each; that is cheaper than a transaction that is undone.
 const ASKING: u32 = 32;
 
-/// Longest wait for the answer to a commit. After it the connection counts as lost.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// The connection that writes, and the head of the journal's hash chain.
 pub(super) struct Writer {
     pub(super) target: Target,
@@ -30,6 +25,8 @@ pub(super) struct Writer {
     pub(super) epoch: i64,
     /// The fate of a commit is not known: nothing more is written before it is.
     pub(super) is_lost: bool,
+    /// A lock was not had in time: somebody else has it. No commit is tried before it is free.
+    pub(super) is_held_up: bool,
     /// How often the epoch may have been raised without our knowing.
     pub(super) raises: i64,
     /// Counters of this shard that have a row.
@@ -56,6 +53,7 @@ impl Writer {
             head: None,
             epoch: 0,
             is_lost: false,
+            is_held_up: false,
             raises: 0,
             counters: Counters::new(),
             asking: 0,
@@ -70,12 +68,18 @@ impl Writer {
             return Err(StoreError::Fenced);
         };
         self.keep_in_touch().await?;
-        let stored = tokio::time::timeout(PATIENCE, self.store(commit, &before)).await;
+        if self.is_held_up {
+            let detail = "it is looked at again and again".into();
+            return Err(StoreError::HeldUp { detail });
+        }
+        let patience = self.target.timeouts.commit;
+        let stored = tokio::time::timeout(patience, self.store(commit, &before)).await;
         let stored = stored.unwrap_or_else(|_| {
-            let detail = format!("no answer within {} s", PATIENCE.as_secs());
+            let detail = format!("no answer within {} s", patience.as_secs_f32());
             Err(StoreError::Lost { detail })
         });
         self.is_lost = matches!(stored, Err(StoreError::Lost { .. }));
+        self.is_held_up = matches!(stored, Err(StoreError::HeldUp { .. }));
         let (receipt, done) = stored?;
         self.head = Some((shard, commit.position, done.hash));
         self.counters.extend(done.made);

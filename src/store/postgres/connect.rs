@@ -137,8 +137,8 @@ impl Role {
                    AS v (name, value) USING (name)"
             }
             // Tables are read in the order of their keys, of which there is an index. Commits wait
-            // for nothing, but are there in their order after a crash. The name keeps it apart from a
-            // server that is silent because it is gone.
+            // for nothing, but are there in their order after a crash. The name keeps it apart from
+            // a server that is silent because it is gone.
             Self::Moving => {
                 "SELECT count(set_config(s.name, v.value, false)) FROM pg_settings s JOIN
                  (VALUES ('jit', 'off'), ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'),

@@ -10,6 +10,7 @@ mod keys;
 mod ledger;
 mod lists;
 mod open;
+mod pen;
 mod read;
 mod read_events;
 mod renew;
@@ -29,7 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
-use self::checkpoint::Checkpointer;
+use self::pen::Pen;
 pub use self::renew::Renew;
 pub use self::snapshot::Snapshot;
 use self::space::Space;
@@ -42,7 +43,6 @@ use super::{
     Reopened, Room, Store, StoreError,
 };
 use crate::clock::Timestamp;
-use crate::faults::{self, Bug};
 use crate::order::{
     Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
     ShardNumber,
@@ -67,34 +67,6 @@ pub struct Sqlite {
     /// Damaged rows that reads have met.
     bad_rows: AtomicU64,
     _lock: Option<File>,
-}
-
-/// All that writes.
-struct Pen {
-    writer: Writer,
-    checkpointer: Checkpointer,
-}
-
-impl Pen {
-    fn open(path: &Path, renew: &Renew) -> Result<(Self, Durability), StoreError> {
-        renew().map_err(|error| StoreError::NotWritable {
-            path: path.into(),
-            detail: error.to_string(),
-        })?;
-        let (connection, durability) = open::writer(path)?;
-        if faults::is_planted(Bug::SynchronousNormal) {
-            let set = connection.pragma_update(None, "synchronous", "NORMAL");
-            set.map_err(row::refused)?;
-        }
-        let checkpointer = Checkpointer::start(open::checkpoint_connection(path)?)?;
-        let writer = Writer::new(connection, checkpointer.watch())?;
-        writer.rewrite()?;
-        let pen = Self {
-            writer,
-            checkpointer,
-        };
-        Ok((pen, durability))
-    }
 }
 
 /// A few connections that only read.

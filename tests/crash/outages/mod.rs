@@ -1,5 +1,5 @@
-//! The real server under load while its database is stopped, killed, filled, locked, slowed down and
-//! cut off, again and again, watched by the checker outside.
+//! The real server under load while its database is stopped, killed, filled, locked, slowed down
+//! and cut off, again and again, watched by the checker outside.
 //!
 //! `ORDERD_OUTAGE_CYCLES=n` makes n outages; `scripts/outages` runs a campaign.
 
