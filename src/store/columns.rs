@@ -341,7 +341,8 @@ pub(super) fn open_order(row: &impl Row) -> Result<OpenOrder, StoreError> {
         process: row.text(PROCESS)?.into(),
         process_version: row.number(PROCESS_VERSION)?,
         priority: row.priority()?,
-        total_minor: row.number(TOTAL_MINOR)?,
+        // One that is damaged must not come into a commit: MySQL checks the whole row again.
+        total_minor: row.total()?.minor(),
         item_count: row.number(ITEM_COUNT)?,
         expires_at: row.optional_time(EXPIRES_AT)?,
         created_at: row.time(CREATED_AT)?,
