@@ -163,7 +163,6 @@ CREATE TABLE IF NOT EXISTS journal (
 -- and removed some days later. Scopes are routes, with the order's id if it is in the path: a key counts
 -- for one of them.
 CREATE TABLE IF NOT EXISTS idempotency_keys (
-  -- Rises with kept_at: the oldest are found without another index.
   number       bigint        NOT NULL AUTO_INCREMENT PRIMARY KEY,
   scope        varchar(255)  NOT NULL,
   -- The client's; before it, in a batch, the order's place and a #.
@@ -179,6 +178,8 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
   location     text,
   etag         text,
   body         longblob      NOT NULL,
+  -- The oldest are removed first. Grows at its end, unless a clock was ahead.
+  KEY idempotency_keys_kept_at (kept_at),
   CONSTRAINT idempotency_keys_key UNIQUE (scope, `key`),
   CONSTRAINT idempotency_keys_key_length CHECK (char_length(`key`) BETWEEN 1 AND 300),
   CONSTRAINT idempotency_keys_fingerprint CHECK (length(fingerprint) = 32)

@@ -71,6 +71,14 @@ pub(super) fn refused(error: Error) -> StoreError {
         StoreError::Full { detail }
     } else if said(&error).is_some_and(|said| LOCKED.contains(&said.code)) {
         StoreError::HeldUp { detail }
+    } else if said(&error).is_some_and(|said| said.state == "23000") {
+        // What is stored and what is to be stored do not fit: one of them is damaged.
+        StoreError::BadRow {
+            table: "commit",
+            column: "value",
+            key: "?".into(),
+            detail,
+        }
     } else {
         StoreError::Refused { detail }
     }

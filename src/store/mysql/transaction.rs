@@ -179,10 +179,10 @@ impl Plan<'_> {
             " ON DUPLICATE KEY UPDATE kept_at = idempotency_keys.kept_at",
         );
         text.next()
-            .raw("DELETE k FROM (SELECT number FROM idempotency_keys ORDER BY number LIMIT ")
-            .number(i64::try_from(2 * count).unwrap_or(i64::MAX))
-            .raw(") o STRAIGHT_JOIN idempotency_keys k ON k.number = o.number WHERE k.kept_at < ")
-            .number(over);
+            .raw("DELETE FROM idempotency_keys WHERE kept_at < ")
+            .number(over)
+            .raw(" ORDER BY kept_at LIMIT ")
+            .number(i64::try_from(2 * count).unwrap_or(i64::MAX));
     }
 
     /// Makes rows for counters that have none. Answers which.
