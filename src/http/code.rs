@@ -186,7 +186,7 @@ pub const CODES: &[Entry] = &[
         "request-timeout",
         408,
         "The body did not arrive in time",
-        "The whole body must arrive within 30 seconds. Nothing is stored.",
+        "The whole body must arrive in time (`server.body_timeout`, 30 s). Nothing is stored.",
     ),
     entry(
         Code::OrderExists,
