@@ -12,6 +12,8 @@ const DUPLICATE: u16 = 1062;
 const NULL: u16 = 1048;
 /// Errors whose texts show what stands in a row or in a statement.
 const TALKATIVE: [u16; 8] = [DUPLICATE, 1064, 1264, 1292, 1366, 1406, 3156, 4038];
+/// What is stored and what is to be stored do not fit: a value is there twice, or breaks a CHECK.
+const UNFIT: [u16; 3] = [DUPLICATE, 3819, 4025];
 /// A lock was waited for in vain.
 const LOCKED: [u16; 2] = [1205, 3572];
 /// The disk or the tablespace is full.
@@ -71,8 +73,8 @@ pub(super) fn refused(error: Error) -> StoreError {
         StoreError::Full { detail }
     } else if said(&error).is_some_and(|said| LOCKED.contains(&said.code)) {
         StoreError::HeldUp { detail }
-    } else if said(&error).is_some_and(|said| said.state == "23000") {
-        // What is stored and what is to be stored do not fit: one of them is damaged.
+    } else if said(&error).is_some_and(|said| UNFIT.contains(&said.code)) {
+        // One of them is damaged.
         StoreError::BadRow {
             table: "commit",
             column: "value",

@@ -19,10 +19,6 @@ pub(super) struct Pen {
 
 impl Pen {
     pub(super) fn open(path: &Path, renew: &Renew) -> Result<(Self, Durability), StoreError> {
-        renew().map_err(|error| StoreError::NotWritable {
-            path: path.into(),
-            detail: error.to_string(),
-        })?;
         let (connection, durability) = open::writer(path)?;
         if faults::is_planted(Bug::SynchronousNormal) {
             let set = connection.pragma_update(None, "synchronous", "NORMAL");
@@ -30,7 +26,7 @@ impl Pen {
         }
         let checkpointer = Checkpointer::start(open::checkpoint_connection(path)?)?;
         let writer = Writer::new(connection, checkpointer.watch())?;
-        writer.rewrite()?;
+        writer.rewrite(path, renew)?;
         let pen = Self {
             writer,
             checkpointer,

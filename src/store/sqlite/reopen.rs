@@ -3,8 +3,11 @@
 //! The failed connection writes and flushes nothing more: a flush that failed once may say "done"
 //! the second time although pages are lost. Nothing here repairs anything.
 
+use std::path::Path;
+
 use rusqlite::{Connection, params};
 
+use super::renew::Renew;
 use super::write::{Head, Writer};
 use super::{read, row};
 use crate::faults;
@@ -22,11 +25,21 @@ impl Writer {
         head
     }
 
-    /// Moves the whole log into the database and flushes both, before anything rests on it: what a
-    /// failed flush of an earlier connection, or of an earlier process, may have lost although it
-    /// can still be read is written again, and what cannot be shows now. A reader that stays in the
-    /// way leaves some of it in the log, which is flushed all the same.
-    pub(super) fn rewrite(&self) -> Result<(), StoreError> {
+    /// Writes the log once more, moves all of it into the database and flushes both, before
+    /// anything rests on it: what a failed flush of an earlier connection, or of an earlier
+    /// process, may have lost although it can still be read is written again, and what cannot be
+    /// shows now. A reader that stays in the way leaves some of it in the log, which is flushed all
+    /// the same.
+    pub(super) fn rewrite(&self, path: &Path, renew: &Renew) -> Result<(), StoreError> {
+        // Nobody else writes to the log meanwhile: it is written once more as it stands.
+        let say = |sql| self.connection.execute_batch(sql).map_err(row::refused);
+        say("BEGIN IMMEDIATE")?;
+        let renewed = renew();
+        say("ROLLBACK")?;
+        renewed.map_err(|error| StoreError::NotWritable {
+            path: path.into(),
+            detail: error.to_string(),
+        })?;
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         let copied = self
             .connection
