@@ -52,6 +52,8 @@ impl Shard {
                 self.make(slot, Move::to(Transition::Ready { ready_at: now }), now);
                 self.fresh.push((slot, seq));
             }
+            // The end of a lease that was given back: the order waits for its turn already.
+            (TimerKind::Move, Status::Pending { .. }) if record.is_queued => {}
             // What was just decided about it has to be durable first.
             (TimerKind::Move, Status::Pending { .. }) if self.is_in_commit(slot) => {
                 self.fresh.push((slot, seq));
