@@ -36,6 +36,7 @@ mod compat_support;
 mod compat_transcript;
 mod compat_two_queue;
 mod compat_words;
+mod database_outage;
 #[path = "../databases/mod.rs"]
 mod databases;
 mod http_batch;
@@ -61,11 +62,9 @@ mod http_stream;
 mod http_webhooks;
 #[path = "../databases/machines.rs"]
 mod machines;
-mod mysql_outage;
 mod openapi;
 mod outages;
 mod outbound;
-mod postgres_outage;
 mod postgres_standby;
 mod proxy;
 mod receiver;

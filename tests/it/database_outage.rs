@@ -1,5 +1,7 @@
-//! PostgreSQL goes away and comes back: new orders are refused meanwhile and nothing is kept, the
-//! truth is told about commits that were under way, and service resumes by itself.
+//! A database server goes away and comes back: new orders are refused meanwhile and nothing is
+//! kept, the truth is told about commits that were under way, and service resumes by itself.
+//!
+//! The same for every database server; one is two lines at the end and its part of `Kind`.
 
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use orderd::clock::monotonic;
 use orderd::engine;
 use serde_json::json;
 
-use super::databases::{Place, postgres};
+use super::databases::{Place, mysql, postgres};
 use super::proxy::{Mode, Proxy};
 use super::support::{Reply, Setup, TestServer, order_with};
 
@@ -28,22 +30,70 @@ impl Place for Proxied {
     }
 }
 
+/// A database server.
+#[derive(Clone, Copy)]
+enum Kind {
+    Postgres,
+    Mysql,
+}
+
+impl Kind {
+    /// A fresh database, and a way to it that can be cut. `None` if it is left out.
+    fn database(self) -> Option<(Box<dyn Place>, Proxy, String)> {
+        let database = match self {
+            Self::Postgres => postgres::place()?,
+            Self::Mysql => mysql::place()?,
+        };
+        let url = database.url();
+        let (proxy, by_it) = match self {
+            Self::Postgres => {
+                let (before, folder) = url.split_once("?host=").unwrap();
+                let name = before.rsplit('/').next().unwrap();
+                let proxy = Proxy::to(format!("{folder}/.s.PGSQL.5432").into());
+                let at = format!("orderd@127.0.0.1:{}", proxy.port);
+                (proxy, format!("postgres://{at}/{name}?sslmode=disable"))
+            }
+            Self::Mysql => {
+                let (before, socket) = url.split_once("?socket=").unwrap();
+                let proxy = Proxy::to_mysql(socket.into());
+                let at = format!("127.0.0.1:{}", proxy.port);
+                let before = before.replace("localhost", &at);
+                (proxy, format!("{before}?ssl-mode=DISABLED"))
+            }
+        };
+        Some((database, proxy, by_it))
+    }
+
+    /// Sessions of orderd on a database.
+    fn sessions(self, url: &str) -> u64 {
+        let sessions = match self {
+            Self::Postgres => postgres::run(
+                url,
+                "SELECT 1 FROM pg_stat_activity
+                  WHERE datname = current_database() AND application_name = 'orderd'",
+            ),
+            Self::Mysql => mysql::run(
+                url,
+                "CREATE OR REPLACE TABLE sessions AS
+                 SELECT 1 FROM information_schema.processlist
+                  WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+            ),
+        };
+        sessions.unwrap()
+    }
+}
+
 struct Scene {
+    kind: Kind,
     database: Box<dyn Place>,
     proxy: Proxy,
     server: TestServer,
 }
 
 impl Scene {
-    /// `None` if PostgreSQL is left out.
-    async fn new() -> Option<Self> {
-        let database = postgres::place()?;
-        let url = database.url();
-        let (before, folder) = url.split_once("?host=").unwrap();
-        let name = before.rsplit('/').next().unwrap();
-        let proxy = Proxy::to(format!("{folder}/.s.PGSQL.5432").into());
-        let port = proxy.port;
-        let url = format!("postgres://orderd@127.0.0.1:{port}/{name}?sslmode=disable");
+    /// `None` if this database is left out.
+    async fn new(kind: Kind) -> Option<Self> {
+        let (database, proxy, url) = kind.database()?;
         let setup = Setup {
             engine: engine::Settings {
                 open_orders_max: OPEN_MAX,
@@ -54,6 +104,7 @@ impl Scene {
         };
         let server = TestServer::with(setup).await;
         Some(Self {
+            kind,
             database,
             proxy,
             server,
@@ -87,19 +138,12 @@ impl Scene {
         assert_eq!(ready.status, 200, "{}", ready.text());
     }
 
-    /// Sessions of the server on this database.
     fn sessions(&self) -> u64 {
-        let sql = "SELECT 1 FROM pg_stat_activity
-                    WHERE datname = current_database() AND application_name = 'orderd'";
-        postgres::run(&self.database.url(), sql).unwrap()
+        self.kind.sessions(&self.database.url())
     }
 }
 
-#[tokio::test]
-async fn while_the_database_is_away_orders_are_refused_and_it_resumes_by_itself() {
-    let Some(scene) = Scene::new().await else {
-        return;
-    };
+async fn while_the_database_is_away_orders_are_refused_and_it_resumes_by_itself(scene: Scene) {
     assert_eq!(scene.send("before").await.status, 201);
     assert!(scene.is_there("before").await);
     for round in 0..3 {
@@ -130,11 +174,7 @@ async fn while_the_database_is_away_orders_are_refused_and_it_resumes_by_itself(
     scene.server.stop().await;
 }
 
-#[tokio::test]
-async fn a_connection_cut_in_a_commit_is_told_as_it_is() {
-    let Some(scene) = Scene::new().await else {
-        return;
-    };
+async fn a_connection_cut_in_a_commit_is_told_as_it_is(scene: Scene) {
     for round in 0..5 {
         let id = format!("stored-{round}");
         scene.proxy.set(Mode::CutAfterCommit);
@@ -155,11 +195,7 @@ async fn a_connection_cut_in_a_commit_is_told_as_it_is() {
     scene.server.stop().await;
 }
 
-#[tokio::test]
-async fn a_commit_whose_answer_is_lost_for_long_is_called_unknown_and_found_later() {
-    let Some(scene) = Scene::new().await else {
-        return;
-    };
+async fn a_commit_whose_answer_is_lost_for_long_is_called_unknown_and_found_later(scene: Scene) {
     for round in 0..2 {
         let id = format!("unknown-{round}");
         scene.proxy.set(Mode::CutAfterCommitAndRefuse);
@@ -177,11 +213,9 @@ async fn a_commit_whose_answer_is_lost_for_long_is_called_unknown_and_found_late
     scene.server.stop().await;
 }
 
-#[tokio::test]
-async fn a_lost_answer_to_a_request_under_a_key_is_called_unknown_and_found_under_the_key() {
-    let Some(scene) = Scene::new().await else {
-        return;
-    };
+async fn a_lost_answer_to_a_request_under_a_key_is_called_unknown_and_found_under_the_key(
+    scene: Scene,
+) {
     assert_eq!(scene.send("held").await.status, 201);
     let later = json!({"order_id": "single", "start_at": "2999-01-01T00:00:00Z"});
     let single = order_with(later).to_string();
@@ -209,4 +243,33 @@ async fn a_lost_answer_to_a_request_under_a_key_is_called_unknown_and_found_unde
         assert_eq!(again.header("idempotency-replayed"), "true", "{path}");
     }
     scene.server.stop().await;
+}
+
+/// Makes a test of each case for each database.
+macro_rules! on_each {
+    ($($module:ident: $kind:ident),+; $cases:tt) => {
+        $(on_each!(# $module: $kind; $cases);)+
+    };
+    (# $module:ident: $kind:ident; [$($case:ident),+ $(,)?]) => {
+        mod $module {
+            use super::{Kind, Scene};
+
+            $(#[tokio::test]
+            async fn $case() {
+                if let Some(scene) = Scene::new(Kind::$kind).await {
+                    super::$case(scene).await;
+                }
+            })+
+        }
+    };
+}
+
+on_each! {
+    on_postgres: Postgres, on_mysql: Mysql;
+    [
+        while_the_database_is_away_orders_are_refused_and_it_resumes_by_itself,
+        a_connection_cut_in_a_commit_is_told_as_it_is,
+        a_commit_whose_answer_is_lost_for_long_is_called_unknown_and_found_later,
+        a_lost_answer_to_a_request_under_a_key_is_called_unknown_and_found_under_the_key,
+    ]
 }
