@@ -108,6 +108,7 @@ impl Handle {
     /// Leases waiting orders to a worker. If none waits, waits up to `patience` for one; zero: not
     /// at all. An empty lease means that there was none.
     pub async fn lease(&self, wanted: Wanted, patience: Duration) -> Result<Lease, SubmitError> {
+        self.check_store()?;
         let (reply, answer) = oneshot::channel();
         let is_patient = !patience.is_zero();
         self.push(Command::Lease(Box::new(Request {
@@ -239,4 +240,150 @@ fn give(request: Request, shard: &mut Shard, now: Now) -> Option<Request> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::engine::change::ChangeAnswer;
+    use crate::engine::tests::{by_hand, order};
+    use crate::order::{OrderId, Process, Pull, StatusKind, StepKind, Verdict};
+    use crate::shard::Effect;
+    use crate::store::Store;
+    use crate::store::sqlite::Sqlite;
+
+    const LEASE_US: i64 = 30_000_000;
+    /// Of one worker, that does not wait.
+    const WANTED: Wanted = Wanted {
+        queue: QueueIndex(0),
+        max: 10,
+        worker: None,
+    };
+
+    /// An engine with an order that waits for a worker.
+    struct Scene {
+        _folder: tempfile::TempDir,
+        clock: ManualClock,
+        store: Arc<Sqlite>,
+        handle: Handle,
+        turns: Turns,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let mut process = Process::built_in();
+            process.steps[0].kind = StepKind::Pull(Pull {
+                queue: "q".into(),
+                lease_us: LEASE_US,
+            });
+            let folder = tempfile::tempdir().unwrap();
+            let clock = ManualClock::new(Timestamp(1_800_000_000_000_000));
+            let (store, handle, turns) = by_hand(folder.path(), &clock, process);
+            let mut scene = Self {
+                _folder: folder,
+                clock,
+                store,
+                handle,
+                turns,
+            };
+            let handle = scene.handle.clone();
+            let accepted = handle.submit(Box::new(order(Some("a"))), false);
+            assert!(scene.ask(accepted).is_some_and(|it| it.is_ok()));
+            scene
+        }
+
+        fn turn(&mut self) {
+            assert!(self.turns.turn(Duration::ZERO).unwrap().is_continue());
+        }
+
+        /// Lets somebody ask, takes two turns, and answers with what was said by then.
+        fn ask<T>(&mut self, asked: impl Future<Output = T>) -> Option<T> {
+            let mut asked = pin!(asked);
+            let mut context = Context::from_waker(Waker::noop());
+            for _ in 0..2 {
+                if let Poll::Ready(answer) = asked.as_mut().poll(&mut context) {
+                    return Some(answer);
+                }
+                self.turn();
+            }
+            match asked.poll(&mut context) {
+                Poll::Ready(answer) => Some(answer),
+                Poll::Pending => None,
+            }
+        }
+
+        fn lease(&mut self) -> Leased {
+            let handle = self.handle.clone();
+            let lease = self.ask(handle.lease(WANTED, Duration::ZERO));
+            lease.unwrap().unwrap().keep().remove(0)
+        }
+
+        /// What is said of work, and the answer.
+        fn say(&mut self, leased: &Leased, verdict: Verdict) -> Result<ChangeAnswer, SubmitError> {
+            let mut change = change(leased);
+            if let Action::Report(report) = &mut change.action {
+                report.verdict = verdict;
+            }
+            let handle = self.handle.clone();
+            let answers = self.ask(handle.change(vec![change])).unwrap();
+            answers.map(|all| all[0])
+        }
+
+        fn status(&self) -> StatusKind {
+            let id = OrderId::parse("a").unwrap();
+            let mut read = pin!(self.store.order(&id));
+            let mut context = Context::from_waker(Waker::noop());
+            match read.as_mut().poll(&mut context) {
+                Poll::Ready(order) => order.unwrap().unwrap().state.status.kind(),
+                Poll::Pending => panic!("it waits"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_lease_that_is_beaten_does_not_end_because_the_store_refuses() {
+        let mut scene = Scene::new();
+        let leased = scene.lease();
+        // The next commit is refused, and tried again, and refused.
+        let other = scene.handle.clone();
+        let other = other.submit(Box::new(order(Some("b"))), false);
+        scene.ask(other).unwrap().unwrap();
+        let held = scene.lease();
+        scene.store.run("ALTER TABLE journal RENAME TO elsewhere");
+        scene.handle.hand_back(&[held]);
+        scene.turn();
+        for _ in 0..5 {
+            scene.clock.advance(LEASE_US / 2);
+            let told = scene.say(&leased, Verdict::Beat);
+            assert!(matches!(told, Ok(Ok(Effect::Extended { .. }))), "{told:?}");
+        }
+        scene.store.run("ALTER TABLE elsewhere RENAME TO journal");
+        scene.clock.advance(LEASE_US / 2);
+        scene.turn();
+        assert_eq!(scene.status(), StatusKind::Processing);
+        let outcome = crate::order::Outcome::Complete { output: None };
+        let told = scene.say(&leased, Verdict::Ended(outcome));
+        assert!(matches!(told, Ok(Ok(Effect::Made { .. }))), "{told:?}");
+        assert_eq!(scene.status(), StatusKind::Completed);
+    }
+
+    #[test]
+    fn who_asks_for_work_while_the_store_is_away_is_told_so_at_once() {
+        let scene = Scene::new();
+        scene.turns.parts.pressure.tell_away(true);
+        // Nobody takes a turn: the engine's thread may be looking for the store.
+        for patience in [Duration::ZERO, Duration::from_secs(10)] {
+            let asked = pin!(scene.handle.lease(WANTED, patience));
+            let mut context = Context::from_waker(Waker::noop());
+            let Poll::Ready(Err(told)) = asked.poll(&mut context) else {
+                panic!("it waits, or was leased something");
+            };
+            assert!(matches!(told, SubmitError::StoreUnavailable { .. }));
+        }
+    }
 }

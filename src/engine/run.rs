@@ -211,7 +211,7 @@ impl Turns {
                 Some(Command::ProcessTally { process, reply }) => {
                     drop(reply.send(self.parts.shard.tally_of(&process)));
                 }
-                Some(Command::Change(request)) if self.room.is_away => {
+                Some(Command::Change(request)) if self.room.is_away && !request.is_beats() => {
                     request.refuse(away::unreachable());
                 }
                 Some(Command::Lease(request)) => self.leases.ask(*request),
@@ -219,7 +219,7 @@ impl Turns {
                     let Parts { shard, store, .. } = &mut self.parts;
                     let taken = self.changes.take(*request, shard, &**store, self.now);
                     // One who waits in vain is enough for a turn.
-                    self.room.is_away = taken.is_err();
+                    self.room.is_away |= taken.is_err();
                 }
                 Some(Command::Submit {
                     order,

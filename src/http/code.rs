@@ -230,7 +230,9 @@ pub const CODES: &[Entry] = &[
         409,
         "The lease is over",
         "The lease ran out, the server was started again, or the order was cancelled: the work is \
-         somebody else's by now, or nobody's. Nothing is changed; drop the work, and lease again.",
+         somebody else's by now, or nobody's. It counts for nothing; the history of an open order \
+         notes it, once for each lease, which raises the order's version. Drop the work, and lease \
+         again.",
     ),
     entry(
         Code::VersionMismatch,

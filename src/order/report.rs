@@ -21,6 +21,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether it only says that the work goes on.
+    pub fn is_beat(&self) -> bool {
+        matches!(self.verdict, Verdict::Beat)
+    }
+
     /// How many bytes it brings along beside its own.
     pub fn bytes(&self) -> usize {
         match &self.verdict {

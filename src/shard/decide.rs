@@ -258,7 +258,7 @@ pub(super) fn is_startable(record: &Record, queued_at: Timestamp) -> bool {
     }
 }
 
-fn is_begun(record: &Record) -> bool {
+pub(super) fn is_begun(record: &Record) -> bool {
     record.started_at != NEVER
 }
 

@@ -237,6 +237,7 @@ impl Shard {
         self.commit.events.clear();
         self.commit.outputs.clear();
         self.commit.definitions.clear();
+        self.sweep_timers();
         let fate = |at: usize| {
             if collided.binary_search(&at).is_err() {
                 Fate::Stored

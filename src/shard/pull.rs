@@ -113,14 +113,14 @@ impl Shard {
         let record = *self.book.at(slot);
         let step = &self.processes.at(record.process).steps[usize::from(record.step)];
         let StepKind::Pull(pull) = &step.kind else {
-            return self.came_late(slot, report.fence, now);
+            return self.came_late(slot, &report, now);
         };
         let lease_us = pull.lease_us;
         let is_own = self.processes.queues().of_step(&step.kind) == Some(report.queue);
         let current = self.fence(slot).filter(|_| is_own);
         let counts = |current| current == report.fence || faults::is_planted(Bug::StaleResultTaken);
         if !current.is_some_and(counts) {
-            return self.came_late(slot, report.fence, now);
+            return self.came_late(slot, &report, now);
         }
         match report.verdict {
             Verdict::Beat => return Ok(self.extend(slot, lease_us)),
@@ -166,8 +166,18 @@ impl Shard {
         self.fresh.push((slot, record.seq));
     }
 
-    /// Refuses what is said under a lease that is over. The history has the first word under each.
-    fn came_late(&mut self, slot: Slot, fence: Fence, now: Timestamp) -> Result<Effect, Refusal> {
+    /// Refuses what is said under a lease that is over. The history has the first word under each;
+    /// of a beat nothing is ever written.
+    fn came_late(
+        &mut self,
+        slot: Slot,
+        report: &Report,
+        now: Timestamp,
+    ) -> Result<Effect, Refusal> {
+        if report.is_beat() {
+            return Err(Refusal::StaleFence);
+        }
+        let fence = report.fence;
         let seq = self.book.at(slot).seq;
         let lease = (fence.epoch, fence.lease);
         let last = self.late.get(&seq).copied().unwrap_or_default();

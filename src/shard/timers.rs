@@ -1,6 +1,7 @@
 //! Timers of open orders: a heap of due times, nothing else. No task and no thread per order.
 //!
-//! A timer is never taken out early; whoever is woken by it checks whether it still means anything.
+//! A timer is not taken out when it comes to mean nothing; whoever is woken by it checks. All of
+//! those go together once they are most of the heap.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -36,6 +37,19 @@ impl Timers {
         self.heap.peek().map(|Reverse((due, _))| *due)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Takes those out that mean nothing any more.
+    pub(super) fn sweep(&mut self, mut means: impl FnMut(Timestamp, Seq, TimerKind) -> bool) {
+        self.heap.retain(|Reverse((due, key))| {
+            let (seq, kind) = taken_apart(*key);
+            means(*due, seq, kind)
+        });
+        self.heap.shrink_to(2 * self.heap.len());
+    }
+
     /// Takes the earliest timer if it is due.
     pub(super) fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, Seq, TimerKind)> {
         let is_due = self.next_due().is_some_and(|due| due <= now);
@@ -44,13 +58,18 @@ impl Timers {
         } else {
             return None;
         };
-        let kind = match key & 3 {
-            0 => TimerKind::Move,
-            1 => TimerKind::Expiry,
-            _ => TimerKind::Release,
-        };
-        Some((due, Seq(key >> 2), kind))
+        let (seq, kind) = taken_apart(key);
+        Some((due, seq, kind))
     }
+}
+
+fn taken_apart(key: i64) -> (Seq, TimerKind) {
+    let kind = match key & 3 {
+        0 => TimerKind::Move,
+        1 => TimerKind::Expiry,
+        _ => TimerKind::Release,
+    };
+    (Seq(key >> 2), kind)
 }
 
 #[cfg(test)]

@@ -238,7 +238,10 @@ impl Model {
         let entry = &self.orders[at];
         let is_own = self.queue(entry) == Some(queue);
         if !is_own || self.fence(entry) != Some(report.fence) {
-            self.came_late(at, report.fence, now);
+            // Of a beat nothing is written.
+            if !report.is_beat() {
+                self.came_late(at, report.fence, now);
+            }
             return Ok(Err(Refusal::StaleFence));
         }
         match &report.verdict {
