@@ -1,4 +1,5 @@
-//! A MariaDB server of this test run's own, with a database for each test.
+//! A MariaDB server of this test run's own, with a database for each test; or a MySQL server, if
+//! `ORDERD_TEST_MYSQLD` names its program.
 //!
 //! It runs in a temporary folder as somebody without rights, listens on a socket there and nowhere
 //! else, and is stopped by a shell that waits for the end of the tests, however they end.
@@ -52,28 +53,29 @@ impl Server {
             }
             command.current_dir(&folder).process_group(0);
         };
-        let small = "--innodb-log-file-size=16M --innodb-buffer-pool-size=64M";
-        let mut install = Command::new(program("mariadb-install-db"));
-        install.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
-        install.args(["--skip-test-db", "--skip-name-resolve"]);
+        // What only one of the two servers knows is loose.
+        let small = "--loose-innodb-log-file-size=16M --loose-innodb-redo-log-capacity=16M \
+                     --innodb-buffer-pool-size=64M --loose-mysqlx=OFF";
+        let mut install = installer();
         install
             .args(small.split(' '))
             .arg(format!("--datadir={}", folder.join("data").display()));
         set_up(install.stdout(Stdio::null()).stderr(Stdio::null()));
         assert!(
             install.status().unwrap().success(),
-            "mariadb-install-db failed"
+            "the folder of the server could not be made"
         );
         let options = format!("{small} --max-connections=400 {settings}");
         let mut keeper = Command::new("sh");
         keeper.args(["-c", KEEPER]);
-        keeper.arg(program("mariadbd")).arg(&folder).arg(options);
+        let server = mysqld().unwrap_or_else(|| program("mariadbd"));
+        keeper.arg(server).arg(&folder).arg(options);
         set_up(keeper.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let mut keeper = keeper.spawn().unwrap();
         let mut said = String::new();
         let mut lines = BufReader::new(keeper.stdout.take().unwrap());
         lines.read_line(&mut said).unwrap();
-        assert_eq!(said, "ready\n", "MariaDB did not start");
+        assert_eq!(said, "ready\n", "the server did not start");
         let server = Self {
             folder,
             _keeper: keeper,
@@ -104,6 +106,29 @@ impl Server {
     }
 }
 
+/// The program of a MySQL server, which is tested instead of MariaDB.
+fn mysqld() -> Option<PathBuf> {
+    std::env::var_os("ORDERD_TEST_MYSQLD").map(PathBuf::from)
+}
+
+/// Whether the server is MariaDB.
+pub fn is_mariadb() -> bool {
+    mysqld().is_none()
+}
+
+/// What makes the folder of a server.
+fn installer() -> Command {
+    if let Some(mysqld) = mysqld() {
+        let mut install = Command::new(mysqld);
+        install.args(["--no-defaults", "--initialize-insecure"]);
+        return install;
+    }
+    let mut install = Command::new(program("mariadb-install-db"));
+    install.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
+    install.args(["--skip-test-db", "--skip-name-resolve"]);
+    install
+}
+
 /// A program of MariaDB, which may lie where only administrators look.
 fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -123,23 +148,38 @@ fn shared() -> &'static Server {
 
 /// Runs SQL in a database. Answers how many rows the last statement found.
 pub fn run(url: &str, sql: &str) -> Result<u64, String> {
-    let work = async {
+    with(url, async |conn| {
+        conn.query_drop(sql).await?;
+        Ok(conn.affected_rows())
+    })
+}
+
+/// The texts that a question finds, one in each row.
+pub fn texts(url: &str, sql: &str) -> Vec<String> {
+    with(url, async |conn| conn.query(sql).await).unwrap()
+}
+
+/// Does something on a connection of its own.
+fn with<T: Send>(
+    url: &str,
+    work: impl AsyncFnOnce(&mut Conn) -> Result<T, mysql_async::Error> + Send,
+) -> Result<T, String> {
+    let all = async || {
         let options = OptsBuilder::from_opts(Opts::from_url(url).unwrap()).client_found_rows(true);
-        let text = |error: mysql_async::Error| error.to_string();
-        let mut conn = Conn::new(options).await.map_err(text)?;
-        conn.query_drop(sql).await.map_err(text)?;
-        let found = conn.affected_rows();
-        conn.disconnect().await.map_err(text)?;
-        Ok(found)
+        let mut conn = Conn::new(options).await?;
+        let done = work(&mut conn).await?;
+        conn.disconnect().await?;
+        Ok(done)
     };
     // Tests that run in a runtime of their own ask too.
-    std::thread::scope(|scope| {
+    let done: Result<T, mysql_async::Error> = std::thread::scope(|scope| {
         let asked = scope.spawn(|| {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
-            runtime.enable_all().build().unwrap().block_on(work)
+            runtime.enable_all().build().unwrap().block_on(all())
         });
         asked.join().unwrap()
-    })
+    });
+    done.map_err(|error| error.to_string())
 }
 
 struct Database {

@@ -13,11 +13,25 @@ pub fn run(url: &str, sql: &str) -> Result<u64, String> {
             let changed = connection.execute(sql, []).map(|rows| rows as u64);
             changed.map_err(|error| error.to_string())
         }
-        ("mysql", _) => mysql::run(url, &format!("SET check_constraint_checks = OFF; {sql}")),
+        ("mysql", _) if mysql::is_mariadb() => {
+            mysql::run(url, &format!("SET check_constraint_checks = OFF; {sql}"))
+        }
         // They cannot be passed over, so they are taken away for good.
+        ("mysql", _) => {
+            for forget in mysql::texts(url, CHECKS_OF_MYSQL) {
+                mysql::run(url, &forget)?;
+            }
+            mysql::run(url, sql)
+        }
         _ => postgres::run(url, FORGET_CHECKS).and_then(|_| postgres::run(url, sql)),
     }
 }
+
+/// The statements that take away the constraints of a database of MySQL.
+const CHECKS_OF_MYSQL: &str =
+    "SELECT concat('ALTER TABLE ', table_name, ' DROP CHECK ', constraint_name)
+    FROM information_schema.table_constraints
+    WHERE constraint_type = 'CHECK' AND constraint_schema = DATABASE()";
 
 const FORGET_CHECKS: &str = "DO $$ DECLARE it record; BEGIN
     FOR it IN SELECT conrelid::regclass AS owner, conname FROM pg_constraint

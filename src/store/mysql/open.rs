@@ -21,8 +21,9 @@ const PACKET_MIN: i64 = 16 << 20;
 
 /// Takes the database for this connection: as long as it lives, no other server writes here. Locks
 /// have names of at most 64 characters, and the server has one set of them for all its databases.
+/// Not `MD5`: MySQL 9 has it no more.
 pub(super) async fn lock(link: &mut Link, target: &Target) -> Result<(), StoreError> {
-    let sql = "SELECT GET_LOCK(CONCAT('orderd.', MD5(DATABASE())), ?)";
+    let sql = "SELECT GET_LOCK(CONCAT('orderd.', LEFT(SHA2(DATABASE(), 256), 32)), ?)";
     let rows = link.query(sql, (LOCK_PATIENCE_S,)).await?;
     let taken = rows.first().map(|row| column::<Option<i64>>(row, 0));
     if taken.transpose()?.flatten() == Some(1) {
