@@ -235,33 +235,3 @@ CREATE TABLE IF NOT EXISTS webhook_deliveries (
   CONSTRAINT webhook_deliveries_report CHECK (json_valid(report)),
   KEY webhook_deliveries_newest (webhook, number)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-
--- For people with a SQL prompt: stable names, readable values, times in UTC. Write to nothing here.
-CREATE OR REPLACE VIEW order_list AS
-  SELECT o.id AS order_id, o.customer_id, s.name AS status, o.priority, o.process, o.process_version,
-         o.step, o.attempt, o.total_minor, o.currency, o.reason,
-         json_unquote(json_extract(o.hold, '$.reason')) AS hold_reason,
-         timestamp('1970-01-01') + INTERVAL o.created_at MICROSECOND AS created_at,
-         timestamp('1970-01-01') + INTERVAL o.started_at MICROSECOND AS started_at,
-         timestamp('1970-01-01') + INTERVAL o.updated_at MICROSECOND AS updated_at,
-         timestamp('1970-01-01') + INTERVAL o.ended_at MICROSECOND AS ended_at,
-         o.payload
-    FROM orders o JOIN order_status s ON s.status = o.status;
-
-CREATE OR REPLACE VIEW order_event AS
-  SELECT o.id AS order_id, e.version, e.event, s.name AS status,
-         timestamp('1970-01-01') + INTERVAL (j.at + e.after_us) MICROSECOND AS at,
-         e.step, e.attempt, e.reason, e.asked_by, j.position
-    FROM journal j
-         JOIN json_table(j.entries, '$[*]' COLUMNS (
-           seq      bigint       PATH '$[0]',
-           version  bigint       PATH '$[1]',
-           event    varchar(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[2]',
-           status   smallint     PATH '$[3]',
-           after_us bigint       PATH '$[4]',
-           step     varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[6]',
-           attempt  integer      PATH '$[7]',
-           reason   mediumtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[9]',
-           asked_by varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[10]')) e
-         JOIN orders o ON o.seq = e.seq
-         JOIN order_status s ON s.status = e.status;

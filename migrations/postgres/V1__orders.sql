@@ -222,23 +222,3 @@ CREATE TABLE webhook_deliveries (
 );
 
 CREATE INDEX webhook_deliveries_newest ON webhook_deliveries (webhook, number);
-
--- For people with a SQL prompt: stable names, readable values. Write to nothing here.
-CREATE VIEW order_list AS
-  SELECT o.id AS order_id, o.customer_id, s.name AS status, o.priority, o.process, o.process_version,
-         o.step, o.attempt, o.total_minor, o.currency, o.reason, o.hold ->> 'reason' AS hold_reason,
-         to_timestamp(o.created_at / 1000000.0) AS created_at,
-         to_timestamp(o.started_at / 1000000.0) AS started_at,
-         to_timestamp(o.updated_at / 1000000.0) AS updated_at,
-         to_timestamp(o.ended_at / 1000000.0) AS ended_at,
-         o.payload
-    FROM orders o JOIN order_status s USING (status);
-
-CREATE VIEW order_event AS
-  SELECT o.id AS order_id, (e ->> 1)::bigint AS version, e ->> 2 AS event, s.name AS status,
-         to_timestamp((j.at + (e ->> 4)::bigint) / 1000000.0) AS at,
-         e ->> 6 AS step, (e ->> 7)::integer AS attempt, e ->> 9 AS reason,
-         e ->> 10 AS asked_by, j.position
-    FROM journal j CROSS JOIN LATERAL json_array_elements(j.entries::json) AS e
-    JOIN orders o ON o.seq = (e ->> 0)::bigint
-    JOIN order_status s ON s.status = (e ->> 3)::smallint;

@@ -199,23 +199,3 @@ CREATE TABLE webhook_deliveries (
 ) STRICT;
 
 CREATE INDEX webhook_deliveries_newest ON webhook_deliveries (webhook, number);
-
--- For people with a SQL prompt: stable names, readable values. Write to nothing here.
-CREATE VIEW order_list AS
-  SELECT o.id AS order_id, o.customer_id, s.name AS status, o.priority, o.process, o.process_version,
-         o.step, o.attempt, o.total_minor, o.currency, o.reason, o.hold ->> 'reason' AS hold_reason,
-         datetime(o.created_at / 1000000, 'unixepoch') AS created_at,
-         datetime(o.started_at / 1000000, 'unixepoch') AS started_at,
-         datetime(o.updated_at / 1000000, 'unixepoch') AS updated_at,
-         datetime(o.ended_at / 1000000, 'unixepoch') AS ended_at,
-         o.payload
-    FROM orders o JOIN order_status s USING (status);
-
-CREATE VIEW order_event AS
-  SELECT o.id AS order_id, e.value ->> 1 AS version, e.value ->> 2 AS event, s.name AS status,
-         datetime((j.at + (e.value ->> 4)) / 1000000, 'unixepoch') AS at,
-         e.value ->> 6 AS step, e.value ->> 7 AS attempt, e.value ->> 9 AS reason,
-         e.value ->> 10 AS asked_by, j.position
-    FROM journal j, json_each(j.entries) e
-    JOIN orders o ON o.seq = e.value ->> 0
-    JOIN order_status s ON s.status = e.value ->> 3;

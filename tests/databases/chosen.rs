@@ -4,10 +4,10 @@
 use crate::databases::{Place, mysql, postgres, sqlite};
 
 /// How to get a place. `None`: the backend was left out by request.
-type Places = fn() -> Option<Box<dyn Place>>;
+pub type Places = fn() -> Option<Box<dyn Place>>;
 
 /// Every backend.
-const BACKENDS: [(&str, Places); 3] = [
+pub const BACKENDS: [(&str, Places); 3] = [
     ("sqlite", sqlite::place),
     ("postgres", postgres::place),
     ("mysql", mysql::place),

@@ -148,7 +148,7 @@ fn shared() -> &'static Server {
 
 /// Runs SQL in a database. Answers how many rows the last statement found.
 pub fn run(url: &str, sql: &str) -> Result<u64, String> {
-    with(url, async |conn| {
+    on(url, async |conn| {
         conn.query_drop(sql).await?;
         Ok(conn.affected_rows())
     })
@@ -156,30 +156,30 @@ pub fn run(url: &str, sql: &str) -> Result<u64, String> {
 
 /// The texts that a question finds, one in each row.
 pub fn texts(url: &str, sql: &str) -> Vec<String> {
-    with(url, async |conn| conn.query(sql).await).unwrap()
+    on(url, async |conn| conn.query(sql).await).unwrap()
 }
 
 /// Does something on a connection of its own.
-fn with<T: Send>(
+pub fn on<T: Send>(
     url: &str,
     work: impl AsyncFnOnce(&mut Conn) -> Result<T, mysql_async::Error> + Send,
 ) -> Result<T, String> {
-    let all = async || {
-        let options = OptsBuilder::from_opts(Opts::from_url(url).unwrap()).client_found_rows(true);
-        let mut conn = Conn::new(options).await?;
-        let done = work(&mut conn).await?;
-        conn.disconnect().await?;
-        Ok(done)
-    };
     // Tests that run in a runtime of their own ask too.
-    let done: Result<T, mysql_async::Error> = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let asked = scope.spawn(|| {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
-            runtime.enable_all().build().unwrap().block_on(all())
+            runtime.enable_all().build().unwrap().block_on(async {
+                let options = OptsBuilder::from_opts(Opts::from_url(url).unwrap());
+                let text = |error: mysql_async::Error| error.to_string();
+                let options = options.client_found_rows(true);
+                let mut conn = Conn::new(options).await.map_err(text)?;
+                let done = work(&mut conn).await.map_err(text)?;
+                conn.disconnect().await.map_err(text)?;
+                Ok(done)
+            })
         });
         asked.join().unwrap()
-    });
-    done.map_err(|error| error.to_string())
+    })
 }
 
 struct Database {

@@ -68,7 +68,10 @@ mod outbound;
 mod postgres_standby;
 mod proxy;
 mod receiver;
+#[path = "../databases/rows.rs"]
+mod rows;
 mod support;
 #[path = "../databases/unchecked.rs"]
 mod unchecked;
+mod views;
 mod workers;

@@ -69,7 +69,8 @@ impl Default for Setup {
     }
 }
 
-fn process(name: &str, micros: i64, failures_ppm: u32) -> Process {
+/// A process of one step, which takes so long.
+pub fn process(name: &str, micros: i64, failures_ppm: u32) -> Process {
     let simulate = Simulate {
         shortest_us: micros,
         longest_us: micros,

@@ -218,7 +218,7 @@ pub fn what_is_written_fits_the_schema(backend: &Backend) {
     // The CHECKs above are the reason why this says something.
     let touched = backend.sql("UPDATE orders SET status = status, priority = priority");
     assert_eq!(touched, Ok(1));
-    for view in ["order_list", "order_event"] {
+    for view in ["order_list", "order_item", "order_event"] {
         let sql = format!("CREATE TABLE copy_of_{view} AS SELECT * FROM {view}");
         assert!(backend.sql(&sql).is_ok(), "{view} cannot be read");
         let rows = backend.sql(&format!("DELETE FROM copy_of_{view} WHERE order_id = 'a'"));
