@@ -26,19 +26,20 @@ Examples:
 
 const AFTER: &str = "\
 Copies everything: orders, their histories with the hash chain, processes, outputs of steps,
-idempotency keys and counters. Stop the server of the source first; it stays as it is. The target
-must have no orders. Broken off at any moment, the same command goes on where it was, and until it
-has said that the copy is whole no server opens the target.
+idempotency keys, counters, and webhooks with their secrets: a server on the copy calls the same
+receivers. Stop the server of the source first; it stays as it is. The target must have no orders.
+Broken off at any moment, the same command goes on where it was, and until it has said that the copy
+is whole no server opens the target.
 Exit code 0 if the target equals the source and all that `orderd verify` proves holds.";
 
 /// Copy a whole store into another database
 #[derive(Clone, Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_help = AFTER)]
 pub struct Arguments {
-    /// The store to read: sqlite:PATH or postgres://…
+    /// The store to read: sqlite:PATH, postgres://… or mysql://…
     #[arg(long, value_name = "URL")]
     from: String,
-    /// The database to fill: sqlite:PATH or postgres://…
+    /// The database to fill: sqlite:PATH, postgres://… or mysql://…
     #[arg(long, value_name = "URL")]
     to: String,
     /// Throw away what an unfinished copy has left in the target

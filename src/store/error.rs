@@ -163,3 +163,9 @@ pub enum StoreError {
         url: String,
     },
 }
+/// There is no way to write left.
+pub(super) fn given_up() -> StoreError {
+    StoreError::Refused {
+        detail: "writing was given up after an error".into(),
+    }
+}

@@ -24,6 +24,12 @@ pub(super) trait Source: Send {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<JournalRow>, StoreError>> + Send;
 
+    /// The hash of the journal row at a position.
+    fn hash(
+        &mut self,
+        position: Position,
+    ) -> impl Future<Output = Result<Option<[u8; 32]>, StoreError>> + Send;
+
     /// One order.
     fn order(
         &mut self,
@@ -113,7 +119,6 @@ pub(super) async fn events(
 
 /// The hash of the journal row before a position.
 async fn hash_before(source: &mut impl Source, position: Position) -> Result<[u8; 32], StoreError> {
-    let rows = source.rows(Position(position.0 - 2), 1).await?;
-    let before = rows.iter().find(|row| row.position.next() == position);
-    Ok(before.map_or(GENESIS, |row| row.hash))
+    let before = source.hash(Position(position.0 - 1)).await?;
+    Ok(before.unwrap_or(GENESIS))
 }

@@ -11,9 +11,9 @@ use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{JournalRow, ShardHead};
+use super::{JournalRow, ShardHead, StoreError};
 use crate::clock::Timestamp;
-use crate::order::{Detail, Event, EventKind, Position, Priority, Seq, StatusKind};
+use crate::order::{Commit, Detail, Event, EventKind, Position, Priority, Seq, StatusKind};
 
 /// The hash before the first row of a shard.
 pub const GENESIS: [u8; 32] = [0; 32];
@@ -123,20 +123,33 @@ pub fn hash(
     sha.finalize().into()
 }
 
-/// Whether rows end with the one at `position`, which is chained to the one before and is where the
-/// shard's journal ends.
-pub(super) fn ends_with(rows: &[JournalRow], position: Position, head: &ShardHead) -> bool {
+/// Checks that rows end with that of a commit, chained to the one before, and that this is where
+/// the shard's journal ends. `Fenced` if what stands there was written under another epoch.
+pub(super) fn check_end(
+    rows: &[JournalRow],
+    commit: &Commit,
+    head: &ShardHead,
+) -> Result<(), StoreError> {
+    let position = commit.position;
     let at = rows.iter().position(|row| row.position == position);
     let before = match at {
         Some(0) | None => GENESIS,
         Some(at) => rows[at - 1].hash,
     };
-    at.is_some_and(|at| {
-        let row = &rows[at];
+    let is_last = |row: &&JournalRow| {
         let hash = hash(&before, position, row.epoch, row.at, &row.entries);
-        let is_last = (head.position, head.hash) == (position, row.hash);
-        is_last && row.epoch == head.epoch && row.hash == hash
-    })
+        (head.position, head.hash) == (position, row.hash) && row.hash == hash
+    };
+    match at.map(|at| &rows[at]).filter(is_last) {
+        Some(row) if row.epoch == commit.epoch => Ok(()),
+        Some(_) => Err(StoreError::Fenced),
+        None => Err(StoreError::BadRow {
+            table: "journal",
+            column: "hash",
+            key: position.0.to_string(),
+            detail: "the journal does not end where it should".into(),
+        }),
+    }
 }
 
 /// An entry as it stands in the text.
@@ -313,5 +326,41 @@ mod tests {
             hash(&GENESIS, Position(1), 1, Timestamp(1), "[ ]"),
         ];
         assert!(others.iter().all(|other| *other != base));
+    }
+
+    /// However its epoch was raised since, and whoever wrote at the same place.
+    #[test]
+    fn only_a_row_of_its_own_epoch_is_that_of_a_commit() {
+        let row = |epoch: i64| {
+            let (position, at) = (Position(1), Timestamp(1));
+            JournalRow {
+                position,
+                epoch,
+                at,
+                entries: "[]".into(),
+                hash: hash(&GENESIS, position, epoch, at, "[]"),
+            }
+        };
+        let commit = Commit {
+            epoch: 4,
+            position: Position(1),
+            ..Commit::default()
+        };
+        let check = |row: JournalRow, epoch: i64| {
+            let head = ShardHead {
+                epoch,
+                position: Position(1),
+                hash: row.hash,
+                last_seq: Seq(1),
+            };
+            check_end(&[row], &commit, &head)
+        };
+        assert!(check(row(4), 4).is_ok() && check(row(4), 6).is_ok());
+        assert!(matches!(check(row(5), 5), Err(StoreError::Fenced)));
+        let damaged = JournalRow {
+            entries: "[1]".into(),
+            ..row(4)
+        };
+        assert!(matches!(check(damaged, 4), Err(StoreError::BadRow { .. })));
     }
 }

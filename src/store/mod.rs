@@ -262,7 +262,7 @@ fn look(url: &str, half_copied: bool) -> Result<Box<dyn Snapshot>, StoreError> {
         Some(("postgres" | "postgresql", _)) => {
             Ok(Box::new(postgres::View::open(url, half_copied)?))
         }
-        Some(("mysql", _)) => Ok(Box::new(mysql::View::open(url)?)),
+        Some(("mysql", _)) => Ok(Box::new(mysql::View::open(url, half_copied)?)),
         _ => Err(unknown(url)),
     }
 }

@@ -6,7 +6,7 @@ use std::future::Future;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::StoreError;
+use super::error::{StoreError, given_up};
 
 /// A runtime. `None` while it is being dropped.
 pub(super) struct Motor(Option<Runtime>);
@@ -52,13 +52,6 @@ impl Motor {
             let joined = scope.spawn(|| runtime.block_on(work)).join();
             joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
-    }
-}
-
-/// There is no way to write left.
-pub(super) fn given_up() -> StoreError {
-    StoreError::Refused {
-        detail: "writing was given up after an error".into(),
     }
 }
 

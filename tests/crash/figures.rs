@@ -52,6 +52,10 @@ impl Times {
         self.0.push(time);
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The time that so many per cent did not exceed, in milliseconds.
     pub fn percentile(&self, percent: usize) -> u64 {
         let mut times = self.0.clone();

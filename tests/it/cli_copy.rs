@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use serde_json::Value;
 
 use super::cli_support::{Outcome, Place, signal};
-use super::databases::postgres;
+use super::databases::{mysql, postgres, sqlite};
 
 /// A folder whose `old.db` has some orders that stay as they are, and what the server said of them.
 fn moved() -> (Place, String) {
@@ -67,24 +67,26 @@ fn copy(place: &Place, from: &str, to: &str, more: &[&str]) -> Outcome {
 
 #[test]
 fn orders_are_answered_alike_after_a_move_and_back() {
-    let (place, said) = moved();
-    let database = postgres::place();
-    let middle = database
-        .as_ref()
-        .map_or("sqlite:middle.db".into(), |it| it.url());
-    let told = copy(&place, "sqlite:old.db", &middle, &[]).expect(0);
-    assert!(told.contains("The copy is whole: 3 orders"), "{told}");
-    let server = place.serve(&["--store", &middle]);
-    assert_eq!(answers(&place, &server.url), said);
-    end(server);
-    let told = copy(&place, &middle, "sqlite:new.db", &["--json"]).expect(0);
-    let told: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(
-        (&told["ok"], &told["tables"]["orders"]),
-        (&true.into(), &3.into())
-    );
-    let server = place.serve(&["--store", "sqlite:new.db"]);
-    assert_eq!(answers(&place, &server.url), said);
+    for database in [postgres::place(), mysql::place(), sqlite::place()] {
+        let Some(database) = database else {
+            continue;
+        };
+        let (place, said) = moved();
+        let middle = database.url();
+        let told = copy(&place, "sqlite:old.db", &middle, &[]).expect(0);
+        assert!(told.contains("The copy is whole: 3 orders"), "{told}");
+        let server = place.serve(&["--store", &middle]);
+        assert_eq!(answers(&place, &server.url), said);
+        end(server);
+        let told = copy(&place, &middle, "sqlite:new.db", &["--json"]).expect(0);
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(
+            (&told["ok"], &told["tables"]["orders"]),
+            (&true.into(), &3.into())
+        );
+        let server = place.serve(&["--store", "sqlite:new.db"]);
+        assert_eq!(answers(&place, &server.url), said);
+    }
 }
 
 #[test]
@@ -97,8 +99,8 @@ fn a_copy_that_is_killed_at_any_stage_is_completed_later() {
                        'application/json', NULL, NULL, zeroblob(1000) FROM n";
     old.execute_batch(many).unwrap();
     drop(old);
-    let database = postgres::place();
-    let targets = database.iter().map(|it| it.url());
+    let databases = [postgres::place(), mysql::place()];
+    let targets = databases.iter().flatten().map(|it| it.url());
     for target in targets.chain(["sqlite:new.db".into()]) {
         let stages = [
             "copy idempotency_keys",
@@ -126,11 +128,13 @@ fn a_copy_that_is_killed_at_any_stage_is_completed_later() {
 /// it.
 fn kill_at(place: &Place, target: &str, stage: &str) -> bool {
     let mut child = place.start(&["copy", "--from", "sqlite:old.db", "--to", target]);
+    let mut said = Vec::new();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let heard = lines
-        .map(Result::unwrap)
-        .find(|line| line.starts_with(stage));
-    assert!(heard.is_some(), "{stage}");
+    let has_come = lines.map(Result::unwrap).any(|line| {
+        said.push(line);
+        said.last().unwrap().starts_with(stage)
+    });
+    assert!(has_come, "{target} never came to {stage}: {said:#?}");
     signal(&child, "KILL");
     let has_ended = child.wait().unwrap().success();
     // The signal may come when all is done and only the report is not.

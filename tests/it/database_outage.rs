@@ -7,16 +7,24 @@ use std::time::Duration;
 
 use orderd::clock::monotonic;
 use orderd::engine;
+use orderd::store::Timeouts;
 use serde_json::json;
 
 use super::databases::{Place, mysql, postgres};
 use super::proxy::{Mode, Proxy};
-use super::support::{Reply, Setup, TestServer, order_with};
+use super::support::{Reply, Setup, TestServer, order_with, together};
 
 /// Longest until service resumes.
 const RESUMES: Duration = Duration::from_secs(5);
 /// Longest wait for a refusal.
 const REFUSED: Duration = Duration::from_secs(2);
+
+/// Shorter than usual, so that a test does not take long.
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(1),
+    commit: Duration::from_secs(5),
+    read: Duration::from_secs(2),
+};
 
 /// Most open orders: more than a test has stored, fewer than it has refused.
 const OPEN_MAX: u64 = 30;
@@ -99,6 +107,7 @@ impl Scene {
                 open_orders_max: OPEN_MAX,
                 ..engine::Settings::default()
             },
+            timeouts: TIMEOUTS,
             place: Some(Box::new(Proxied(url))),
             ..Setup::default()
         };
@@ -245,6 +254,38 @@ async fn a_lost_answer_to_a_request_under_a_key_is_called_unknown_and_found_unde
     scene.server.stop().await;
 }
 
+async fn a_commit_is_known_though_the_answer_was_lost_twice(scene: Scene) {
+    for round in 0..3 {
+        let id = format!("twice-{round}");
+        scene.proxy.set(Mode::CutAfterTwoCommits);
+        let told = scene.send(&id).await;
+        let is_known = told.status == 201 || told.code() == "outcome-unknown";
+        assert!(is_known, "{}", told.text());
+        scene.resumes().await;
+        assert_eq!(scene.proxy.mode(), Mode::Pass, "not both were cut");
+        assert!(scene.is_there(&id).await);
+        assert_eq!(scene.send(&id).await.status, 409);
+    }
+    scene.server.stop().await;
+}
+
+/// Whoever waits for the turn of another one is told as soon as that is.
+async fn reads_are_answered_in_time_while_nothing_comes_from_the_database(scene: Scene) {
+    assert_eq!(scene.send("before").await.status, 201);
+    assert!(scene.is_there("before").await);
+    scene.proxy.set(Mode::Hold);
+    let began_at = monotonic();
+    let reads = (0..60).map(|_| scene.server.get("/v1/orders/before"));
+    for read in together(reads).await {
+        assert_eq!(read.code(), "store-unavailable");
+    }
+    let took = began_at.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    scene.proxy.set(Mode::Pass);
+    scene.resumes().await;
+    scene.server.stop().await;
+}
+
 /// Makes a test of each case for each database.
 macro_rules! on_each {
     ($($module:ident: $kind:ident),+; $cases:tt) => {
@@ -271,5 +312,7 @@ on_each! {
         a_connection_cut_in_a_commit_is_told_as_it_is,
         a_commit_whose_answer_is_lost_for_long_is_called_unknown_and_found_later,
         a_lost_answer_to_a_request_under_a_key_is_called_unknown_and_found_under_the_key,
+        a_commit_is_known_though_the_answer_was_lost_twice,
+        reads_are_answered_in_time_while_nothing_comes_from_the_database,
     ]
 }

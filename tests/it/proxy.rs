@@ -24,7 +24,9 @@ pub enum Mode {
     CutBeforeCommit,
     /// The next COMMIT gets through, its answer does not, and its connection is cut.
     CutAfterCommit,
-    /// As before, and after that everything is refused.
+    /// As before, and the one after that, too.
+    CutAfterTwoCommits,
+    /// The next COMMIT gets through, its answer does not, and after that everything is refused.
     CutAfterCommitAndRefuse,
     /// Nothing goes through from the next COMMIT on, and nobody is told.
     HoldBeforeCommit,
@@ -44,7 +46,7 @@ impl Protocol {
     fn has_commit(self, said: &[u8]) -> bool {
         match self {
             Self::Postgres => said.windows(7).any(|word| word == b"COMMIT\0"),
-            Self::Mysql => said.ends_with(b";\nCOMMIT"),
+            Self::Mysql => said.ends_with(b";\nCOMMIT") || said.ends_with(b"\x03COMMIT"),
         }
     }
 
@@ -217,16 +219,20 @@ impl Shared {
                     *self.mode.lock().unwrap() = Mode::Pass;
                     break;
                 }
-                mode @ (Mode::CutAfterCommit | Mode::CutAfterCommitAndRefuse) if has_commit => {
+                mode @ (Mode::CutAfterCommit
+                | Mode::CutAfterTwoCommits
+                | Mode::CutAfterCommitAndRefuse)
+                    if has_commit =>
+                {
                     // The answer is kept back, and nobody asks anew before it was given.
                     ear.is_wanted.store(true, Ordering::SeqCst);
                     server.write_all(said).unwrap();
                     ear.wait();
-                    let is_end = mode == Mode::CutAfterCommit;
-                    *self.mode.lock().unwrap() = if is_end { Mode::Pass } else { Mode::Refuse };
-                    if !is_end {
-                        self.cut_all();
-                    }
+                    self.set(match mode {
+                        Mode::CutAfterCommit => Mode::Pass,
+                        Mode::CutAfterTwoCommits => Mode::CutAfterCommit,
+                        _ => Mode::Refuse,
+                    });
                     let _ = client.shutdown(Shutdown::Both);
                     return;
                 }

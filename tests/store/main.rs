@@ -23,6 +23,8 @@ mod rows;
 #[path = "../databases/unchecked.rs"]
 mod unchecked;
 
+use orderd::order::{Seq, ShardNumber};
+
 /// Makes a test of each case for each backend.
 macro_rules! conformance {
     ($($backend:ident: $fresh:path),+; $($module:ident: [$($case:ident),+ $(,)?]),+ $(,)?) => {
@@ -162,4 +164,46 @@ fn an_old_order_that_is_kept_in_one_place_only_is_named() {
     drop(hand);
     assert_eq!(backend.integrity(), [""; 0]);
     assert_eq!(backend.sql("UPDATE lingering SET seq = seq").unwrap(), 1);
+}
+
+/// A MariaDB server of one test's own, with a database.
+struct Own {
+    server: databases::mysql::Server,
+    name: String,
+}
+
+impl databases::Place for Own {
+    fn url(&self) -> String {
+        self.server.url(&self.name)
+    }
+}
+
+/// A server may speak another language, and cut all answers short unless it is told otherwise.
+#[test]
+fn a_server_with_words_and_limits_of_its_own_is_understood() {
+    if databases::mysql::place().is_none() {
+        return;
+    }
+    let server = databases::mysql::Server::start("");
+    let name = server.database();
+    let backend = backend::Backend::at(Box::new(Own { server, name }));
+    let settings = "SET GLOBAL sql_select_limit = 1, GLOBAL lc_messages = 'de_DE'";
+    backend.sql(settings).unwrap();
+    let mut hand = backend::Hand::new(&backend);
+    hand.accept(&["a", "b", "c"]);
+    assert_eq!(hand.accept(&["a", "d"]).collided, [0]);
+    let mut commit = hand.blank();
+    for id in ["a", "b", "e", "f"] {
+        hand.create(&mut commit, id);
+    }
+    let receipt = hand.commit(&commit);
+    assert_eq!(receipt.collided, [0, 1]);
+    let seqs: Vec<Seq> = (1..10).map(Seq).collect();
+    assert_eq!(hand.store.orders_at(&seqs).unwrap().len(), 6);
+    let reopened = hand.store.reopen(&commit).unwrap();
+    assert_eq!(reopened.fate, Some(receipt));
+    assert_eq!(
+        hand.store.open_shard(ShardNumber(0)).unwrap().tallies.len(),
+        1
+    );
 }

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::databases::postgres;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Row, Value};
+
+use super::databases::{mysql, postgres};
 
 /// The tables of a store, their columns that every database has, and what they are sorted by.
 const TABLES: [(&str, &str, &str); 8] = [
@@ -33,10 +36,29 @@ pub fn all(url: &str) -> String {
     tables.collect()
 }
 
+/// The orders that were finished elsewhere, as each database finds them.
+pub fn imported(url: &str) -> Vec<String> {
+    let sql = if url.starts_with("mysql:") {
+        "SELECT seq FROM imported_orders ORDER BY seq"
+    } else {
+        "SELECT seq FROM orders WHERE imported_at IS NOT NULL ORDER BY seq"
+    };
+    let found = rows(url, sql);
+    assert!(!found.is_empty(), "nothing was imported");
+    found
+}
+
 /// What there is beside rows: tables, columns, indexes, rules, in words of the database.
 pub fn schema(url: &str) -> String {
     let asked: &[&str] = if url.starts_with("sqlite:") {
         &["SELECT type, name, sql FROM sqlite_schema WHERE name <> 'sqlite_stat1'"]
+    } else if url.starts_with("mysql:") {
+        &[
+            "SELECT table_name, index_name, seq_in_index, column_name, non_unique
+               FROM information_schema.statistics WHERE table_schema = DATABASE()",
+            "SELECT table_name, column_name, column_type, is_nullable, extra
+               FROM information_schema.columns WHERE table_schema = DATABASE()",
+        ]
     } else {
         &[
             "SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class c ON c.oid = indrelid
@@ -59,6 +81,7 @@ pub fn run(url: &str, sql: &str) {
             let connection = rusqlite::Connection::open(path).unwrap();
             connection.execute(sql, []).unwrap();
         }
+        None if url.starts_with("mysql:") => drop(mysql::run(url, sql).unwrap()),
         None => drop(postgres::run(url, sql).unwrap()),
     }
 }
@@ -66,8 +89,33 @@ pub fn run(url: &str, sql: &str) {
 fn rows(url: &str, sql: &str) -> Vec<String> {
     match url.strip_prefix("sqlite:") {
         Some(path) => sqlite_rows(path, sql),
+        None if url.starts_with("mysql:") => mysql_rows(url, sql),
         None => postgres_rows(url, sql),
     }
+}
+
+/// As PostgreSQL writes values.
+fn mysql_rows(url: &str, sql: &str) -> Vec<String> {
+    let asked = mysql::on(url, async |conn| conn.exec::<Row, _, _>(sql, ()).await);
+    let row = |row: Row| {
+        let columns = row.columns();
+        let values = columns
+            .iter()
+            .zip(row.unwrap())
+            .map(|(column, value)| match value {
+                Value::NULL => "NULL".into(),
+                Value::Bytes(bytes) if column.character_set() == 63 => hexadecimal(&bytes),
+                Value::Bytes(text) => String::from_utf8(text).unwrap(),
+                number => mysql_async::from_value::<i64>(number).to_string(),
+            });
+        values.collect::<Vec<_>>().join(" | ")
+    };
+    asked.unwrap().into_iter().map(row).collect()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\\x{hex}")
 }
 
 /// As PostgreSQL writes values.
@@ -81,10 +129,7 @@ fn sqlite_rows(path: &str, sql: &str) -> Vec<String> {
             ValueRef::Null => "NULL".into(),
             ValueRef::Integer(number) => number.to_string(),
             ValueRef::Text(text) => String::from_utf8(text.into()).unwrap(),
-            ValueRef::Blob(bytes) => {
-                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("\\x{hex}")
-            }
+            ValueRef::Blob(bytes) => hexadecimal(bytes),
             ValueRef::Real(number) => panic!("{number}"),
         });
         Ok(values.collect::<Vec<_>>().join(" | "))

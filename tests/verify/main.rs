@@ -9,7 +9,6 @@
 
 mod copying;
 mod damage;
-#[expect(dead_code, reason = "MySQL and MariaDB cannot be copied yet")]
 #[path = "../databases/mod.rs"]
 mod databases;
 mod dump;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 
 use sha2::{Digest, Sha256};
 
-use super::compare;
+use super::{compare, show};
 use crate::cli::verify;
 use crate::order::ShardNumber;
 use crate::store::transfer::{self, Destination, Ground, Page, Source, Table};
@@ -133,8 +133,7 @@ fn mark(source: &mut dyn Source) -> Result<String, StoreError> {
         hash.update(page.bytes());
         Ok(())
     })?;
-    let bytes = hash.finalize();
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(show::hex(&hash.finalize()))
 }
 
 struct Copying<'a> {

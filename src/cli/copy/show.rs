@@ -65,6 +65,7 @@ pub fn json(report: &Report, (from, to): &(String, String), took: Duration) -> V
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, Opts, Params, Row};
 
+pub(super) use super::role::Role;
+use super::role::SETTINGS;
 use super::{error, url};
 use crate::clock;
 use crate::store::{StoreError, Timeouts};
@@ -77,56 +79,6 @@ impl Target {
     }
 }
 
-/// What a connection is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Commits.
-    Writer,
-    /// Questions.
-    Reader,
-    /// Writing what is kept beside orders.
-    Clerk,
-    /// Going through everything once.
-    Snapshot,
-}
-
-impl Role {
-    /// Settings of the session.
-    fn settings(self) -> &'static str {
-        match self {
-            // A lock that is not given in time is a definite refusal, before anybody calls the
-            // connection lost. The server ends a session that says nothing for long: whoever had
-            // it is gone, and a standby waits for its lock. One that lives says something every
-            // second.
-            Self::Writer => {
-                "SET NAMES utf8mb4 COLLATE utf8mb4_bin;
-                 SET SESSION sql_mode = 'STRICT_ALL_TABLES', autocommit = 1, sql_safe_updates = 0,
-                             wait_timeout = 5, net_read_timeout = 5, net_write_timeout = 5;
-                 SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
-            }
-            Self::Clerk => {
-                "SET NAMES utf8mb4 COLLATE utf8mb4_bin;
-                 SET SESSION sql_mode = 'STRICT_ALL_TABLES', autocommit = 1, sql_safe_updates = 0,
-                             wait_timeout = 31536000;
-                 SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
-            }
-            // What steps said is gathered into one text; it must not be cut off.
-            Self::Reader => {
-                "SET NAMES utf8mb4 COLLATE utf8mb4_bin;
-                 SET SESSION sql_mode = 'STRICT_ALL_TABLES', sql_select_limit = DEFAULT,
-                             group_concat_max_len = 1073741824, wait_timeout = 31536000;
-                 SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY"
-            }
-            Self::Snapshot => {
-                "SET NAMES utf8mb4 COLLATE utf8mb4_bin;
-                 SET SESSION sql_mode = 'STRICT_ALL_TABLES', sql_select_limit = DEFAULT,
-                             group_concat_max_len = 1073741824, wait_timeout = 31536000;
-                 SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-            }
-        }
-    }
-}
-
 /// Which server it is. Only where the two differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -164,7 +116,8 @@ pub(super) enum Failed {
 
 impl Link {
     async fn set_up(mut conn: Conn, role: Role, timeouts: Timeouts) -> Result<Self, Error> {
-        conn.query_drop(role.settings()).await?;
+        conn.query_drop(format!("{SETTINGS}; {}", role.settings()))
+            .await?;
         let sql = "SELECT VERSION(), CAST(@@max_allowed_packet AS CHAR), UUID()";
         let about: Option<(String, String, String)> = conn.query_first(sql).await?;
         let (version, packet_max, token) = about.unwrap_or_default();
@@ -204,7 +157,17 @@ impl Link {
                 let limit = format!("SET SESSION max_execution_time = {millis}");
                 link.conn.query_drop(limit).await?;
             }
-            (Role::Clerk | Role::Snapshot, _) => {}
+            (Role::Snapshot | Role::Moving, Kind::MariaDb) => {
+                link.conn
+                    .query_drop("SET SESSION max_statement_time = 0")
+                    .await?;
+            }
+            (Role::Snapshot | Role::Moving, Kind::MySql) => {
+                link.conn
+                    .query_drop("SET SESSION max_execution_time = 0")
+                    .await?;
+            }
+            (Role::Clerk, _) => {}
         }
         Ok(link)
     }
@@ -292,6 +255,26 @@ impl Link {
         looked.map(drop)
     }
 
+    /// Goes through all rows of a statement. An error of `look` ends that, and the connection.
+    pub(super) async fn each_of(
+        &mut self,
+        sql: String,
+        mut look: impl FnMut(&Row) -> Result<(), StoreError> + Send,
+    ) -> Result<(), StoreError> {
+        let conn = self.asking();
+        let mut rows = conn.exec_iter(sql, ()).await.map_err(error::unreadable)?;
+        while let Some(row) = rows.next().await.map_err(error::unreadable)? {
+            look(&row)?;
+        }
+        let ended = rows.drop_result().await;
+        self.heard(ended).map_err(error::unreadable)
+    }
+
+    /// Whether the server takes a request of so many bytes.
+    pub(super) fn takes(&self, bytes: usize) -> bool {
+        bytes < self.packet_max
+    }
+
     /// Asks a question whose text has its values in it.
     pub(super) async fn ask(&mut self, sql: Vec<u8>) -> Result<Vec<Row>, StoreError> {
         let answer = self.asking().query(sql).await;
@@ -326,14 +309,14 @@ impl Link {
     }
 
     /// Sends statements in one go; they are done one after the other, up to the first that fails.
-    pub(super) async fn batch(&mut self, sql: impl AsRef<str> + Send) -> Result<(), Error> {
-        let answer = self.asking().query_drop(sql.as_ref()).await;
+    pub(super) async fn batch(&mut self, sql: impl Into<Vec<u8>> + Send) -> Result<(), Error> {
+        let answer = self.asking().query_drop(sql.into()).await;
         self.heard(answer)
     }
 
     /// Sends a transaction of so many statements in one go, the last of which is COMMIT.
     pub(super) async fn transact(&mut self, sql: Vec<u8>, count: usize) -> Result<(), Failed> {
-        if sql.len() >= self.packet_max {
+        if !self.takes(sql.len()) {
             return Err(Failed::Unsent(sql.len()));
         }
         // The one whose answer is looked at, from 1.

@@ -17,10 +17,12 @@ mod read;
 mod read_events;
 mod reopen;
 mod revive;
+mod role;
 mod row;
 mod snapshot;
 mod text;
 mod transaction;
+mod transfer;
 mod url;
 mod write;
 
@@ -32,8 +34,10 @@ use std::time::{Duration, Instant};
 use self::connect::Target;
 use self::pool::Pool;
 pub use self::snapshot::View;
+pub use self::transfer::Moving;
 use self::write::Writer;
-use super::motor::{Motor, given_up};
+use super::error::given_up;
+use super::motor::Motor;
 use super::{
     Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Options, Page, Reading,
     Reopened, Room, Store, StoreError, follow,

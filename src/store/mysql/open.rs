@@ -14,7 +14,7 @@ mod migrations {
 }
 
 /// Seconds to wait for the lock: a server that has just ended may not be gone for the database.
-const LOCK_PATIENCE_S: i64 = 1;
+pub(super) const LOCK_PATIENCE_S: i64 = 1;
 
 /// Bytes that a request may have at least: the largest commits are nearly as large.
 const PACKET_MIN: i64 = 16 << 20;
@@ -22,9 +22,13 @@ const PACKET_MIN: i64 = 16 << 20;
 /// Takes the database for this connection: as long as it lives, no other server writes here. Locks
 /// have names of at most 64 characters, and the server has one set of them for all its databases.
 /// Not `MD5`: MySQL 9 has it no more.
-pub(super) async fn lock(link: &mut Link, target: &Target) -> Result<(), StoreError> {
+pub(super) async fn lock(
+    link: &mut Link,
+    target: &Target,
+    patience_s: i64,
+) -> Result<(), StoreError> {
     let sql = "SELECT GET_LOCK(CONCAT('orderd.', LEFT(SHA2(DATABASE(), 256), 32)), ?)";
-    let rows = link.query(sql, (LOCK_PATIENCE_S,)).await?;
+    let rows = link.query(sql, (patience_s,)).await?;
     let taken = rows.first().map(|row| column::<Option<i64>>(row, 0));
     if taken.transpose()?.flatten() == Some(1) {
         return Ok(());
@@ -34,8 +38,15 @@ pub(super) async fn lock(link: &mut Link, target: &Target) -> Result<(), StoreEr
     })
 }
 
-/// Brings the schema up to date, or refuses one that is newer. Only who has the lock may do this.
+/// Brings the schema up to date, or refuses one that is newer, and a copy that is not complete.
+/// Only who has the lock may do this.
 pub(super) async fn migrate(link: &mut Link) -> Result<(), StoreError> {
+    check_whole(link).await?;
+    bring_up_to_date(link).await
+}
+
+/// The same for the copying itself.
+pub(super) async fn bring_up_to_date(link: &mut Link) -> Result<(), StoreError> {
     check_server(link)?;
     let done = check_version(link).await?;
     let failed = |error| StoreError::Refused {
@@ -86,24 +97,52 @@ fn check_server(link: &Link) -> Result<(), StoreError> {
 
 /// The version of the schema, 0 if there is none. Refuses one that is newer than this binary.
 pub(super) async fn check_version(link: &mut Link) -> Result<u32, StoreError> {
-    let runner = migrations::migrations::runner();
-    let known = runner.get_migrations().iter().map(|m| m.version()).max();
-    let known = known.and_then(|version| u32::try_from(version).ok());
-    let known = known.unwrap_or(0);
-    let sql = "SELECT 1 FROM information_schema.tables
-                WHERE table_schema = DATABASE() AND table_name = 'refinery_schema_history'";
-    if link.query(sql, ()).await?.is_empty() {
-        return Ok(0);
-    }
-    let sql = "SELECT CAST(coalesce(max(version), 0) AS SIGNED) FROM refinery_schema_history";
-    let rows = link.query(sql, ()).await?;
-    let found = rows.first().map_or(Ok(0), |row| column::<i64>(row, 0))?;
-    let found = u32::try_from(found).unwrap_or(u32::MAX);
+    let (found, known) = versions(link).await?;
     if found > known {
         Err(StoreError::Newer { found, known })
     } else {
         Ok(found)
     }
+}
+
+/// Refuses a schema that is older than this binary, and a database without one.
+pub(super) async fn check_migrated(link: &mut Link) -> Result<(), StoreError> {
+    let (found, known) = versions(link).await?;
+    if found < known {
+        Err(StoreError::Older { found, known })
+    } else {
+        Ok(())
+    }
+}
+
+/// The schema's version, 0 if there is none, and the newest that this binary knows.
+async fn versions(link: &mut Link) -> Result<(u32, u32), StoreError> {
+    let runner = migrations::migrations::runner();
+    let known = runner.get_migrations().iter().map(|m| m.version()).max();
+    let known = known.and_then(|version| u32::try_from(version).ok());
+    let known = known.unwrap_or(0);
+    if !has_table(link, "refinery_schema_history").await? {
+        return Ok((0, known));
+    }
+    let sql = "SELECT CAST(coalesce(max(version), 0) AS SIGNED) FROM refinery_schema_history";
+    let rows = link.query(sql, ()).await?;
+    let found = rows.first().map_or(Ok(0), |row| column::<i64>(row, 0))?;
+    Ok((u32::try_from(found).unwrap_or(u32::MAX), known))
+}
+
+/// Refuses a database into which a store was not copied to the end.
+pub(super) async fn check_whole(link: &mut Link) -> Result<(), StoreError> {
+    if has_table(link, "copying").await? {
+        Err(StoreError::HalfCopied)
+    } else {
+        Ok(())
+    }
+}
+
+pub(super) async fn has_table(link: &mut Link, name: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM information_schema.tables
+                WHERE table_schema = DATABASE() AND table_name = ?";
+    Ok(!link.query(sql, (name,)).await?.is_empty())
 }
 
 /// The settings of a server that decide what a commit is worth.

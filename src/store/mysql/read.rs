@@ -99,7 +99,8 @@ fn kept(row: &Row) -> Read<KeptKey> {
     })
 }
 
-fn hash(row: &Row, place: usize) -> Read<[u8; 32]> {
+/// A hash in a row.
+pub(super) fn hash(row: &Row, place: usize) -> Read<[u8; 32]> {
     let bytes: Vec<u8> = column(row, place)?;
     let length = bytes.len();
     bytes.try_into().map_err(|_| StoreError::Unreadable {

@@ -48,8 +48,10 @@ impl Writer {
         let known = known.ok_or(StoreError::Fenced)?;
         self.link.batch("BEGIN").await.map_err(refused)?;
         let found = self.look(commit, known).await;
-        // Should the answer to COMMIT not come, the epoch may be raised already the next time.
-        self.raises += 1;
+        if found.is_ok() {
+            // Should the answer to COMMIT not come, it may be raised already the next time.
+            self.raises += 1;
+        }
         let (opening, fate, hash) = finish(&mut self.link, found).await?;
         self.take_head(known.0, &opening, hash);
         Ok((opening, fate))
@@ -70,7 +72,8 @@ impl Writer {
         let fate = if is_as_before && position != commit.position {
             None
         } else {
-            check_row(link, commit.position, &head).await?;
+            let rows = read::journal(link, Position(commit.position.0 - 2), 3).await?;
+            journal::check_end(&rows, commit, &head)?;
             Some(receipt(link, commit).await?)
         };
         raise_epoch(link, shard).await?;
@@ -121,24 +124,6 @@ async fn locked_head(link: &mut Link, shard: ShardNumber) -> Result<ShardHead, S
     link.execute(sql, (shard.0,)).await.map_err(refused)?;
     let head = read::head(link, shard).await?;
     head.ok_or(StoreError::Fenced)
-}
-
-/// The journal ends with the row at `position`, and that row is chained to the one before.
-async fn check_row(
-    link: &mut Link,
-    position: Position,
-    head: &ShardHead,
-) -> Result<(), StoreError> {
-    let rows = read::journal(link, Position(position.0 - 2), 3).await?;
-    if journal::ends_with(&rows, position, head) {
-        return Ok(());
-    }
-    Err(StoreError::BadRow {
-        table: "journal",
-        column: "hash",
-        key: position.0.to_string(),
-        detail: "the journal does not end where it should".into(),
-    })
 }
 
 /// The receipt of a commit that is stored.

@@ -8,7 +8,7 @@ use super::write::Writer;
 use super::{error, open, read};
 use crate::clock::Timestamp;
 use crate::order::{Commit, RequestKey};
-use crate::store::motor::given_up;
+use crate::store::error::given_up;
 use crate::store::{Durability, Reopened, StoreError};
 
 /// Makes a connection that may write, after having ended the session that it takes the place of:
@@ -21,7 +21,7 @@ async fn fresh(
     if let Some(before) = before {
         link.end(before).await;
     }
-    open::lock(&mut link, target).await?;
+    open::lock(&mut link, target, open::LOCK_PATIENCE_S).await?;
     if before.is_none() {
         open::migrate(&mut link).await?;
     }

@@ -19,8 +19,9 @@ pub struct View {
 }
 
 impl View {
-    /// Opens the database that `url` names, in one consistent state.
-    pub fn open(url: &str) -> Result<Self, StoreError> {
+    /// Opens the database that `url` names, in one consistent state. Only the copying itself wants
+    /// to see what is `half_copied`.
+    pub fn open(url: &str, half_copied: bool) -> Result<Self, StoreError> {
         let target = Target::of_url(url, Timeouts::default())?;
         let motor = Motor::while_waiting()?;
         let opening = async {
@@ -29,6 +30,9 @@ impl View {
                 return Err(StoreError::Unreadable {
                     detail: format!("there are no orders in {}", target.name()),
                 });
+            }
+            if !half_copied {
+                open::check_whole(&mut link).await?;
             }
             let begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
             let begun = link.batch(begin).await;

@@ -9,7 +9,7 @@ use super::error::{self, lost, statement_failed};
 use super::transaction::{Counters, Plan, Transaction};
 use crate::order::{Commit, Position, Receipt, ShardNumber};
 use crate::store::StoreError;
-use crate::store::motor::given_up;
+use crate::store::error::given_up;
 
 /// How many commits after a collision ask first. As long as ids and keys collide, commits take a
 /// second round trip each; that is cheaper than a transaction that is undone.

@@ -37,7 +37,8 @@ use self::pool::Pool;
 pub use self::snapshot::View;
 pub use self::transfer::Moving;
 use self::write::Writer;
-use super::motor::{Motor, given_up};
+use super::error::given_up;
+use super::motor::Motor;
 use super::{
     Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Options, Page, Reading,
     Reopened, Room, Store, StoreError, follow,

@@ -77,7 +77,8 @@ fn kept(row: &Row) -> Read<KeptKey> {
     })
 }
 
-fn hash(row: &Row, place: usize) -> Read<[u8; 32]> {
+/// A hash in a row.
+pub(super) fn hash(row: &Row, place: usize) -> Read<[u8; 32]> {
     let bytes: &[u8] = column(row, place)?;
     bytes.try_into().map_err(|_| StoreError::Unreadable {
         detail: format!("a hash has {} bytes", bytes.len()),

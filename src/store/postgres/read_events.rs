@@ -15,6 +15,12 @@ impl Source for &Link {
         read::journal(self, after, limit).await
     }
 
+    async fn hash(&mut self, position: Position) -> Read<Option<[u8; 32]>> {
+        let sql = "SELECT hash FROM journal WHERE position = $1";
+        let rows = self.query(sql, &[&position.0]).await?;
+        rows.first().map(|row| read::hash(row, 0)).transpose()
+    }
+
     async fn order(&mut self, id: &OrderId) -> Read<Option<Order>> {
         read::order(self, id).await
     }

@@ -9,6 +9,7 @@ use super::write::Writer;
 use super::{error, open, read};
 use crate::clock::Timestamp;
 use crate::order::{Commit, RequestKey};
+use crate::store::error::given_up;
 use crate::store::{Durability, Reopened, StoreError};
 
 /// Takes the locks that commits take, if they are free, and gives them back.
@@ -142,7 +143,7 @@ impl Writer {
     pub(super) async fn reopen(&mut self, commit: &Commit) -> Result<Reopened, StoreError> {
         self.is_lost = true;
         let reopened = self.within_reach(Some(commit)).await?;
-        reopened.ok_or_else(super::given_up)
+        reopened.ok_or_else(given_up)
     }
 
     /// Whether something is kept under a key since `expired_before` or later.
@@ -163,7 +164,7 @@ impl Writer {
     async fn was_taken_over(&self) -> bool {
         let asked = async {
             let link = self.target.connect(Role::Reader).await?;
-            let (shard, ..) = self.head.ok_or_else(super::given_up)?;
+            let (shard, ..) = self.head.ok_or_else(given_up)?;
             read::head(&link, shard).await
         };
         let asked = tokio::time::timeout(self.target.timeouts.connect, asked).await;

@@ -16,6 +16,7 @@ use super::statements::Statements;
 use super::tail::{Tail, small};
 use crate::order::{Commit, Position, Receipt, ShardNumber};
 use crate::store::StoreError;
+use crate::store::error::given_up;
 
 /// How many commits after a collision ask first. As long as ids and keys collide, commits take a
 /// second round trip each; that is cheaper than a transaction that is undone.
@@ -71,7 +72,7 @@ impl Writer {
 
     pub(super) async fn commit(&mut self, commit: &Commit) -> Result<Receipt, StoreError> {
         if self.is_lost {
-            return Err(super::given_up());
+            return Err(given_up());
         }
         let Some((shard, _, before)) = self.head.filter(|head| head.0 == commit.shard) else {
             return Err(StoreError::Fenced);

@@ -6,7 +6,8 @@ use rusqlite::{Connection, params};
 
 use super::read::{Read, as_limit, collect};
 use super::row::unreadable;
-use super::{Pen, Sqlite, given_up, lock};
+use super::{Pen, Sqlite, lock};
+use crate::store::error::given_up;
 use crate::store::{KeptDelivery, KeptWebhook, Ledger, Note, Reading, StoreError};
 
 impl Sqlite {

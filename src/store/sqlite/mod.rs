@@ -38,6 +38,7 @@ pub use self::space::{FileSystem, Gauge};
 pub use self::transfer::Moving;
 use self::witness::Witness;
 use self::write::Writer;
+use super::error::given_up;
 use super::{
     Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Options, Page, Reading,
     Reopened, Room, Store, StoreError,
@@ -229,12 +230,6 @@ impl Sqlite {
 fn lock(pen: &Mutex<Option<Pen>>) -> MutexGuard<'_, Option<Pen>> {
     // After a panic inside a transaction the connection still rolls back before it is used again.
     pen.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn given_up() -> StoreError {
-    StoreError::Refused {
-        detail: "writing was given up after an error".into(),
-    }
 }
 
 /// The last commit that was flushed, as the file beside the database at `path` says, if it does. To

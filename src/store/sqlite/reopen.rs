@@ -12,7 +12,7 @@ use super::write::{Head, Writer};
 use super::{read, row};
 use crate::faults;
 use crate::order::{Commit, KeyRecord, Position, Receipt};
-use crate::store::{ShardHead, StoreError, journal};
+use crate::store::{StoreError, journal};
 
 impl Writer {
     /// Closes the connection without flushing anything. Answers with where the journal ended before
@@ -69,27 +69,10 @@ impl Writer {
         if (head.position, head.hash) == (position, hash) && position != commit.position {
             return Ok(None);
         }
-        check_row(&self.connection, commit.position, &head)?;
+        let rows = read::journal(&self.connection, Position(commit.position.0 - 2), 3)?;
+        journal::check_end(&rows, commit, &head)?;
         receipt(&self.connection, commit).map(Some)
     }
-}
-
-/// The journal ends with the row at `position`, and that row is chained to the one before.
-fn check_row(
-    connection: &Connection,
-    position: Position,
-    head: &ShardHead,
-) -> Result<(), StoreError> {
-    let rows = read::journal(connection, Position(position.0 - 2), 3)?;
-    let broken = || StoreError::BadRow {
-        table: "journal",
-        column: "hash",
-        key: position.0.to_string(),
-        detail: "the journal does not end where it should".into(),
-    };
-    journal::ends_with(&rows, position, head)
-        .then_some(())
-        .ok_or_else(broken)
 }
 
 /// The receipt of a commit that is stored.

@@ -112,7 +112,7 @@ impl Writer {
             let detail = "a flush failed, and the store is not open anew yet".into();
             return Err(StoreError::Refused { detail });
         }
-        let done = self.transaction(|connection| work(connection).map_err(row::refused));
+        let done = self.transaction(|connection| work(connection).map_err(row::broken_off));
         if let Err(StoreError::Unknown { .. }) = &done {
             self.watch.spoil();
         }

@@ -8,14 +8,19 @@ mod page;
 
 pub use page::{Cell, Page};
 
-use super::{StoreError, postgres, sqlite, unknown};
+use super::{StoreError, mysql, postgres, sqlite, unknown};
 
 /// Tables that do not move: the schema brings them along, or they are about the move itself.
-const STAY: [&str; 3] = ["order_status", "refinery_schema_history", "copying"];
+const STAY: [&str; 4] = [
+    "order_status",
+    "currency_decimals",
+    "refinery_schema_history",
+    "copying",
+];
 
 /// Tables that one database has for its own sake, and fills by itself. Between two of a kind they
 /// move.
-const OWN: [&str; 1] = ["lingering"];
+const OWN: [&str; 2] = ["lingering", "imported_orders"];
 
 /// A table, as its database describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,7 +164,7 @@ pub fn source(url: &str) -> Result<Box<dyn Source>, StoreError> {
     match url.split_once(':') {
         Some(("sqlite", path)) => Ok(Box::new(sqlite::Moving::source(path.as_ref())?)),
         Some(("postgres" | "postgresql", _)) => Ok(Box::new(postgres::Moving::source(url)?)),
-        Some(("mysql", _)) => Err(not_yet()),
+        Some(("mysql", _)) => Ok(Box::new(mysql::Moving::source(url)?)),
         _ => Err(unknown(url)),
     }
 }
@@ -173,14 +178,8 @@ pub fn destination(url: &str) -> Result<Box<dyn Destination>, StoreError> {
     match url.split_once(':') {
         Some(("sqlite", path)) => Ok(Box::new(sqlite::Moving::destination(path.as_ref())?)),
         Some(("postgres" | "postgresql", _)) => Ok(Box::new(postgres::Moving::destination(url)?)),
-        Some(("mysql", _)) => Err(not_yet()),
+        Some(("mysql", _)) => Ok(Box::new(mysql::Moving::destination(url)?)),
         _ => Err(unknown(url)),
-    }
-}
-
-fn not_yet() -> StoreError {
-    StoreError::Refused {
-        detail: "MySQL and MariaDB cannot be copied yet; SQLite and PostgreSQL can".into(),
     }
 }
 

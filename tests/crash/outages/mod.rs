@@ -54,7 +54,12 @@ fn no_outage_of_a_database_loses_or_doubles_what_was_answered_for() {
         assert!(wrong.is_clean(), "{:#?}\n{again}", wrong.complaints);
         assert_eq!(figures.outages.values().sum::<u32>(), cycles);
         assert!(figures.acknowledged > 0, "nothing was acknowledged");
-        assert!(figures.requests.refused > 0, "nobody was refused");
+        if cycles >= 12 {
+            // Each kind of trouble had its turn.
+            assert!(!figures.refused_within.is_empty(), "nobody was refused");
+            let missed = figures.missed;
+            assert!(missed <= cycles / 4, "{missed} cuts met no COMMIT");
+        }
         let resumed = figures.resumed.percentile(100);
         assert!(u128::from(resumed) <= RESUMES.as_millis(), "{resumed} ms");
         let refused = figures.refused_within.percentile(100);
