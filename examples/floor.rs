@@ -19,7 +19,8 @@ use mimalloc::MiMalloc;
 use orderd::clock::Timestamp;
 use orderd::http::{self, ApiError, Code, batch, wire};
 use orderd::order::{
-    NewOrder, Order, OrderId, OrderState, Position, Process, Processes, Seq, Status, WantedId,
+    Marks, NewOrder, Order, OrderId, OrderState, Position, Process, Processes, Seq, Status,
+    WantedId,
 };
 use orderd::server::{self, Door, ServerSettings};
 
@@ -110,6 +111,7 @@ impl Floor {
             payload: new.payload,
             start_at: new.start_at,
             expires_at: new.expires_at,
+            marks: Marks::default(),
             hold: None,
             imported_at: None,
             created_at: THEN,

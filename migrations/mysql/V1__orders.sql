@@ -97,6 +97,9 @@ CREATE TABLE IF NOT EXISTS orders (
   -- The hold that is open: a JSON object with reason, by, since and until. While it is there no
   -- further step starts; an order that has ended has none.
   hold            mediumtext,
+  -- What is to be remembered of its steps: a JSON object with `signalled`, the places of steps that wait
+  -- for a signal which has come. Few orders have any of it.
+  marks           mediumtext,
 
   -- A JSON object with its items and, if given, address, notes and metadata.
   payload         longtext     NOT NULL,
@@ -121,6 +124,7 @@ CREATE TABLE IF NOT EXISTS orders (
     CHECK ((target IS NOT NULL) = (status = 6) AND (target IS NULL OR target BETWEEN 8 AND 10)),
   CONSTRAINT orders_ended_at CHECK ((ended_at IS NOT NULL) = (status >= 7)),
   CONSTRAINT orders_hold CHECK (hold IS NULL OR (status < 7 AND json_valid(hold))),
+  CONSTRAINT orders_marks CHECK (marks IS NULL OR json_valid(marks)),
   -- The open orders stand together at its beginning, by their numbers: for the restart and for lists
   -- of them. There are no indexes of some rows only, so the ended ones are in it, too, at its end.
   KEY orders_open (ended_at)

@@ -95,6 +95,9 @@ CREATE TABLE orders (
   -- The hold that is open: a JSON object with reason, by, since and until. While it is there no
   -- further step starts; an order that has ended has none.
   hold            json     CHECK (hold IS NULL OR status < 7),
+  -- What is to be remembered of its steps: a JSON object with `signalled`, the places of steps that wait
+  -- for a signal which has come. Few orders have any of it.
+  marks           json,
 
   -- For the indexes below. Nothing unless it is so: most changes leave that as it is.
   is_dead         boolean  GENERATED ALWAYS AS (nullif(status = 5, false)) STORED,
@@ -135,7 +138,7 @@ CREATE VIEW whole_orders AS
   SELECT o.seq, o.id, o.customer_id, o.process, o.process_version, o.priority, o.total_minor,
          o.currency, o.item_count, o.created_at, o.start_at, o.expires_at, o.imported_at, o.status,
          o.version, o.step, o.attempt, o.started_at, o.updated_at, o.due_at, o.lease, o.target,
-         o.ended_at, o.reason, o.position, o.hold, o.payload,
+         o.ended_at, o.reason, o.position, o.hold, o.marks, o.payload,
          (SELECT json_agg(json_build_array(s.number, s.step, s.output::text))
             FROM step_outputs s WHERE s.seq = o.seq) AS outputs,
          o.is_dead, o.is_held

@@ -84,6 +84,9 @@ CREATE TABLE orders (
   -- The hold that is open: a JSON object with reason, by, since and until. While it is there no
   -- further step starts; an order that has ended has none.
   hold            TEXT    CHECK (hold IS NULL OR (status < 7 AND json_valid(hold))),
+  -- What is to be remembered of its steps: a JSON object with `signalled`, the places of steps that wait
+  -- for a signal which has come. Few orders have any of it.
+  marks           TEXT    CHECK (marks IS NULL OR json_valid(marks)),
 
   -- A JSON object with its items and, if given, address, notes and metadata.
   payload         TEXT    NOT NULL

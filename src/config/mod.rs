@@ -19,6 +19,7 @@ mod step;
 mod store;
 #[cfg(test)]
 mod tests;
+mod wait;
 mod webhooks;
 
 use std::collections::BTreeMap;

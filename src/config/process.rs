@@ -11,10 +11,11 @@ use super::error::{ConfigError, from_figment, readable, value_at, written};
 use super::setting;
 use super::source::origin;
 use super::step::{PullStep, RulesStep, SimulateStep};
+use super::wait::WaitStep;
 use crate::order::{DEFAULT_PROCESS, Dialect, Process, Step};
 
 /// Kinds of steps that are planned; naming one is no slip of the pen.
-const KINDS_NOT_BUILT: [&str; 2] = ["push", "wait"];
+const KINDS_NOT_BUILT: [&str; 1] = ["push"];
 /// Most steps of a process: an order's record has one place for each.
 const STEPS_MAX: usize = 100;
 const NAME_CHARS_MAX: usize = 64;
@@ -169,10 +170,11 @@ impl Reader<'_> {
             Some("simulate") => self.written::<SimulateStep>(path)?.step(),
             Some("rules") => self.written::<RulesStep>(path)?.step(),
             Some("pull") => self.written::<PullStep>(path)?.step(),
+            Some("wait") => self.written::<WaitStep>(path)?.step(),
             Some(kind) if KINDS_NOT_BUILT.contains(&kind) => {
                 let detail = format!(
                     "is {kind:?}, which is not built yet in this version; use \"pull\", \
-                     \"simulate\" or \"rules\""
+                     \"wait\", \"simulate\" or \"rules\""
                 );
                 return Err(self.refused(&kind_path, detail));
             }

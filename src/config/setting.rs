@@ -144,10 +144,15 @@ pub const SETTINGS: &[Setting] = &[
     setting("process.*.step.*.name", NAME),
     setting(
         "process.*.step.*.kind",
-        Form::Choice(&["pull", "simulate", "rules"]),
+        Form::Choice(&["pull", "wait", "simulate", "rules"]),
     ),
     setting("process.*.step.*.queue", NAME),
     setting("process.*.step.*.lease", Form::Time(SECOND, DAY)),
+    setting("process.*.step.*.timeout", Form::Time(1, 365 * DAY)),
+    setting(
+        "process.*.step.*.on_timeout",
+        Form::Choice(&["retry", "reject", "dead", "continue"]),
+    ),
     setting(
         "process.*.step.*.duration",
         Form::Text("a time such as \"250ms\" or a range such as \"1s..10s\", at most 30 days"),

@@ -62,10 +62,10 @@ pub(super) struct PullStep {
 }
 
 /// How failed attempts are tried again, as it is written.
-struct WrittenRetry {
-    attempts: Option<u16>,
-    base_us: Option<i64>,
-    cap_us: Option<i64>,
+pub(super) struct WrittenRetry {
+    pub(super) attempts: Option<u16>,
+    pub(super) base_us: Option<i64>,
+    pub(super) cap_us: Option<i64>,
 }
 
 /// A simulated step as it is written.
@@ -117,7 +117,7 @@ struct WrittenLabel {
 }
 
 impl WrittenRetry {
-    fn policy(self) -> Result<RetryPolicy, Breach> {
+    pub(super) fn policy(self) -> Result<RetryPolicy, Breach> {
         let usual = RetryPolicy::default();
         let retry = RetryPolicy {
             attempts_max: self.attempts.unwrap_or(usual.attempts_max),
@@ -270,7 +270,7 @@ fn duration_range<'de, D: Deserializer<'de>>(from: D) -> Result<(Duration, Durat
         .ok_or_else(|| de::Error::custom("not a range of times"))
 }
 
-fn micros<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+pub(super) fn micros<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
     duration::deserialize(from).map(|time| Some(micros_of(time)))
 }
 

@@ -55,6 +55,8 @@ pub enum Bug {
     LowPriorityStarves,
     /// What a worker says counts, whoever has the lease by now.
     StaleResultTaken,
+    /// A signal that came early is forgotten by a restart.
+    SignalForgotten,
     // The store on SQLite.
     /// A commit under an old epoch is taken.
     NoFenceInStore,
@@ -70,7 +72,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the name by which `ORDERD_BUG` asks for it.
-    pub const ALL: [(Self, &'static str); 28] = [
+    pub const ALL: [(Self, &'static str); 29] = [
         (Self::AnswerBeforeFlush, "answer-before-flush"),
         (Self::UnknownCalledRefused, "unknown-called-refused"),
         (Self::RefusedTriedAgain, "refused-tried-again"),
@@ -97,6 +99,7 @@ impl Bug {
         (Self::HoldIgnored, "hold-ignored"),
         (Self::LowPriorityStarves, "low-priority-starves"),
         (Self::StaleResultTaken, "stale-result-taken"),
+        (Self::SignalForgotten, "signal-forgotten"),
         (Self::NoFenceInStore, "no-fence-in-store"),
         (Self::KeyInAnotherTransaction, "key-in-another-transaction"),
         (

@@ -248,7 +248,7 @@ async fn prioritize(
 }
 
 /// Asks for one change, and answers with the order as it is then. `verb` is the end of the path.
-async fn change(
+pub(super) async fn change(
     app: &App,
     (verb, id): (&str, PathId),
     request: Request,

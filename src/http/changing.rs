@@ -65,11 +65,22 @@ async fn at_once(app: &App, asked: &Asked) -> Result<Response, ApiError> {
             asked.closed(&order).map(|()| answer_in(room, &order))
         }
         Some(Err(refusal)) => Err(refusal.into()),
-        Some(Ok(_)) | None => {
+        Some(Ok(effect)) => {
             let order = orders::find(app, id).await;
             let order = order.map_err(|_| ApiError::change_made())?;
-            Ok(answer_in(room, &order))
+            let mut response = answer_in(room, &order);
+            *response.status_mut() = status(action, effect);
+            Ok(response)
         }
+        None => Err(ApiError::change_made()),
+    }
+}
+
+/// What a change is answered with: only a signal is something new.
+fn status(action: &Action, effect: Effect) -> StatusCode {
+    match (action, effect) {
+        (Action::Signal(_), Effect::Made { .. }) => StatusCode::CREATED,
+        _ => StatusCode::OK,
     }
 }
 
@@ -106,7 +117,10 @@ async fn under(app: &App, asked: &Asked, key: &RequestKey) -> Result<Response, A
         let key = KeyOfChanges {
             key: key.clone(),
             answer_bytes: order.payload.len(),
-            answer: Box::new(move |answers, commit| kept(order, answers, commit)),
+            answer: {
+                let action = asked.action.clone();
+                Box::new(move |answers, commit| kept(order, &action, answers, commit))
+            },
         };
         let decided = app.engine.change_under(key, Vec::from_iter(change)).await;
         let decided = decided.map_err(ApiError::change_failed)?;
@@ -136,7 +150,7 @@ impl Asked {
         let (status, version): (StatusKind, _) = (order.state.status.kind(), order.state.version);
         if !self.is_for(version) {
             Err(Refusal::OtherVersion { version }.into())
-        } else if self.action.is_met_by(status) {
+        } else if self.action.is_met_by(order) {
             Ok(())
         } else {
             Err(ApiError::not_open(status, version))
@@ -145,11 +159,21 @@ impl Asked {
 }
 
 /// The answer with the order after its change; `None` if that was refused.
-fn kept(mut order: Order, answers: &[ChangeAnswer], commit: &Commit) -> Option<KeptAnswer> {
-    match answers.first() {
+fn kept(
+    mut order: Order,
+    action: &Action,
+    answers: &[ChangeAnswer],
+    commit: &Commit,
+) -> Option<KeptAnswer> {
+    let effect = match answers.first() {
         Some(Err(_)) => return None,
-        Some(Ok(Effect::Made { .. })) => order.apply(commit.change_of(order.seq)?),
-        Some(Ok(Effect::Nothing | Effect::Extended { .. })) | None => {}
+        Some(Ok(effect)) => *effect,
+        None => Effect::Nothing,
+    };
+    if let Effect::Made { .. } = effect {
+        order.apply(commit.change_of(order.seq)?);
+        let seq = order.seq;
+        order.say(commit.outputs.iter().filter(|it| it.seq == seq));
     }
-    Some(idempotency::answer(StatusCode::OK, None, &order))
+    Some(idempotency::answer(status(action, effect), None, &order))
 }

@@ -27,6 +27,7 @@ pub enum Code {
     OrderNotFound,
     WebhookNotFound,
     QueueNotFound,
+    SignalNotFound,
     RouteNotFound,
     MethodNotAllowed,
     RequestTimeout,
@@ -36,6 +37,7 @@ pub enum Code {
     OrderNotDead,
     WebhookBusy,
     StaleFence,
+    SignalTooLate,
     VersionMismatch,
     BodyTooLarge,
     BatchTooLarge,
@@ -168,6 +170,14 @@ pub const CODES: &[Entry] = &[
         "A queue is there if a step of a process names it; `orderd config show` lists the steps.",
     ),
     entry(
+        Code::SignalNotFound,
+        "signal-not-found",
+        404,
+        "No step waits for this signal",
+        "A signal has the name of a step of kind `wait` in the process that the order began with. \
+         Nothing is changed.",
+    ),
+    entry(
         Code::RouteNotFound,
         "route-not-found",
         404,
@@ -233,6 +243,13 @@ pub const CODES: &[Entry] = &[
          somebody else's by now, or nobody's. It counts for nothing; the history of an open order \
          notes it, once for each lease, which raises the order's version. Drop the work, and lease \
          again.",
+    ),
+    entry(
+        Code::SignalTooLate,
+        "signal-too-late",
+        409,
+        "The step that waited for this signal is over",
+        "Its time was up, and the order went on without it. Nothing is changed.",
     ),
     entry(
         Code::VersionMismatch,

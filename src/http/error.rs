@@ -4,6 +4,8 @@
 //! Answers are `application/problem+json` (RFC 9457). Nothing internal is told to clients: causes
 //! go to the log, once, here.
 
+mod refusal;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use super::code::Code;
 use super::render;
 use crate::engine::SubmitError;
-use crate::order::{Fault, OrderId, Refusal, StatusKind};
+use crate::order::{Fault, OrderId, StatusKind};
 use crate::server::BodyError;
 use crate::store::StoreError;
 use crate::telling::WebhookError;
@@ -337,28 +339,6 @@ impl From<SubmitError> for ApiError {
 }
 
 /// A change that the order does not allow.
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
-        let found = |status, version| Found { status, version };
-        match refusal {
-            Refusal::OtherVersion { version } => {
-                let detail = format!("the order has version {version}");
-                Self::found(Code::VersionMismatch, detail, found(None, Some(version)))
-            }
-            Refusal::NotDead { status } => {
-                let detail = format!("the order is {}", status.name());
-                Self::found(Code::OrderNotDead, detail, found(Some(status), None))
-            }
-            Refusal::Undoing { target } => {
-                let detail = format!("its steps are being undone: it will be {}", target.name());
-                Self::found(Code::OrderEnded, detail, found(Some(target), None))
-            }
-            Refusal::NotOpen => Self::new(Code::OrderEnded, "the order has ended"),
-            Refusal::StaleFence => Self::new(Code::StaleFence, "the attempt is not yours any more"),
-        }
-    }
-}
-
 impl From<WebhookError> for ApiError {
     fn from(error: WebhookError) -> Self {
         let code = match error {

@@ -127,6 +127,9 @@ pub enum EventType {
     /// A worker said something under a lease that was over; it was refused.
     #[serde(rename = "order.came_late")]
     CameLate,
+    /// What a step waits for, now or later, has happened.
+    #[serde(rename = "order.signalled")]
+    Signalled,
 }
 
 /// A page of events, oldest first.

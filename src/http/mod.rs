@@ -30,6 +30,7 @@ mod queues;
 pub mod render;
 mod reports;
 pub mod schema;
+mod signals;
 mod standby;
 mod stats;
 mod stream;
@@ -163,6 +164,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::empty())
         .merge(orders::router())
         .merge(changes::router())
+        .merge(signals::router())
         .merge(dead::router())
         .merge(queues::router())
         .merge(list::router())

@@ -279,6 +279,7 @@ mod tests {
             created_at: Timestamp(1_795_231_450_123_456),
             imported_at: None,
             hold: None,
+            marks: Default::default(),
             state: OrderState {
                 status,
                 version: 1,
@@ -314,8 +315,7 @@ mod tests {
         ];
         for status in all {
             let shown = rendered(&order_of("o\"1\\", "c", payload, status));
-            assert_eq!(shown.order_id, "o\"1\\");
-            assert_eq!(shown.items.len(), 2);
+            assert_eq!((&*shown.order_id, shown.items.len()), ("o\"1\\", 2));
             assert_eq!(shown.step.is_some(), status.is_open());
             assert_eq!(shown.ended_at.is_some(), !status.is_open());
             let name = serde_json::to_value(shown.status).unwrap();

@@ -102,25 +102,26 @@ impl<'a> Body<'a> for CompleteBody<'a> {
 
     fn verdict(self, faults: &mut Vec<Fault>) -> Verdict {
         let output = self.output.map(RawValue::get);
-        faults.extend(output.and_then(output_fault));
+        faults.extend(output.and_then(|output| output_fault("/output", output)));
         Verdict::Ended(Outcome::Complete {
             output: output.map(compact),
         })
     }
 }
 
-fn output_fault(json: &str) -> Option<Fault> {
+/// What is wrong with a JSON text that is to be the output of a step.
+pub(super) fn output_fault(pointer: &str, json: &str) -> Option<Fault> {
     if json.len() > OUTPUT_BYTES_MAX {
         let detail = format!("may have {OUTPUT_BYTES_MAX} bytes, has {}", json.len());
-        return Some(Fault::new("/output", "invalid-length", detail));
+        return Some(Fault::new(pointer, "invalid-length", detail));
     }
     if diagnosis::is_too_deep(json.as_bytes()) {
         let detail = "is nested too deeply";
-        return Some(Fault::new("/output", "wrong-type", detail));
+        return Some(Fault::new(pointer, "wrong-type", detail));
     }
     // Whoever reads the order must be able to read all of it.
     let unreadable = serde_json::from_str::<serde_json::Value>(json).err()?;
-    Some(Fault::new("/output", "wrong-type", unreadable.to_string()))
+    Some(Fault::new(pointer, "wrong-type", unreadable.to_string()))
 }
 
 #[derive(serde::Deserialize)]

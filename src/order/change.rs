@@ -5,7 +5,7 @@
 //! number, so whoever asks has read the order before.
 
 use super::new_order::Fault;
-use super::{NewHold, Priority, Report, Seq, StatusKind};
+use super::{NewHold, Order, Priority, Report, Seq, Signal, StatusKind};
 
 /// Longest reason, in characters.
 pub const REASON_LENGTH_MAX: usize = 1_024;
@@ -38,6 +38,8 @@ pub enum Action {
     Prioritize(Priority, Signature),
     /// Take what a worker says about the attempt that it has.
     Report(Box<Report>),
+    /// What a step of it waits for has happened. Kept if the order has not come to the step yet.
+    Signal(Box<Signal>),
 }
 
 impl Action {
@@ -45,14 +47,18 @@ impl Action {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Report(report) => report.bytes(),
+            Self::Signal(signal) => signal.output.len(),
             _ => 0,
         }
     }
 
-    /// Whether an order that has ended like this is as it should be, so that asking again is no
-    /// mistake.
-    pub fn is_met_by(&self, end: StatusKind) -> bool {
-        matches!(self, Self::Cancel(_)) && end == StatusKind::Cancelled
+    /// Whether an order that has ended is as it should be, so that asking again is no mistake.
+    pub fn is_met_by(&self, order: &Order) -> bool {
+        match self {
+            Self::Cancel(_) => order.state.status.kind() == StatusKind::Cancelled,
+            Self::Signal(signal) => order.outputs.iter().any(|it| *it.step == *signal.name),
+            _ => false,
+        }
     }
 }
 
@@ -118,6 +124,10 @@ pub enum Refusal {
     },
     /// A worker says something under a lease that is over. The order's history has it.
     StaleFence,
+    /// No step of its process waits for a signal of this name.
+    NotAwaited,
+    /// The step that waited for this signal is over, without it.
+    SignalTooLate,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::{
-    ChangeKey, Event, Hold, KeyRecord, Order, OrderState, Position, Priority, Process,
+    ChangeKey, Event, Hold, KeyRecord, Marks, Order, OrderState, Position, Priority, Process,
     ProcessTally, Seq, ShardNumber, StepOutput,
 };
 use crate::clock::Timestamp;
@@ -36,7 +36,7 @@ pub struct Commit {
     pub keys_expired_before: Timestamp,
     /// Other orders that changed, each once, in any order.
     pub changed: Vec<Changed>,
-    /// What steps of changed orders said when they were done.
+    /// What steps of changed orders said when they were done, or will have said then.
     pub outputs: Vec<Output>,
     /// Every transition, in the order in which it happened.
     pub events: Vec<Event>,
@@ -76,6 +76,8 @@ pub struct Beside {
     pub priority: Priority,
     /// The hold that is open.
     pub hold: Option<Hold>,
+    /// What is remembered of its steps.
+    pub marks: Marks,
 }
 
 /// What a step of an order said when it was done.

@@ -47,11 +47,13 @@ pub enum EventKind {
     PriorityChanged,
     /// A worker said something under a lease that was over; it was refused.
     CameLate,
+    /// What a step waits for, now or later, has happened.
+    Signalled,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Accepted,
         Self::Ready,
         Self::Started,
@@ -70,6 +72,7 @@ impl EventKind {
         Self::Released,
         Self::PriorityChanged,
         Self::CameLate,
+        Self::Signalled,
     ];
 
     /// The name in the journal; the API puts `order.` before it.
@@ -93,6 +96,7 @@ impl EventKind {
             Self::Released => "released",
             Self::PriorityChanged => "priority_changed",
             Self::CameLate => "came_late",
+            Self::Signalled => "signalled",
         }
     }
 
@@ -127,12 +131,16 @@ impl EventKind {
                 matches!(from, K::Pending | K::Processing | K::Waiting | K::Dead)
                     && to == K::Compensating
             }
-            Self::Completed => from == K::Processing && to == K::Completed,
-            Self::Held | Self::Released | Self::PriorityChanged | Self::CameLate => {
-                !from.is_final() && to == from
-            }
+            Self::Completed => matches!(from, K::Processing | K::Waiting) && to == K::Completed,
+            Self::Held
+            | Self::Released
+            | Self::PriorityChanged
+            | Self::CameLate
+            | Self::Signalled => !from.is_final() && to == from,
             Self::Cancelled => !from.is_final() && to == K::Cancelled,
-            Self::Rejected => matches!(from, K::Processing | K::Compensating) && to == K::Rejected,
+            Self::Rejected => {
+                matches!(from, K::Processing | K::Waiting | K::Compensating) && to == K::Rejected
+            }
             Self::Expired => {
                 matches!(
                     from,

@@ -13,6 +13,7 @@ mod hold;
 mod id;
 mod idempotency;
 mod item;
+mod marks;
 mod money;
 mod new_order;
 mod opening;
@@ -24,8 +25,10 @@ mod queue;
 mod report;
 mod retry;
 mod rules;
+mod signal;
 mod state;
 mod status;
+mod step;
 mod tally;
 mod transition;
 
@@ -42,21 +45,21 @@ pub use idempotency::{
     RequestKey,
 };
 pub use item::{Item, Line};
+pub use marks::{Marks, Steps};
 pub use money::{Currency, Money, MoneyError};
 pub use new_order::{Fault, ITEMS_MAX, NewOrder};
 pub use opening::{OpenOrder, Opening};
 pub use outcome::Outcome;
 pub use past::{Past, PastDraft, PastEnd};
 pub use priority::Priority;
-pub use process::{
-    DEFAULT_PROCESS, NameIndex, Process, ProcessIndex, Processes, Pull, Simulate, Step, StepKind,
-    VersionReused,
-};
+pub use process::{DEFAULT_PROCESS, NameIndex, Process, ProcessIndex, Processes, VersionReused};
 pub use queue::{QueueIndex, Queues};
 pub use report::{ERROR_BYTES_MAX, OUTPUT_BYTES_MAX, Report, Verdict, compact, shortened};
 pub use retry::RetryPolicy;
 pub use rules::{Facts, LabelRule, Limits, Rules, When};
+pub use signal::Signal;
 pub use state::{Order, OrderState, StepOutput};
 pub use status::{Status, StatusKind, Target};
+pub use step::{Pull, Simulate, Step, StepKind, TimeUp, Wait};
 pub use tally::{ProcessTally, Tally};
 pub use transition::{IllegalTransition, Transition};

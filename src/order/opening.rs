@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Hold, OrderState, Position, Priority, Process, ProcessTally, Seq};
+use super::{Hold, Marks, OrderState, Position, Priority, Process, ProcessTally, Seq};
 use crate::clock::Timestamp;
 
 /// Where a shard stands when it is opened.
@@ -45,6 +45,8 @@ pub struct OpenOrder {
     pub created_at: Timestamp,
     /// The hold that is open.
     pub hold: Option<Box<Hold>>,
+    /// What is remembered of its steps.
+    pub marks: Marks,
     /// Its state when it was written last.
     pub state: OrderState,
 }

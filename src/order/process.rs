@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Outcome, Priority, Queues, RetryPolicy, Rules};
+use super::step::unlimited;
+use super::{Queues, RetryPolicy, Simulate, Step, StepKind};
 
 /// The process an order gets if it names none.
 pub const DEFAULT_PROCESS: &str = "default";
@@ -30,101 +30,6 @@ pub struct Process {
     pub open_orders_max: u64,
     /// The steps in the order they run, 1 to 100.
     pub steps: Vec<Step>,
-}
-
-/// One piece of work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// Unique within the process; the same form as a process name.
-    pub name: Arc<str>,
-    /// What happens.
-    pub kind: StepKind,
-    /// Most attempts of this step that run at once, from 1.
-    #[serde(skip, default = "unlimited")]
-    pub concurrency: u32,
-    /// What happens after a failed attempt.
-    #[serde(skip)]
-    pub retry: RetryPolicy,
-}
-
-fn unlimited() -> u32 {
-    u32::MAX
-}
-
-/// What a step does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StepKind {
-    /// Takes some time and may fail: stands in for real work.
-    Simulate(Simulate),
-    /// Holds the order against limits and labels it: decided in the shard, at once.
-    Rules(Rules),
-    /// Waits in a queue for a worker that leases it.
-    Pull(Pull),
-}
-
-/// Work that a worker leases from a queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pull {
-    /// Name of the queue; the same form as a process name. Steps may share it.
-    pub queue: Arc<str>,
-    /// How long a worker may be silent before the work is given to another one, in microseconds,
-    /// from 1.
-    pub lease_us: i64,
-}
-
-/// Simulated work. It is a timer in the shard: no task and no thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Simulate {
-    /// Shortest time an attempt takes, in microseconds, from 0.
-    pub shortest_us: i64,
-    /// Longest time, in microseconds, not below the shortest.
-    pub longest_us: i64,
-    /// Whether these times count for priority 1, and are doubled and trebled for 2 and 3.
-    #[serde(default)]
-    pub is_per_priority: bool,
-    /// How many attempts of a million fail, 0 to 1,000,000.
-    pub failures_ppm: u32,
-    /// How many failures of a million are for good, 0 to 1,000,000: the order is dead at once.
-    #[serde(default)]
-    pub permanent_ppm: u32,
-    /// After other failures, not to be tried again for so many microseconds.
-    #[serde(default)]
-    pub retry_after_us: Option<i64>,
-}
-
-impl Simulate {
-    /// How long the next attempt takes: uniform from shortest to longest, in microseconds.
-    pub fn duration_us(&self, priority: Priority, random: &mut impl Rng) -> i64 {
-        let times = if self.is_per_priority {
-            i64::from(priority.number())
-        } else {
-            1
-        };
-        let once_us = if self.longest_us <= self.shortest_us {
-            self.shortest_us
-        } else {
-            random.random_range(self.shortest_us..=self.longest_us)
-        };
-        once_us.saturating_mul(times)
-    }
-
-    /// How the attempt ends.
-    pub fn outcome(&self, random: &mut impl Rng) -> Outcome {
-        let mut is_one_of = |ppm: u32| ppm > 0 && random.random_range(0..1_000_000) < ppm;
-        if !is_one_of(self.failures_ppm) {
-            Outcome::Complete { output: None }
-        } else if is_one_of(self.permanent_ppm) {
-            Outcome::Fail {
-                reason: "simulated failure for good".into(),
-            }
-        } else {
-            Outcome::Retry {
-                reason: "simulated failure".into(),
-                retry_after_us: self.retry_after_us,
-            }
-        }
-    }
 }
 
 impl Process {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Changed, Hold, Money, OrderId, Position, Priority, Seq, Status};
+use super::{Changed, Hold, Marks, Money, OrderId, Output, Position, Priority, Seq, Status};
 use crate::clock::Timestamp;
 
 /// The part of an order that changes.
@@ -59,6 +59,8 @@ pub struct Order {
     pub imported_at: Option<Timestamp>,
     /// Keeps further steps from starting while it is there; never there once the order has ended.
     pub hold: Option<Box<Hold>>,
+    /// What is remembered of its steps.
+    pub marks: Marks,
     /// The part that changes.
     pub state: OrderState,
     /// What its steps said about it so far, in the order of the steps.
@@ -76,6 +78,15 @@ impl Order {
         if let Some(beside) = &changed.beside {
             self.priority = beside.priority;
             self.hold = beside.hold.clone().map(Box::new);
+            self.marks = beside.marks;
+        }
+    }
+
+    /// The order after its steps said this: it takes the place of what the same ones said before.
+    pub fn say<'a>(&mut self, outputs: impl Iterator<Item = &'a Output>) {
+        for said in outputs {
+            self.outputs.retain(|it| it.step != said.output.step);
+            self.outputs.push(said.output.clone());
         }
     }
 }

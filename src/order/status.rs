@@ -122,8 +122,10 @@ impl Status {
                 S::Pending { .. } | S::Processing { .. } | S::Waiting { .. } | S::Dead { .. },
                 T::Undo { target },
             ) => Ok(S::Compensating { target }),
-            (S::Processing { .. }, T::Complete { at }) => Ok(S::Completed { ended_at: at }),
-            (S::Processing { .. }, T::Reject { at })
+            (S::Processing { .. } | S::Waiting { .. }, T::Complete { at }) => {
+                Ok(S::Completed { ended_at: at })
+            }
+            (S::Processing { .. } | S::Waiting { .. }, T::Reject { at })
             | (
                 S::Compensating {
                     target: Target::Rejected,

@@ -8,8 +8,8 @@ use super::{Overloaded, Shard};
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
 use crate::order::{
-    Event, EventKind, Facts, NewOrder, OpenOrder, Order, OrderState, Position, ProcessIndex, Seq,
-    Status, WantedId,
+    Event, EventKind, Facts, Marks, NewOrder, OpenOrder, Order, OrderState, Position, ProcessIndex,
+    Seq, Status, WantedId,
 };
 
 impl Shard {
@@ -140,6 +140,7 @@ impl Shard {
             created_at: now,
             imported_at: None,
             hold: order.hold.map(|hold| Box::new(hold.since(now))),
+            marks: Marks::default(),
             state,
             outputs: Vec::new(),
         })
@@ -192,6 +193,9 @@ impl Shard {
             (state.status, order.expires_at)
         {
             self.schedules.set(expires_at, *seq, TimerKind::Expiry);
+        }
+        if !order.marks.is_empty() && !faults::is_planted(Bug::SignalForgotten) {
+            self.marks.insert(*seq, order.marks);
         }
         self.recover_hold(slot, order, now);
         self.route(slot, if is_leased { state.updated_at } else { now });

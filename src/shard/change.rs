@@ -61,6 +61,7 @@ impl Shard {
                 Ok(self.prioritize(slot, priority, signature, now))
             }
             Action::Report(report) => self.report(slot, *report, now),
+            Action::Signal(signal) => self.signal(slot, *signal, now),
         }
     }
 
@@ -161,10 +162,10 @@ impl Shard {
         tally.count(kind, before.priority, -1);
         tally.count(kind, priority, 1);
         let remark = Remark {
-            kind: EventKind::PriorityChanged,
             reason: signature.reason,
             by: signature.by,
             detail: Some(Detail::Priority(priority)),
+            ..Remark::of(EventKind::PriorityChanged)
         };
         self.remark(slot, remark, now);
         self.made()
@@ -230,10 +231,9 @@ impl Shard {
         let record = *self.book.at(slot);
         self.holds.remove(&record.seq);
         let remark = Remark {
-            kind: EventKind::Released,
             reason: signature.reason,
             by: signature.by,
-            detail: None,
+            ..Remark::of(EventKind::Released)
         };
         self.remark(slot, remark, now);
         // An attempt that runs, and a time that was set, send their order on by themselves.
@@ -255,9 +255,9 @@ impl Shard {
 
 fn held(hold: &Hold) -> Remark {
     Remark {
-        kind: EventKind::Held,
         reason: Some(hold.reason.clone()),
         by: hold.by.clone(),
         detail: hold.until.map(Detail::Until),
+        ..Remark::of(EventKind::Held)
     }
 }

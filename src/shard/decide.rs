@@ -60,6 +60,7 @@ impl Shard {
             }
             (TimerKind::Move, Status::Pending { ready_at }) => self.enqueue(slot, ready_at),
             (TimerKind::Move, Status::Processing { .. }) => self.end_work(slot, now),
+            (TimerKind::Move, Status::Waiting { .. }) => self.time_is_up(slot, now),
             (TimerKind::Release, _) => self.hold_is_over(slot, due, now),
             _ => {}
         }
@@ -127,6 +128,12 @@ impl Shard {
         let record = *self.book.at(slot);
         self.ready.release(place(&record));
         self.beats.remove(&record.seq);
+        self.conclude(slot, outcome, now);
+    }
+
+    /// Takes the outcome of an attempt that runs no more.
+    pub(super) fn conclude(&mut self, slot: Slot, outcome: Outcome, now: Timestamp) {
+        let record = *self.book.at(slot);
         let process = self.processes.at(record.process);
         let step = &process.steps[usize::from(record.step)];
         let is_last = usize::from(record.step) + 1 == process.steps.len();
@@ -200,7 +207,9 @@ impl Shard {
                 let due = Timestamp(self.now.ticks).plus(start_at.micros_since(self.now.wall));
                 (&mut self.delays, due)
             }
-            Status::Scheduled { start_at } => (&mut self.schedules, start_at),
+            Status::Scheduled { start_at: at } | Status::Waiting { until: at } => {
+                (&mut self.schedules, at)
+            }
             Status::Pending { ready_at } if ready_at > now => {
                 let due = Timestamp(self.now.ticks).plus(ready_at.micros_since(now));
                 (&mut self.delays, due)

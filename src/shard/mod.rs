@@ -16,6 +16,7 @@ mod ready;
 mod time;
 mod timers;
 mod transition;
+mod wait;
 mod work;
 
 use std::collections::BTreeMap;
@@ -33,8 +34,8 @@ use self::timers::{TimerKind, Timers};
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
 use crate::order::{
-    Commit, Facts, Hold, IdSource, Opening, Order, Position, Process, ProcessTally, Processes,
-    Receipt, Seq, ShardNumber,
+    Commit, Facts, Hold, IdSource, Marks, Opening, Order, Position, Process, ProcessTally,
+    Processes, Receipt, Seq, ShardNumber,
 };
 
 /// Most changes of orders that one turn of work adds to a commit.
@@ -99,6 +100,8 @@ pub struct Shard {
     leaps: Leaps,
     /// Holds of open orders; few orders have one.
     holds: BTreeMap<Seq, Box<Hold>>,
+    /// What is remembered of the steps of open orders; few orders have any of it.
+    marks: BTreeMap<Seq, Marks>,
     /// Until when leases count that were extended, on the monotonic clock.
     beats: BTreeMap<Seq, Timestamp>,
     /// Of open orders: the last lease under which somebody came too late.
@@ -141,6 +144,7 @@ impl Shard {
             began: None,
             leaps: Leaps::default(),
             holds: BTreeMap::new(),
+            marks: BTreeMap::new(),
             beats: BTreeMap::new(),
             late: BTreeMap::new(),
             last_seq: Seq::default(),
@@ -175,6 +179,7 @@ impl Shard {
         self.book = Book::new(processes.all().len());
         (self.schedules, self.delays) = (Timers::default(), Timers::default());
         self.holds.clear();
+        self.marks.clear();
         self.beats.clear();
         self.late.clear();
         (self.last_seq, self.last_lease) = (opening.last_seq, 0);
@@ -334,6 +339,7 @@ impl Shard {
     fn close(&mut self, slot: Slot) {
         let seq = self.book.at(slot).seq;
         self.facts.remove(&seq);
+        self.marks.remove(&seq);
         self.beats.remove(&seq);
         self.late.remove(&seq);
         self.book.remove(slot);

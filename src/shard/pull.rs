@@ -188,10 +188,8 @@ impl Shard {
             self.late.insert(seq, lease);
             let (epoch, lease) = lease;
             let remark = Remark {
-                kind: EventKind::CameLate,
                 reason: Some(format!("lease {epoch}-{lease} is over").into()),
-                by: None,
-                detail: None,
+                ..Remark::of(EventKind::CameLate)
             };
             self.remark(slot, remark, now);
         }

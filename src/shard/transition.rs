@@ -37,9 +37,23 @@ impl Move {
 /// An entry of the history that leaves the status as it is.
 pub(super) struct Remark {
     pub(super) kind: EventKind,
+    /// The step that it is about, if it is about one.
+    pub(super) step: Option<u8>,
     pub(super) reason: Option<Box<str>>,
     pub(super) by: Option<Box<str>>,
     pub(super) detail: Option<Detail>,
+}
+
+impl Remark {
+    pub(super) fn of(kind: EventKind) -> Self {
+        Self {
+            kind,
+            step: None,
+            reason: None,
+            by: None,
+            detail: None,
+        }
+    }
 }
 
 /// What becomes of the reason that is stored with an order.
@@ -93,6 +107,7 @@ impl Shard {
     pub(super) fn note_remark(&mut self, slot: Slot, it: Remark, now: Timestamp) -> u32 {
         let record = self.book.at_mut(slot);
         record.version += 1;
+        let steps = &self.processes.at(record.process).steps;
         self.commit.events.push(Event {
             seq: record.seq,
             version: record.version,
@@ -100,7 +115,7 @@ impl Shard {
             status: record.status.get().kind(),
             at: now,
             previous: record.position,
-            step: None,
+            step: it.step.map(|step| steps[usize::from(step)].name.clone()),
             attempt: 0,
             lease: 0,
             reason: it.reason,
@@ -118,6 +133,7 @@ impl Shard {
             _ => 0,
         };
         let is_start = matches!(after, Status::Processing { .. });
+        let is_of_attempt = lease != 0 || matches!(before, Status::Waiting { .. });
         let attempt = it
             .next
             .filter(|_| is_start)
@@ -133,8 +149,8 @@ impl Shard {
             status: after.kind(),
             at: now,
             previous: record.position,
-            step: (lease != 0).then_some(step),
-            attempt: if lease == 0 { 0 } else { attempt },
+            step: is_of_attempt.then_some(step),
+            attempt: if is_of_attempt { attempt } else { 0 },
             lease,
             reason: it.reason.clone(),
             by: it.by.clone(),
@@ -205,7 +221,11 @@ impl Shard {
         let record = self.book.at(slot);
         let hold = self.holds.get(&record.seq).map(|hold| (**hold).clone());
         let changed = &mut self.commit.changed[record.change as usize];
-        let priority = record.priority;
-        changed.beside = Some(Box::new(Beside { priority, hold }));
+        let (priority, marks) = (record.priority, self.marks.get(&record.seq));
+        changed.beside = Some(Box::new(Beside {
+            priority,
+            hold,
+            marks: marks.copied().unwrap_or_default(),
+        }));
     }
 }

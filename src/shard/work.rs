@@ -30,6 +30,10 @@ impl Shard {
             StepKind::Simulate(work) => work.duration_us(record.priority, &mut self.random),
             StepKind::Rules(_) => 0,
             StepKind::Pull(pull) => pull.lease_us.max(1),
+            StepKind::Wait(wait) => {
+                let timeout_us = wait.timeout_us;
+                return self.park(slot, timeout_us, now);
+            }
         };
         if duration_us == 0 {
             return self.end_work(slot, now);
@@ -58,7 +62,8 @@ impl Shard {
                     reason: "what the rules look at is not known".into(),
                 },
             },
-            StepKind::Pull(_) => Outcome::Lost,
+            // Nobody runs a step that waits.
+            StepKind::Pull(_) | StepKind::Wait(_) => Outcome::Lost,
         };
         self.finish(slot, outcome, now);
     }

@@ -3,15 +3,11 @@
 //!
 //! The column lists here and in a backend's statements go together; nothing else knows the columns.
 
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
-
-use super::StoreError;
+use super::{StoreError, beside};
 use crate::clock::Timestamp;
 use crate::order::{
-    Currency, Hold, Money, OpenOrder, Order, OrderId, OrderState, Position, Priority, Seq, Status,
-    StatusKind, StepOutput, Target,
+    Currency, Hold, Marks, Money, OpenOrder, Order, OrderId, OrderState, Position, Priority, Seq,
+    Status, StatusKind, StepOutput, Target,
 };
 
 /// A row as a driver gives it: its values by their place. The errors say what the driver said.
@@ -25,7 +21,7 @@ pub(super) trait Row {
 
 /// The columns of `whole_orders` by their place in a row, because looking each up by its name takes
 /// as long as reading the row from disk. The last two are left out where only the shard reads.
-pub(super) const COLUMNS: [&str; 28] = [
+pub(super) const COLUMNS: [&str; 29] = [
     "seq",
     "id",
     "customer_id",
@@ -52,6 +48,7 @@ pub(super) const COLUMNS: [&str; 28] = [
     "reason",
     "position",
     "hold",
+    "marks",
     "payload",
     "outputs",
 ];
@@ -82,8 +79,9 @@ const ENDED_AT: usize = 22;
 const REASON: usize = 23;
 const POSITION: usize = 24;
 const HOLD: usize = 25;
-const PAYLOAD: usize = 26;
-const OUTPUTS: usize = 27;
+const MARKS: usize = 26;
+const PAYLOAD: usize = 27;
+const OUTPUTS: usize = 28;
 
 /// The columns that hold a status and its data.
 #[derive(Default)]
@@ -115,31 +113,6 @@ impl StateColumns {
         }
         columns
     }
-}
-
-/// A hold as it stands in its column.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HoldText<'a> {
-    #[serde(borrow)]
-    reason: Cow<'a, str>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    by: Option<Cow<'a, str>>,
-    since: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<i64>,
-}
-
-/// The text of the column with a hold.
-pub(super) fn hold_text(hold: &Hold) -> String {
-    let text = HoldText {
-        reason: Cow::Borrowed(&hold.reason),
-        by: hold.by.as_deref().map(Cow::Borrowed),
-        since: hold.since.0,
-        until: hold.until.map(|until| until.0),
-    };
-    // Texts and numbers always have a JSON form.
-    serde_json::to_string(&text).unwrap_or_default()
 }
 
 /// Number of a step, its name, and what it said.
@@ -261,14 +234,15 @@ impl<R: Row> OrderRow<'_, R> {
         let Some(text) = self.optional_text(HOLD)? else {
             return Ok(None);
         };
-        let read = serde_json::from_str::<HoldText<'_>>(text);
-        let hold = read.map_err(|error| self.bad(HOLD, error.to_string()))?;
-        Ok(Some(Box::new(Hold {
-            reason: hold.reason.into(),
-            by: hold.by.map(Box::from),
-            since: Timestamp(hold.since),
-            until: hold.until.map(Timestamp),
-        })))
+        let hold = beside::hold(text).map_err(|error| self.bad(HOLD, error.to_string()))?;
+        Ok(Some(Box::new(hold)))
+    }
+
+    fn marks(&self) -> Result<Marks, StoreError> {
+        let Some(text) = self.optional_text(MARKS)? else {
+            return Ok(Marks::default());
+        };
+        beside::marks(text).map_err(|error| self.bad(MARKS, error.to_string()))
     }
 
     fn priority(&self) -> Result<Priority, StoreError> {
@@ -328,6 +302,7 @@ pub(super) fn order(row: &impl Row) -> Result<Order, StoreError> {
         created_at: row.time(CREATED_AT)?,
         imported_at: row.optional_time(IMPORTED_AT)?,
         hold: row.hold()?,
+        marks: row.marks()?,
         state: row.state(row.optional_text(REASON)?.map(Into::into))?,
         outputs: row.outputs()?,
     })
@@ -347,6 +322,7 @@ pub(super) fn open_order(row: &impl Row) -> Result<OpenOrder, StoreError> {
         expires_at: row.optional_time(EXPIRES_AT)?,
         created_at: row.time(CREATED_AT)?,
         hold: row.hold()?,
+        marks: row.marks()?,
         state: row.state(None)?,
     })
 }
@@ -366,6 +342,7 @@ mod tests {
             (STARTED_AT, "started_at"),
             (ENDED_AT, "ended_at"),
             (HOLD, "hold"),
+            (MARKS, "marks"),
             (PAYLOAD, "payload"),
             (OUTPUTS, "outputs"),
         ];

@@ -4,6 +4,7 @@
 //! ids and the epoch of a shard are their only opinions. Each backend has its own folder and its
 //! own plain SQL.
 
+mod beside;
 mod columns;
 mod error;
 mod feed;

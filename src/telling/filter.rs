@@ -46,6 +46,7 @@ fn name(kind: EventKind) -> &'static str {
         EventKind::Released => "order.released",
         EventKind::PriorityChanged => "order.priority_changed",
         EventKind::CameLate => "order.came_late",
+        EventKind::Signalled => "order.signalled",
     }
 }
 

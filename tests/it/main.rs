@@ -57,6 +57,7 @@ mod http_queues;
 mod http_reads;
 mod http_refusals;
 mod http_rules;
+mod http_signals;
 mod http_slow;
 mod http_stream;
 mod http_webhooks;

@@ -5,7 +5,7 @@
 use orderd::clock::Timestamp;
 use orderd::order::{
     Action, Change, Detail, Event, EventKind, Hold, NewHold, Past, PastEnd, Priority, Refusal, Seq,
-    Signature, Status, StatusKind,
+    Signal, Signature, Status, StatusKind,
 };
 use orderd::shard::Effect;
 use proptest::prelude::*;
@@ -30,6 +30,8 @@ pub enum Asked {
     Release,
     Retry,
     Prioritize(usize),
+    /// That the step with this place in its process need wait no longer.
+    Signal(usize),
 }
 
 pub fn ask() -> impl Strategy<Value = Ask> {
@@ -40,6 +42,7 @@ pub fn ask() -> impl Strategy<Value = Ask> {
         2 => Just(Asked::Release),
         2 => Just(Asked::Retry),
         2 => (0..3_usize).prop_map(Asked::Prioritize),
+        3 => (0..3_usize).prop_map(Asked::Signal),
     ];
     let version_off = prop_oneof![6 => Just(None), 2 => Just(Some(0)), 1 => Just(Some(1))];
     (
@@ -74,6 +77,10 @@ impl Ask {
             Asked::Release => Action::Release(signature),
             Asked::Retry => Action::Retry(signature),
             Asked::Prioritize(at) => Action::Prioritize(Priority::ALL[at], signature),
+            Asked::Signal(at) => Action::Signal(Box::new(Signal {
+                name: format!("step-{at}").into(),
+                output: format!("[{at}]").into(),
+            })),
         };
         let versions = self.version_off.map(|off| [0, version + off].into());
         Change {
@@ -121,6 +128,11 @@ impl Model {
                 self.orders[at].place = Place::Commit;
                 self.orders[at].reason.clone_from(&signature.reason);
                 self.sign(signature);
+            }
+            Action::Signal(signal) => {
+                if let Some(effect) = self.signal(at, signal, now)? {
+                    return Ok(effect);
+                }
             }
             // Said in a place of its own.
             Action::Report(_) => return Err(Refusal::StaleFence),

@@ -5,7 +5,7 @@
 use orderd::clock::MICROS_PER_SECOND;
 use orderd::order::{
     LabelRule, Limits, PastEnd, Priority, Process, Pull, RetryPolicy, Rules, Simulate, Step,
-    StepKind, When,
+    StepKind, TimeUp, Wait, When,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -101,7 +101,7 @@ fn kind() -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
         (kind, concurrency, retry)
     });
     let ruled = rules().prop_map(|kind| (kind, u32::MAX, RetryPolicy::default()));
-    prop_oneof![3 => simulated, 1 => ruled, 1 => pulled()]
+    prop_oneof![3 => simulated, 1 => ruled, 1 => pulled(), 1 => waited()]
 }
 
 fn pulled() -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
@@ -119,6 +119,19 @@ fn pulled() -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
             (kind, concurrency, retry)
         },
     )
+}
+
+fn waited() -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
+    let timeout_us = prop::sample::select(vec![1, MICROS_PER_SECOND, 20 * MICROS_PER_SECOND]);
+    let then = prop::sample::select(TimeUp::ALL.to_vec());
+    (timeout_us, then, 1..4_u16).prop_map(|(timeout_us, (then, _), attempts_max)| {
+        let kind = StepKind::Wait(Wait { timeout_us, then });
+        let retry = RetryPolicy {
+            attempts_max,
+            ..RetryPolicy::default()
+        };
+        (kind, u32::MAX, retry)
+    })
 }
 
 fn step() -> impl Strategy<Value = (Simulate, u32, RetryPolicy)> {

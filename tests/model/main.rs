@@ -13,6 +13,7 @@ mod regression;
 mod rules;
 mod sequence;
 mod times;
+mod waits;
 mod work;
 
 use std::cell::{Cell, RefCell};
@@ -21,7 +22,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 39] = [
+const MUST_HAPPEN: [&str; 43] = [
     "accepted",
     "ready",
     "started",
@@ -53,6 +54,10 @@ const MUST_HAPPEN: [&str; 39] = [
     "set forward",
     "set back",
     "came_late",
+    "parked",
+    "signalled",
+    "signalled and not awaited",
+    "signalled too late",
     "leased",
     "completed by a worker",
     "failed by a worker",

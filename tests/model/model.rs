@@ -4,6 +4,8 @@
 //! It predicts every event. Where chance decides (how long, whether it fails, how long until the
 //! next attempt) it reads what the shard drew, and checks that it was allowed to.
 
+use std::collections::BTreeSet;
+
 use orderd::clock::{Now, Timestamp};
 use orderd::order::{
     Changed, Event, EventKind, Hold, OpenOrder, OrderState, Output, Position, Priority, Process,
@@ -51,6 +53,8 @@ pub struct Entry {
     pub expires_at: Option<Timestamp>,
     pub reason: Option<Box<str>>,
     pub hold: Option<Hold>,
+    /// The steps whose signal has come.
+    pub signalled: BTreeSet<u8>,
     pub position: Position,
     pub place: Place,
     pub is_stored: bool,
@@ -187,7 +191,7 @@ impl Model {
         let work = match &step.kind {
             StepKind::Simulate(work) => *work,
             // They take no time and never fail.
-            StepKind::Rules(_) | StepKind::Pull(_) => Simulate::default(),
+            StepKind::Rules(_) | StepKind::Pull(_) | StepKind::Wait(_) => Simulate::default(),
         };
         (work, step.retry, entry.step + 1 == steps.len())
     }
@@ -230,6 +234,7 @@ impl Model {
             expires_at: entry.expires_at,
             created_at: entry.created_at,
             hold: entry.hold.clone().map(Box::new),
+            marks: entry.marks(),
             state: self.state(entry),
         }
     }
@@ -240,6 +245,7 @@ impl Model {
         let entry = &mut self.orders[at];
         entry.place = match entry.status {
             Status::Scheduled { start_at } => Place::Date(start_at),
+            Status::Waiting { until } => Place::Date(until),
             Status::Pending { ready_at } if ready_at > now => {
                 let due = ticks.plus(ready_at.micros_since(now));
                 Place::Time(due, due)
@@ -395,6 +401,10 @@ impl Model {
             self.orders[at].place = Place::Time(due, due);
             return Ok(used);
         }
+        if let Some(wait) = self.wait(at) {
+            self.parked(at, wait, events.get(used).ok_or_else(nothing)?)?;
+            return Ok(used + 1);
+        }
         let (work, _, _) = self.work(at);
         let ended = events.get(used).filter(|event| {
             event.seq == seq && !matches!(event.kind, EventKind::Started | EventKind::Requeued)
@@ -426,6 +436,7 @@ impl Model {
             _ => 0,
         };
         let step = &self.processes[entry.process].steps[entry.step];
+        let is_of_attempt = lease > 0 || matches!(entry.status, Status::Waiting { .. });
         entry.version += 1;
         self.events.push(Event {
             seq: entry.seq,
@@ -434,8 +445,8 @@ impl Model {
             status: status.kind(),
             at: now,
             previous: entry.position,
-            step: (lease > 0).then(|| step.name.clone()),
-            attempt: if lease > 0 { entry.attempt } else { 0 },
+            step: is_of_attempt.then(|| step.name.clone()),
+            attempt: if is_of_attempt { entry.attempt } else { 0 },
             lease,
             reason: None,
             by: None,

@@ -12,7 +12,7 @@ impl Model {
         let entry = &self.orders[at];
         match &self.processes[entry.process].steps[entry.step].kind {
             StepKind::Rules(rules) => Some(rules.clone()),
-            StepKind::Simulate(_) | StepKind::Pull(_) => None,
+            _ => None,
         }
     }
 

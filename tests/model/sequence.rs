@@ -3,7 +3,7 @@
 //! A turn is what the engine makes of it: recover, submit, advance, commit. After each turn the two
 //! are compared in everything that can be seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use orderd::clock::{MICROS_PER_SECOND, ManualClock, Now, Timestamp};
@@ -240,6 +240,7 @@ impl<'a> Pair<'a> {
                 expires_at,
                 reason: None,
                 hold: None,
+                signalled: BTreeSet::new(),
                 position: Position(0),
                 place: Place::Commit,
                 is_stored: false,
@@ -270,6 +271,8 @@ impl<'a> Pair<'a> {
             Err(Refusal::NotOpen) => self.count("asked too late", 1),
             Err(Refusal::OtherVersion { .. }) => self.count("asked of another version", 1),
             Err(Refusal::NotDead { .. }) => self.count("asked to retry what is not dead", 1),
+            Err(Refusal::NotAwaited) => self.count("signalled and not awaited", 1),
+            Err(Refusal::SignalTooLate) => self.count("signalled too late", 1),
             Ok(Effect::Nothing) => self.count("nothing to do", 1),
             _ => {}
         }
@@ -378,10 +381,13 @@ impl<'a> Pair<'a> {
         }
         same("changed order", self.model.state(entry), state)?;
         let beside = changed.beside.as_deref();
-        let (hold, priority) = beside.map_or((&stored.hold, stored.priority), |it| {
-            (&it.hold, it.priority)
-        });
-        same("beside", (&entry.hold, entry.priority), (hold, priority))
+        let unchanged = (&stored.hold, stored.priority, stored.marks());
+        let beside = beside.map_or(unchanged, |it| (&it.hold, it.priority, it.marks));
+        same(
+            "beside",
+            (&entry.hold, entry.priority, entry.marks()),
+            beside,
+        )
     }
 
     fn store(&mut self, collided: u16) -> Result<(), Difference> {

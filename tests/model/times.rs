@@ -61,7 +61,7 @@ impl Model {
                 let at = self.written(wall, at.unwrap_or_default());
                 (at, at)
             }
-            (EventKind::Ready, Place::Date(at)) => {
+            (_, Place::Date(at)) => {
                 let at = self.written(wall, at);
                 (at, at)
             }
@@ -95,6 +95,7 @@ impl Model {
                 self.expect(event)?;
             }
             (_, Status::Processing { .. }) => self.finish(at, event, changed)?,
+            (_, Status::Waiting { .. }) => self.time_is_up(at, event, changed)?,
             _ => return Err(format!("{event:?} of {entry:?}")),
         }
         Ok(floor.max(earliest))

@@ -334,7 +334,7 @@ impl Model {
     }
 
     /// It is tried again after a random time between these two.
-    fn wait_again(
+    pub fn wait_again(
         &mut self,
         at: usize,
         (least, most): (i64, i64),
@@ -372,7 +372,7 @@ impl Model {
         self.expect(event)
     }
 
-    fn say_why(&mut self, at: usize, reason: &str) {
+    pub fn say_why(&mut self, at: usize, reason: &str) {
         self.orders[at].reason = Some(reason.into());
         if let Some(event) = self.events.last_mut() {
             event.reason = Some(reason.into());

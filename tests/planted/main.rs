@@ -28,7 +28,7 @@ const fn case(bug: Bug, check: &'static Check, because: &'static [&'static str])
 }
 
 /// Every bug of the list is here.
-const CASES: [Case; 28] = [
+const CASES: [Case; 29] = [
     case(
         Bug::AnswerBeforeFlush,
         &SIMULATION,
@@ -125,6 +125,11 @@ const CASES: [Case; 28] = [
     ),
     case(Bug::LowPriorityStarves, &MODEL, &["kind: Started"]),
     case(Bug::StaleResultTaken, &MODEL, &["answer:"]),
+    case(
+        Bug::SignalForgotten,
+        &MODEL,
+        &["answer:", "expected", "must wake at"],
+    ),
     case(
         Bug::NoFenceInStore,
         &STORE,

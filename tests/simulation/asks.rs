@@ -12,7 +12,7 @@ use orderd::clock::Timestamp;
 use orderd::engine::{ChangeAnswer, Handle, KeyOfChanges, SubmitError};
 use orderd::order::{
     Action, Change, Commit, Event, EventKind, KeptAnswer, NewHold, Position, Priority, Refusal,
-    RequestKey, Seq, Signature, Status, Target,
+    RequestKey, Seq, Signal, Signature, Status, StepOutput, Target,
 };
 use orderd::shard::Effect;
 use rand::RngExt;
@@ -171,10 +171,14 @@ pub fn change(random: &mut StdRng, seq: Seq, number: usize, now: Timestamp) -> C
         reason: random.random_ratio(1, 2).then(|| "because".into()),
         by: by.clone(),
     };
-    let action = match random.random_range(0..14) {
+    let action = match random.random_range(0..18) {
+        14.. => Action::Signal(Box::new(Signal {
+            name: format!("step-{}", random.random_range(0..3)).into(),
+            output: format!("{:?}", name(number)).into(),
+        })),
         0..3 => Action::Cancel(signature),
         10..12 => Action::Retry(signature),
-        12.. => Action::Prioritize(Priority::ALL[random.random_range(0..3)], signature),
+        12..14 => Action::Prioritize(Priority::ALL[random.random_range(0..3)], signature),
         3..7 => Action::Hold(NewHold {
             reason: "wait".into(),
             by,
@@ -215,6 +219,7 @@ fn kind(change: &Change) -> EventKind {
         Action::Release(_) => EventKind::Released,
         Action::Retry(_) => EventKind::Replayed,
         Action::Prioritize(..) => EventKind::PriorityChanged,
+        Action::Signal(_) => EventKind::Signalled,
         // Not asked for here: what workers say has a place of its own.
         Action::Report(_) => EventKind::CameLate,
     }
@@ -228,10 +233,24 @@ fn name(number: usize) -> String {
 #[derive(Default)]
 pub struct Made(BTreeMap<usize, Event>);
 
+/// Whether an order has a version because of an event that was asked for. One that waited for a
+/// signal goes on, with the version after it.
+fn leads_to(made: &Event, version: u32) -> bool {
+    let goes_on = u32::from(made.kind == EventKind::Signalled);
+    (made.version..=made.version + goes_on).contains(&version)
+}
+
 impl Made {
-    /// Notes an event if it was asked for.
-    pub fn follow(&mut self, event: &Event, all: &[Asked]) -> Result<(), Broken> {
-        let Some(by) = &event.by else {
+    /// Notes an event if it was asked for. A signal is signed by what it says.
+    pub fn follow(&mut self, event: &Event, all: &[Asked], data: &Stored) -> Result<(), Broken> {
+        let said = data.orders.get(&event.seq).map(|order| &order.outputs);
+        let of_step = |it: &&StepOutput| Some(&it.step) == event.step.as_ref();
+        let said = said.and_then(|said| said.iter().find(of_step));
+        let by = match event.kind {
+            EventKind::Signalled => said.map(|said| said.output.trim_matches('"')),
+            _ => event.by.as_deref(),
+        };
+        let Some(by) = by else {
             return Ok(());
         };
         let number = by
@@ -261,7 +280,7 @@ impl Made {
             Ok(_) | Err(NotMade::Refused(_)) if asked.was_told => {
                 return Err(format!("(3) {asked:?} was answered anew"));
             }
-            Ok(Effect::Made { version }) => made.is_some_and(|made| made.version == *version),
+            Ok(Effect::Made { version }) => made.is_some_and(|made| leads_to(made, *version)),
             Ok(Effect::Nothing) if asked.kind == EventKind::Cancelled => {
                 made.is_none() && is_being_cancelled(asked.change.seq, data)
             }
@@ -283,11 +302,14 @@ impl Made {
     fn is_kept(&self, asked: &Asked, data: &Stored) -> bool {
         let kept = data.keys.get(&*name(asked.number));
         let kept = kept.map(|kept| String::from_utf8_lossy(&kept.answer.body));
-        let expected = match self.0.get(&asked.number) {
-            None => "nothing".into(),
-            Some(made) => format!("version {} ", made.version),
+        let is_told = |kept: &str| match self.0.get(&asked.number) {
+            None => kept.starts_with("nothing"),
+            Some(made) => {
+                let version = kept.split(' ').nth(1).and_then(|it| it.parse().ok());
+                version.is_some_and(|version| leads_to(made, version))
+            }
         };
-        kept.is_some_and(|kept| kept.starts_with(&expected))
+        kept.is_some_and(|kept| is_told(&kept))
     }
 }
 

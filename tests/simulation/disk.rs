@@ -386,6 +386,7 @@ impl Store for Disk {
             item_count: order.item_count,
             expires_at: order.expires_at,
             created_at: order.created_at,
+            marks: order.marks,
             hold: order.hold.clone(),
             state: order.state.clone(),
         });

@@ -48,7 +48,7 @@ const FIRST: &str = "promises_hold_whatever_fails";
 pub type Happened = BTreeMap<&'static str, u64>;
 
 /// Everything that a run must have met at least once; otherwise it has proved nothing about it.
-const MUST_HAPPEN: [&str; 45] = [
+const MUST_HAPPEN: [&str; 47] = [
     "refused",
     "full",
     "unknown, stored",
@@ -74,6 +74,8 @@ const MUST_HAPPEN: [&str; 45] = [
     "sent again, replayed",
     "sent again, accepted",
     "end told",
+    "parked",
+    "signalled",
     "completed",
     "dead",
     "expired",

@@ -3,7 +3,8 @@
 //! Everything follows from the seed.
 
 use orderd::order::{
-    LabelRule, Limits, Priority, Process, RetryPolicy, Rules, Simulate, Step, StepKind, When,
+    LabelRule, Limits, Priority, Process, RetryPolicy, Rules, Simulate, Step, StepKind, TimeUp,
+    Wait, When,
 };
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -51,10 +52,13 @@ fn process(at: usize, random: &mut StdRng) -> Process {
 }
 
 fn step(at: usize, random: &mut StdRng) -> Step {
-    let kind = if random.random_ratio(1, 4) {
-        StepKind::Rules(rules(random))
-    } else {
-        StepKind::Simulate(simulate(random))
+    let kind = match random.random_range(0..8) {
+        0..2 => StepKind::Rules(rules(random)),
+        2 => StepKind::Wait(Wait {
+            timeout_us: [SECOND, 30 * SECOND][random.random_range(0..2)],
+            then: TimeUp::ALL[random.random_range(0..4)].0,
+        }),
+        _ => StepKind::Simulate(simulate(random)),
     };
     Step {
         name: format!("step-{at}").into(),

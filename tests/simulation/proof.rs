@@ -22,6 +22,28 @@ use super::stored::Stored;
 /// A broken promise.
 pub type Broken = String;
 
+/// What became of an order's steps so far.
+#[derive(Clone, Default)]
+struct Passed {
+    /// Those that are done, each with the priority that the order had then.
+    done: Vec<(Arc<str>, Priority)>,
+    /// Those whose signal has come.
+    signalled: Vec<Arc<str>>,
+}
+
+impl Passed {
+    fn follow(&mut self, event: &Event, priority: Priority) {
+        let step = event.step.clone();
+        match event.kind {
+            EventKind::StepCompleted | EventKind::Completed => {
+                self.done.extend(step.map(|step| (step, priority)));
+            }
+            EventKind::Signalled => self.signalled.extend(step),
+            _ => {}
+        }
+    }
+}
+
 /// An order's life so far, as the journal tells it.
 struct Life {
     status: StatusKind,
@@ -33,8 +55,7 @@ struct Life {
     accepted_at: Timestamp,
     /// When a step was started first.
     started_at: Option<Timestamp>,
-    /// The steps that are done, each with the priority that the order had then.
-    done: Vec<(Arc<str>, Priority)>,
+    steps: Passed,
     priority: Priority,
     is_held: bool,
 }
@@ -58,7 +79,7 @@ impl Life {
         let process = processes.find_version(&order.process, order.process_version);
         let steps = process.map_or(&[][..], |(_, process)| &process.steps);
         let mut said = Vec::new();
-        for (name, priority) in &self.done {
+        for (name, priority) in &self.steps.done {
             let facts = Facts {
                 total_minor: order.total.minor(),
                 item_count: order.item_count,
@@ -117,7 +138,7 @@ impl Proof {
             for event in self.row(data)? {
                 *happened.entry(event.kind.name()).or_default() += 1;
                 self.event(&event, data, sent, processes)?;
-                self.made.follow(&event, asked)?;
+                self.made.follow(&event, asked, data)?;
             }
         }
         if (data.position, data.hash) != (Position(self.rows as i64), self.hash) {
@@ -181,10 +202,8 @@ impl Proof {
         let mut fence = before.map_or((0, 0), |life| life.fence);
         let accepted_at = before.map_or(event.at, |life| life.accepted_at);
         let priority = priority_after(event, before, data);
-        let mut done = before.map_or(Vec::new(), |life| life.done.clone());
-        if matches!(event.kind, EventKind::StepCompleted | EventKind::Completed) {
-            done.extend(event.step.clone().map(|step| (step, priority)));
-        }
+        let mut steps = before.map_or_else(Passed::default, |life| life.steps.clone());
+        steps.follow(event, priority);
         let first = (event.kind == EventKind::Started).then_some(event.at);
         let started_at = before.and_then(|life| life.started_at).or(first);
         let is_held = hold_after(event, before.is_some_and(|life| life.is_held));
@@ -200,7 +219,7 @@ impl Proof {
                 return tell(6, "a fence was given up that is still good");
             }
             EventKind::Requeued | EventKind::Held | EventKind::Released => {}
-            EventKind::PriorityChanged => {}
+            EventKind::PriorityChanged | EventKind::Signalled => {}
             // A lease that was lost at the restart may still be written there.
             EventKind::Cancelled if event.lease == fence.1 => {}
             _ if status == Some(StatusKind::Processing) && fence != (self.epoch, event.lease) => {
@@ -217,7 +236,7 @@ impl Proof {
             at: event.at,
             accepted_at,
             started_at,
-            done,
+            steps,
             priority,
         };
         self.lives.insert(event.seq, life);
@@ -299,7 +318,9 @@ impl Proof {
                 None => life.said(order, processes)?,
             };
             happened += said.len() as u64;
-            if order.outputs != said {
+            let is_told = |it: &&StepOutput| life.steps.signalled.contains(&it.step);
+            let (told, ruled): (Vec<_>, Vec<_>) = order.outputs.iter().partition(is_told);
+            if !ruled.into_iter().eq(&said) || told.len() != life.steps.signalled.len() {
                 return Err(format!("(5) steps said {said:?}, stored is {order:?}"));
             }
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Changed, Commit, Currency, Event, EventKind, Hold, Money, Opening, Order, OrderId, OrderState,
-    Position, Priority, ProcessTally, Receipt, Seq, ShardNumber, Status,
+    Changed, Commit, Currency, Event, EventKind, Hold, Marks, Money, Opening, Order, OrderId,
+    OrderState, Position, Priority, ProcessTally, Receipt, Seq, ShardNumber, Status,
 };
 use orderd::store::{Store, StoreError};
 
@@ -176,6 +176,7 @@ pub fn order(seq: Seq, id: &str, commit: &Commit) -> Box<Order> {
         expires_at: None,
         created_at: commit.at,
         hold: None,
+        marks: Marks::default(),
         imported_at: None,
         state: OrderState {
             status: Status::Pending {

@@ -2,8 +2,8 @@
 //! What is decided is not checked here: stores decide nothing.
 
 use orderd::order::{
-    Beside, Changed, EventKind, Hold, OrderState, Position, Priority, Process, ProcessTally, Seq,
-    ShardNumber, Status, StatusKind, Tally,
+    Beside, Changed, EventKind, Hold, Marks, OrderState, Position, Priority, Process, ProcessTally,
+    Seq, ShardNumber, Status, StatusKind, Tally,
 };
 use orderd::store::StoreError;
 
@@ -300,7 +300,7 @@ pub fn processes_are_defined_once(backend: &Backend) {
     assert_eq!(steps(&kept[1]), steps(&second));
 }
 
-pub fn a_hold_is_kept_until_it_is_over(backend: &Backend) {
+pub fn what_stands_beside_is_kept_until_it_is_over(backend: &Backend) {
     let mut hand = Hand::new(backend);
     let mut commit = hand.blank();
     let seq = hand.create(&mut commit, "a");
@@ -317,7 +317,10 @@ pub fn a_hold_is_kept_until_it_is_over(backend: &Backend) {
         until: None,
         ..held
     };
-    for hold in [Some(other), None] {
+    let signalled = Marks {
+        signalled: [0, 99].into_iter().collect(),
+    };
+    for (hold, marks) in [(Some(other), signalled), (None, Marks::default())] {
         let mut commit = hand.blank();
         let mut state = hand.order("a").unwrap().state;
         state.version += 1;
@@ -328,13 +331,16 @@ pub fn a_hold_is_kept_until_it_is_over(backend: &Backend) {
             beside: Some(Box::new(Beside {
                 priority: Priority::High,
                 hold: hold.clone(),
+                marks,
             })),
             ..Changed::to(seq, state)
         });
         hand.commit(&commit);
         let stored = hand.order("a").unwrap();
         assert_eq!(stored.hold.as_deref(), hold.as_ref());
-        assert_eq!(stored.priority, Priority::High);
+        assert_eq!((stored.priority, stored.marks), (Priority::High, marks));
+        let open = hand.store.open_orders(Seq(0), Seq(9), 9).unwrap();
+        assert_eq!(open[0].marks, marks);
         assert_eq!(stored.state.reason.as_deref(), Some("late"));
     }
 }
@@ -354,6 +360,7 @@ pub fn an_order_that_ends_in_the_commit_that_releases_it_has_no_hold(backend: &B
         beside: Some(Box::new(Beside {
             priority: Priority::Low,
             hold: None,
+            marks: Marks::default(),
         })),
         ..Changed::to(seq, state.clone())
     });

@@ -76,7 +76,7 @@ conformance! {
         counters_are_kept_by_process,
         sums_stay_at_their_highest_value,
         processes_are_defined_once,
-        a_hold_is_kept_until_it_is_over,
+        what_stands_beside_is_kept_until_it_is_over,
         an_order_that_ends_in_the_commit_that_releases_it_has_no_hold,
     ],
     keys: [

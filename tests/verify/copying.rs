@@ -26,7 +26,7 @@ pub fn unusual() -> Scene {
         "UPDATE orders SET total_minor = 9223372036854775807, currency = 'JPY' WHERE seq = 5"
             .into(),
         "INSERT INTO processes
-         SELECT 'gone', 0, char(10) || '  ' || definition || '  ' FROM processes"
+         SELECT 'gone-' || name, 0, char(10) || '  ' || definition || '  ' FROM processes"
             .into(),
         "UPDATE orders SET imported_at = ended_at + 1
           WHERE seq = (SELECT max(seq) FROM orders WHERE status = 7)"

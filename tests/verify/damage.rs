@@ -151,7 +151,7 @@ const ORDERS: [Damage; 19] = [
         "INSERT INTO orders SELECT 9999, 'planted', customer_id, process, process_version, priority,
            total_minor, currency, item_count, created_at, start_at, expires_at, imported_at, status,
            version, step, attempt, started_at, updated_at, due_at, lease, target, ended_at, reason,
-           position, NULL, payload
+           position, NULL, marks, payload
            FROM orders WHERE seq = 1",
         Check::Histories,
         ("orders", "9999"),

@@ -9,8 +9,8 @@ use orderd::clock::{Clock, ManualClock, Timestamp};
 use orderd::engine::{Engine, Handle, Settings, Start, Turns};
 use orderd::order::{
     Action, Change, Currency, LabelRule, Limits, Money, NewHold, NewOrder, OrderId, Past, PastEnd,
-    Priority, Process, ProcessIndex, RetryPolicy, Rules, Seq, ShardNumber, Signature, Simulate,
-    Step, StepKind, WantedId, When,
+    Priority, Process, ProcessIndex, RetryPolicy, Rules, Seq, ShardNumber, Signal, Signature,
+    Simulate, Step, StepKind, TimeUp, Wait, WantedId, When,
 };
 use orderd::store::sqlite::Sqlite;
 use rand::SeedableRng;
@@ -62,6 +62,25 @@ fn process() -> Process {
     }
 }
 
+/// Its orders wait for a signal.
+fn parcel() -> Process {
+    let wait = Wait {
+        timeout_us: 9_000_000,
+        then: TimeUp::Dead,
+    };
+    let process = process();
+    let delivered = Step {
+        name: "delivered".into(),
+        kind: StepKind::Wait(wait),
+        ..process.steps[1].clone()
+    };
+    Process {
+        name: "parcel".into(),
+        steps: vec![process.steps[1].clone(), delivered],
+        ..process
+    }
+}
+
 fn order(number: usize, now: Timestamp) -> NewOrder {
     let id = format!(
         "order-{}",
@@ -75,7 +94,7 @@ fn order(number: usize, now: Timestamp) -> NewOrder {
         total,
         item_count: 1,
         priority: Priority::ALL[number % 3],
-        process: ProcessIndex(0),
+        process: ProcessIndex(u16::from(number.is_multiple_of(17))),
         payload: r#"{"items":["tea"]}"#.into(),
         start_at: number.is_multiple_of(7).then(|| now.plus(3_000_000)),
         expires_at: number.is_multiple_of(5).then(|| now.plus(4_000_000)),
@@ -108,7 +127,7 @@ fn open(path: &Path, clock: &ManualClock) -> (Handle, Turns) {
     let start = Start {
         store: Arc::new(Sqlite::open(path, 1).unwrap()),
         shard: ShardNumber(0),
-        processes: vec![process()],
+        processes: vec![process(), parcel()],
         settings: Settings::default(),
         clock: Arc::new(clock.clone()),
         random: StdRng::seed_from_u64(clock.now().0.unsigned_abs()),
@@ -155,7 +174,17 @@ fn ask(handle: &Handle, turns: &mut Turns, first: i64) {
         versions: None,
         action: Action::Release(signature()),
     };
-    let mut asked = Box::pin(handle.change(vec![release]));
+    // Most wait for nothing; of the others some are told early, some in time.
+    let signals = (first..first + 15).step_by(2).map(|seq| Change {
+        seq: Seq(seq),
+        versions: None,
+        action: Action::Signal(Box::new(Signal {
+            name: "delivered".into(),
+            output: r#"{"by":"van 7"}"#.into(),
+        })),
+    });
+    let changes = std::iter::once(release).chain(signals);
+    let mut asked = Box::pin(handle.change(changes.collect()));
     assert!(asked.as_mut().poll(&mut context).is_pending());
     assert!(turns.turn(Duration::ZERO).unwrap().is_continue());
     assert!(asked.as_mut().poll(&mut context).is_ready());

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::duration;
 use crate::config::setting::SETTINGS;
-use crate::order::{LabelRule, Pull, Rules, Simulate, Step, StepKind};
+use crate::order::{LabelRule, Pull, Rules, Simulate, Step, StepKind, Wait};
 
 /// A step for programs.
 pub(super) fn as_json(step: &Step) -> Value {
@@ -41,7 +41,7 @@ pub(super) fn as_toml(step: &Step, path: &str) -> Vec<String> {
 fn labels(step: &Step) -> Option<&[LabelRule]> {
     match &step.kind {
         StepKind::Rules(rules) => Some(&rules.labels),
-        StepKind::Simulate(_) | StepKind::Pull(_) => None,
+        StepKind::Simulate(_) | StepKind::Pull(_) | StepKind::Wait(_) => None,
     }
 }
 
@@ -50,6 +50,7 @@ fn settings(step: &Step) -> Vec<(String, Value)> {
         StepKind::Simulate(simulate) => simulated(simulate),
         StepKind::Rules(rules) => ruled(rules),
         StepKind::Pull(pull) => pulled(pull),
+        StepKind::Wait(wait) => waited(wait),
     };
     if !matches!(step.kind, StepKind::Rules(_)) {
         worked(step, &mut values);
@@ -76,6 +77,14 @@ fn pulled(pull: &Pull) -> Value {
         "kind": "pull",
         "queue": pull.queue,
         "lease": time(pull.lease_us),
+    })
+}
+
+fn waited(wait: &Wait) -> Value {
+    json!({
+        "kind": "wait",
+        "timeout": time(wait.timeout_us),
+        "on_timeout": wait.then.word(),
     })
 }
 

@@ -55,7 +55,9 @@ fn attempts(events: &[Value]) -> Vec<Value> {
                 "attempt": event["attempt"],
                 "started_at": event["at"],
             }));
-        } else if !event["step"].is_null()
+        } else if kind != "parked"
+            && event["step"].is_string()
+            && event["attempt"].is_number()
             && let Some(attempt) = attempts.last_mut()
             && attempt["ended_at"].is_null()
         {

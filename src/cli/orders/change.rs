@@ -184,7 +184,7 @@ fn body(fields: &[(&str, Option<&str>)], by: Option<&str>) -> Value {
 }
 
 /// How an order is now, in one line.
-fn line(order: &Value) -> String {
+pub(super) fn line(order: &Value) -> String {
     let mut line = format!(
         "{}  {}",
         cell("order_id", &order["order_id"]),

@@ -9,6 +9,7 @@ mod create;
 mod import;
 mod list;
 pub(super) mod show;
+mod signal;
 mod watch;
 
 use super::api::{Answer, Api};
@@ -25,7 +26,8 @@ Examples:
   orderd orders watch A-1001
   orderd orders hold A-1001 --reason 'address to be confirmed'
   orderd orders release A-1001
-  orderd orders cancel A-1001 --reason 'ordered twice'";
+  orderd orders cancel A-1001 --reason 'ordered twice'
+  orderd orders signal A-1001 delivered --data '{\"by\": \"van 7\"}'";
 
 /// Create orders, look at them, follow them, change them
 #[derive(Clone, Debug, clap::Args)]
@@ -55,6 +57,7 @@ enum Command {
     Import(import::Arguments),
     Retry(change::Retry),
     Prioritize(change::Prioritize),
+    Signal(signal::Arguments),
     Attempts(attempts::Arguments),
 }
 
@@ -80,6 +83,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
             Command::Import(arguments) => import::run(arguments, &mut client).await,
             Command::Retry(arguments) => change::retry(arguments, &mut client).await,
             Command::Prioritize(arguments) => change::prioritize(arguments, &mut client).await,
+            Command::Signal(arguments) => signal::run(arguments, &mut client).await,
             Command::Attempts(arguments) => attempts::run(arguments, &mut client).await,
         }
     })

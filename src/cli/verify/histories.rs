@@ -326,7 +326,7 @@ impl Place<'_> {
         };
         if matches!(
             event.kind,
-            E::Held | E::Released | E::PriorityChanged | E::CameLate
+            E::Held | E::Released | E::PriorityChanged | E::CameLate | E::Signalled
         ) {
             return;
         }

@@ -3,7 +3,7 @@
 
 use super::file;
 use crate::config::FILE_NAME;
-use crate::order::{Simulate, StepKind};
+use crate::order::{Simulate, StepKind, TimeUp, Wait};
 
 const STEP: &str =
     "\n[[process.default.step]]\nname = \"work\"\nkind = \"simulate\"\nduration = \"0s\"\n";
@@ -88,6 +88,60 @@ fn each_mistake_in_a_step_for_workers_is_named() {
 }
 
 #[test]
+fn each_mistake_in_a_step_that_waits_is_named() {
+    let step = |lines: &str| {
+        let head = "[process.default]\nversion = 1\n[[process.default.step]]\nname = \"a\"\n";
+        format!("{head}kind = \"wait\"\n{lines}")
+    };
+    for (text, message) in [
+        (
+            step(""),
+            "process.default, step 1: timeout is missing; it must be a time with its unit, from \
+             1ms to 365d, such as \"10s\"",
+        ),
+        (
+            step("timeout = \"soon\""),
+            "process.default, step 1: timeout is \"soon\"; it must be a time with its unit, from \
+             1ms to 365d, such as \"10s\"",
+        ),
+        (
+            step("timeout = \"0s\""),
+            "process.default, step 1: timeout is \"0s\"; it must be a time with its unit, from \
+             1ms to 365d, such as \"10s\"",
+        ),
+        (
+            step("timeout = \"1d\"\non_timeout = \"panic\""),
+            "process.default, step 1: on_timeout is \"panic\"; it must be one of [\"retry\", \
+             \"reject\", \"dead\", \"continue\"]",
+        ),
+        (
+            step("timeout = \"1d\"\nsignal = \"x\""),
+            "there is no setting process.default, step 1: signal; there are name, kind, timeout, \
+             on_timeout, attempts, retry_base, retry_cap",
+        ),
+    ] {
+        assert_eq!(file(&text).error(), format!("orderd.toml: {message}"));
+    }
+}
+
+#[test]
+fn a_step_that_waits_is_read_whole() {
+    let step = "[[process.default.step]]\nname = \"delivered\"\nkind = \"wait\"\n";
+    for (on_timeout, then) in [
+        ("", TimeUp::Dead),
+        ("on_timeout = \"continue\"\n", TimeUp::Continue),
+    ] {
+        let head = "[process.default]\nversion = 1\n";
+        let text = format!("{head}{step}timeout = \"2d\"\n{on_timeout}attempts = 3\n");
+        let config = file(&text).read().unwrap();
+        let read = &config.processes[0].steps[0];
+        let timeout_us = 2 * 86_400_000_000;
+        assert_eq!(read.kind, StepKind::Wait(Wait { timeout_us, then }));
+        assert_eq!(read.retry.attempts_max, 3);
+    }
+}
+
+#[test]
 fn each_mistake_in_a_step_is_named() {
     let step = |lines: &str| {
         format!("[process.default]\nversion = 1\n[[process.default.step]]\nname = \"a\"\n{lines}")
@@ -97,18 +151,17 @@ fn each_mistake_in_a_step_is_named() {
         (
             step("kind = \"push\"\nurl = \"http://x\""),
             "process.default, step 1: kind is \"push\", which is not built yet in this version; \
-             use \
-             \"pull\", \"simulate\" or \"rules\"",
+             use \"pull\", \"wait\", \"simulate\" or \"rules\"",
         ),
         (
             step("kind = \"email\""),
             "process.default, step 1: kind is \"email\"; it must be one of \
-             [\"pull\", \"simulate\", \"rules\"]",
+             [\"pull\", \"wait\", \"simulate\", \"rules\"]",
         ),
         (
             step("duration = \"1s\""),
             "process.default, step 1: kind is missing; it must be one of [\"pull\", \
-             \"simulate\", \"rules\"]",
+             \"wait\", \"simulate\", \"rules\"]",
         ),
         (
             simulated(""),

@@ -140,6 +140,10 @@ pub(super) const OPERATIONS: &[(&str, &[&[Code]])] = &[
     ("releaseOrder", &[CHANGES]),
     ("retryOrder", &[CHANGES, &[Code::OrderNotDead]]),
     ("prioritizeOrder", &[CHANGES]),
+    (
+        "signalOrder",
+        &[CHANGES, &[Code::SignalNotFound, Code::SignalTooLate]],
+    ),
     ("leaseWork", &[QUEUES, &[Code::Corruption]]),
     ("beatWork", &[QUEUES, REPORTS]),
     ("completeWork", &[QUEUES, REPORTS]),

@@ -8,11 +8,12 @@ use serde::ser::{Serialize, SerializeSeq, SerializeTuple, Serializer};
 
 use super::text::Sql;
 use crate::order::{Changed, Commit, ProcessTally, RequestKey, Seq};
-use crate::store::columns::{StateColumns, hold_text};
+use crate::store::beside::{hold_text, marks_text};
+use crate::store::columns::StateColumns;
 
 /// Everything that changes, in one statement: orders to their latest state, counters, and the
-/// shard's row. A priority stands for what is beside the state of an order: without one, priority
-/// and hold stay as they are. Sums stop at the highest number there is.
+/// shard's row. A priority stands for what is beside the state of an order: without one, priority,
+/// hold and marks stay as they are. Sums stop at the highest number there is.
 pub(super) fn write(sql: &mut Sql, commit: &Commit, tallies: &[ProcessTally], hash: &[u8; 32]) {
     let last_seq = commit.created.last().map_or(Seq::default(), |it| it.seq);
     sql.raw("UPDATE shards s LEFT JOIN JSON_TABLE(");
@@ -38,11 +39,13 @@ pub(super) fn write(sql: &mut Sql, commit: &Commit, tallies: &[ProcessTally], ha
            priority     smallint      PATH '$[14]' ERROR ON ERROR,
            hold         mediumtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
                                       PATH '$[15]' ERROR ON ERROR,
-           process      varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+           marks        mediumtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
                                       PATH '$[16]' ERROR ON ERROR,
-           orders       bigint        PATH '$[17]' ERROR ON ERROR,
-           work_us      bigint        PATH '$[18]' ERROR ON ERROR,
-           turnaround_s bigint        PATH '$[19]' ERROR ON ERROR)) c ON TRUE
+           process      varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+                                      PATH '$[17]' ERROR ON ERROR,
+           orders       bigint        PATH '$[18]' ERROR ON ERROR,
+           work_us      bigint        PATH '$[19]' ERROR ON ERROR,
+           turnaround_s bigint        PATH '$[20]' ERROR ON ERROR)) c ON TRUE
          LEFT JOIN orders o ON o.seq = c.seq
          LEFT JOIN tally t ON c.orders IS NOT NULL AND t.shard = s.shard
                           AND t.process = c.process
@@ -55,6 +58,7 @@ pub(super) fn write(sql: &mut Sql, commit: &Commit, tallies: &[ProcessTally], ha
              o.position = c.position,
              o.reason = IF(c.keeps_reason, coalesce(c.reason, o.reason), c.reason),
              o.hold = IF(c.priority IS NULL, o.hold, c.hold),
+             o.marks = IF(c.priority IS NULL, o.marks, c.marks),
              o.priority = coalesce(c.priority, o.priority),
              t.orders = t.orders + c.orders,
              x.work_us =
@@ -126,7 +130,7 @@ impl Serialize for ChangedRow<'_> {
         let columns = StateColumns::of(state.status);
         let beside = changed.beside.as_deref();
         let hold = beside.and_then(|beside| beside.hold.as_ref());
-        let mut row = serializer.serialize_tuple(16)?;
+        let mut row = serializer.serialize_tuple(17)?;
         row.serialize_element(&changed.seq.0)?;
         row.serialize_element(&columns.status)?;
         row.serialize_element(&state.version)?;
@@ -143,6 +147,7 @@ impl Serialize for ChangedRow<'_> {
         row.serialize_element(&u8::from(changed.keeps_reason))?;
         row.serialize_element(&beside.map(|beside| beside.priority.number()))?;
         row.serialize_element(&hold.map(hold_text))?;
+        row.serialize_element(&beside.and_then(|beside| marks_text(&beside.marks)))?;
         row.end()
     }
 }
@@ -156,8 +161,8 @@ struct CounterRow<'a> {
 
 impl Serialize for CounterRow<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut row = serializer.serialize_tuple(20)?;
-        for place in 0..16 {
+        let mut row = serializer.serialize_tuple(21)?;
+        for place in 0..17 {
             row.serialize_element(&match place {
                 1 => self.counter.map(|(status, ..)| status),
                 14 => self.counter.map(|(_, priority, _)| priority),

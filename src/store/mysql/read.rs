@@ -27,7 +27,7 @@ macro_rules! whole_orders {
                     o.total_minor, o.currency, o.item_count, o.created_at, o.start_at,
                     o.expires_at, o.imported_at, o.status, o.version, o.step, o.attempt,
                     o.started_at, o.updated_at, o.due_at, o.lease, o.target, o.ended_at, o.reason,
-                    o.position, o.hold, o.payload,
+                    o.position, o.hold, o.marks, o.payload,
                     (SELECT JSON_ARRAYAGG(JSON_ARRAY(s.number, s.step, CONCAT(s.output, '')))
                        FROM step_outputs s WHERE s.seq = o.seq) AS outputs
                FROM ",
@@ -119,7 +119,7 @@ pub(super) async fn open_orders(
         "SELECT seq, id, customer_id, process, process_version, priority, total_minor, currency,
                       item_count, created_at, start_at, expires_at, imported_at, status, version,
                       step, attempt, started_at, updated_at, due_at, lease, target, ended_at,
-                      reason, position, hold
+                      reason, position, hold, marks
                  FROM orders FORCE INDEX (orders_open)
                 WHERE ended_at IS NULL AND seq > ? AND seq <= ?
                 ORDER BY seq LIMIT ?";

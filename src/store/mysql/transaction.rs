@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::changes;
 use super::text::Sql;
 use crate::order::{Commit, KeptAnswer, Order, ProcessTally, Receipt, RequestKey, Seq};
-use crate::store::columns::{StateColumns, hold_text};
+use crate::store::beside::hold_text;
+use crate::store::columns::StateColumns;
 use crate::store::{StoreError, journal};
 
 /// Counters by process, status and priority.

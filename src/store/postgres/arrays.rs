@@ -6,7 +6,8 @@
 use tokio_postgres::types::ToSql;
 
 use crate::order::{Changed, KeptAnswer, Order, OrderState, RequestKey, Seq, Status};
-use crate::store::columns::{StateColumns, hold_text};
+use crate::store::beside::{hold_text, marks_text};
+use crate::store::columns::StateColumns;
 
 /// The values of a statement, by their numbers.
 pub(super) type Values<'a> = Vec<&'a (dyn ToSql + Sync)>;
@@ -188,6 +189,7 @@ pub(super) struct Changes<'a> {
     /// Empty texts and zeros where nothing stands beside the state.
     priority: Vec<Option<i16>>,
     hold: Vec<Option<String>>,
+    marks: Vec<Option<String>>,
 }
 
 impl<'a> Changes<'a> {
@@ -219,6 +221,8 @@ impl<'a> Changes<'a> {
         self.priority.push(priority);
         let hold = beside.and_then(|beside| beside.hold.as_ref());
         self.hold.push(hold.map(hold_text));
+        let marks = beside.and_then(|beside| marks_text(&beside.marks));
+        self.marks.push(marks);
     }
 
     /// The values from `$4` on, as `UPDATE` takes them.
@@ -240,6 +244,7 @@ impl<'a> Changes<'a> {
             &self.keeps_reason,
             &self.priority,
             &self.hold,
+            &self.marks,
         ]
     }
 }

@@ -110,7 +110,7 @@ pub(super) async fn open_orders(
                   SELECT seq, id, customer_id, process, process_version, priority, total_minor,
                          currency, item_count, created_at, start_at, expires_at, imported_at,
                          status, version, step, attempt, started_at, updated_at, due_at, lease,
-                         target, ended_at, reason, position, hold
+                         target, ended_at, reason, position, hold, marks
                     FROM orders WHERE seq = found.seq OFFSET 0) AS o
                 ORDER BY found.seq";
     let values = &[&after.0 as _, &last.0 as _, &as_limit(limit) as _];

@@ -84,7 +84,7 @@ const INSERT_FREE: &str = "
 SELECT seq, false FROM stored UNION ALL SELECT seq, true FROM taken";
 
 /// Orders that changed, each to its latest state. A priority stands for what is beside the state:
-/// without one, priority and hold stay as they are. Those that ended linger no more.
+/// without one, priority, hold and marks stay as they are. Those that ended linger no more.
 const UPDATE: &str = "
 , gone AS (
   DELETE FROM lingering l
@@ -97,13 +97,14 @@ UPDATE orders o
        target = c.target, ended_at = c.ended_at, position = c.position,
        reason = CASE WHEN c.keeps_reason THEN coalesce(c.reason, o.reason) ELSE c.reason END,
        priority = coalesce(c.priority, o.priority),
-       hold = CASE WHEN c.priority IS NULL THEN o.hold ELSE c.hold::json END
+       hold = CASE WHEN c.priority IS NULL THEN o.hold ELSE c.hold::json END,
+       marks = CASE WHEN c.priority IS NULL THEN o.marks ELSE c.marks::json END
   FROM head, unnest($4::bigint[], $5::smallint[], $6::bigint[], $7::text[], $8::integer[],
                     $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::smallint[],
                     $14::bigint[], $15::text[], $16::bigint[], $17::boolean[], $18::smallint[],
-                    $19::text[])
+                    $19::text[], $20::text[])
     AS c (seq, status, version, step, attempt, started_at, updated_at, due_at, lease, target,
-          ended_at, reason, position, keeps_reason, priority, hold)
+          ended_at, reason, position, keeps_reason, priority, hold, marks)
  WHERE o.seq = c.seq";
 
 /// What most commits have not: processes that are defined ($16 to $18), what steps said ($19 to

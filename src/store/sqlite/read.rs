@@ -50,7 +50,7 @@ pub(super) fn open_orders(
         "SELECT seq, id, customer_id, process, process_version, priority, total_minor, currency,
                       item_count, created_at, start_at, expires_at, imported_at, status, version,
                       step, attempt, started_at, updated_at, due_at, lease, target, ended_at,
-                      reason, position, hold
+                      reason, position, hold, marks
                  FROM orders
                 WHERE ended_at IS NULL AND seq > ?1 AND seq <= ?2
                 ORDER BY seq LIMIT ?3";

@@ -6,7 +6,8 @@ use std::io;
 use rusqlite::{ErrorCode, Row, ffi};
 
 use crate::order::{OpenOrder, Order};
-pub(super) use crate::store::columns::{StateColumns, hold_text};
+pub(super) use crate::store::beside::{hold_text, marks_text};
+pub(super) use crate::store::columns::StateColumns;
 use crate::store::{StoreError, columns};
 
 impl columns::Row for Row<'_> {

@@ -270,10 +270,11 @@ fn write_state(update: &mut CachedStatement<'_>, changed: &Changed) -> rusqlite:
 
 /// What seldom changes is not part of the statement that runs for every change.
 fn update_beside(connection: &Connection, seq: Seq, beside: &Beside) -> rusqlite::Result<()> {
-    let mut update =
-        connection.prepare_cached("UPDATE orders SET priority = ?2, hold = ?3 WHERE seq = ?1")?;
+    let sql = "UPDATE orders SET priority = ?2, hold = ?3, marks = ?4 WHERE seq = ?1";
+    let mut update = connection.prepare_cached(sql)?;
     let hold = beside.hold.as_ref().map(row::hold_text);
-    let written = update.execute(params![seq.0, beside.priority.number(), hold]);
+    let marks = row::marks_text(&beside.marks);
+    let written = update.execute(params![seq.0, beside.priority.number(), hold, marks]);
     written.map(drop)
 }
 
