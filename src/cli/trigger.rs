@@ -20,7 +20,7 @@ const AFTER: &str = "\
 What each does:
   order.accepted           an order comes in and takes its way
   order.completed          the same, and its end is waited for
-  order.scheduled          an order that starts in an hour, cancelled at once
+  order.scheduled          an order for the year 2999, cancelled at once
   order.held               an order that is held back, then cancelled
   order.released           an order that is held back and released
   order.priority_changed   a held order gets another priority, then is cancelled

@@ -231,8 +231,8 @@ pub const CODES: &[Entry] = &[
         Code::WebhookBusy,
         "webhook-busy",
         409,
-        "There are too many webhooks, or a replay is under way",
-        "Nothing is changed. Delete a webhook that nobody needs, or wait until the replay is done.",
+        "There are too many webhooks",
+        "Nothing is changed. Delete one that nobody needs.",
     ),
     entry(
         Code::StaleFence,

@@ -343,7 +343,7 @@ impl From<WebhookError> for ApiError {
     fn from(error: WebhookError) -> Self {
         let code = match error {
             WebhookError::NotFound => Code::WebhookNotFound,
-            WebhookError::TooMany | WebhookError::Replaying => Code::WebhookBusy,
+            WebhookError::TooMany => Code::WebhookBusy,
             WebhookError::Store(error) => {
                 tracing::error!(%error, "a webhook is not kept");
                 let detail = "nothing is changed; the server's log has the cause";

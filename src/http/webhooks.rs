@@ -236,7 +236,9 @@ async fn rotate(
 /// Deliver a part of the feed again
 ///
 /// Everything the webhook wants behind `after`, up to `until`, under the same ids as the first
-/// time; new events go on beside it.
+/// time. It and new events take turns, some hundred each: an event that is not taken holds up both.
+/// Another replay takes the place of one that is under way; one whose `until` is its `after` ends
+/// it.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/{id}/replay",

@@ -90,7 +90,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_published_vector_is_met() {
+    fn the_published_vectors_are_met() {
+        // Of the libraries at github.com/standard-webhooks/standard-webhooks: that of the Rust one,
+        // and that of all others.
+        let secret = Secret::parse("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD").unwrap();
+        let body = br#"{"email":"test@example.com","username":"test_user"}"#;
+        let signed = secret.sign("msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", 1_649_367_553, body);
+        assert_eq!(signed, "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=");
         let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let (id, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", b"{\"test\": 2432232314}");
         let signed = secret.sign(id, 1_614_265_330, body);

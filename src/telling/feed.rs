@@ -70,7 +70,7 @@ pub struct Feed {
     is_tailing: Mutex<bool>,
     room: Arc<Semaphore>,
     /// One reads pages at a time.
-    desk: Arc<Semaphore>,
+    pub(super) desk: Arc<Semaphore>,
     fallbacks: AtomicU64,
 }
 

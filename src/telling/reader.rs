@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::JoinSet;
 
 use super::feed::{AWAY, Feed, PAGE};
 use super::filter::Filter;
@@ -54,6 +55,9 @@ pub struct Reader {
     first: Option<Vec<u8>>,
     end: watch::Receiver<EventPlace>,
     closing: watch::Receiver<bool>,
+    /// A page that it waits for. A task of its own: it keeps its place in the queue while the
+    /// client is sent something, and holds nobody up if that takes long.
+    page: JoinSet<Result<Arc<Chunk>, StoreError>>,
     last_piece_at: Instant,
     _seat: OwnedSemaphorePermit,
 }
@@ -75,6 +79,7 @@ impl Reader {
             first: None,
             end,
             closing,
+            page: JoinSet::new(),
             last_piece_at: clock::monotonic(),
             _seat: seat,
         }
@@ -86,7 +91,9 @@ impl Reader {
     ///
     /// The store cannot be read, or is damaged there.
     pub async fn begin(&mut self) -> Result<(), StoreError> {
-        let mut text = format!("retry: {RETRY_MS}\n\n").into_bytes();
+        // With a place from the first byte on, a client that is cut off before its first event
+        // misses nothing either.
+        let mut text = format!("retry: {RETRY_MS}\nid: {}\n\n", written(self.at)).into_bytes();
         if self.filter.order_id.is_some() {
             // An order knows its history; nobody has to look for it.
             let page = self.feed.page(&self.filter, self.at, PAGE).await?;
@@ -111,7 +118,7 @@ impl Reader {
         let piece = loop {
             let heartbeat = self.feed.settings.heartbeat;
             let left = heartbeat.saturating_sub(self.last_piece_at.elapsed());
-            let (mut closing, waits) = (self.closing.clone(), !self.is_behind);
+            let mut closing = self.closing.clone();
             tokio::select! {
                 biased;
                 _ = closing.wait_for(|is_closing| *is_closing) => return None,
@@ -120,7 +127,7 @@ impl Reader {
                     None if self.last_piece_at.elapsed() >= heartbeat => break self.heartbeat(),
                     None => {}
                 },
-                () = tokio::time::sleep(left), if waits => break self.heartbeat(),
+                () = tokio::time::sleep(left) => break self.heartbeat(),
             }
         };
         self.last_piece_at = clock::monotonic();
@@ -142,7 +149,7 @@ impl Reader {
                 }
                 return Some(None);
             }
-            None => match self.feed.chunk(at).await {
+            None => match self.page_after(at).await {
                 Ok(chunk) => chunk,
                 Err(StoreError::BadRow { .. }) => return None,
                 Err(error) => {
@@ -152,7 +159,26 @@ impl Reader {
                 }
             },
         };
+        // Somebody else may have read it meanwhile.
+        if !self.page.is_empty() {
+            self.page = JoinSet::new();
+        }
         Some(self.take(chunk))
+    }
+
+    /// The page behind a place. Who gives up waiting for it finds it again, with its place in the
+    /// queue.
+    async fn page_after(&mut self, at: EventPlace) -> Result<Arc<Chunk>, StoreError> {
+        if self.page.is_empty() {
+            let feed = Arc::clone(&self.feed);
+            self.page.spawn(async move { feed.chunk(at).await });
+        }
+        let read = self.page.join_next().await.and_then(Result::ok);
+        read.unwrap_or_else(|| {
+            Err(StoreError::Unreadable {
+                detail: "the read was broken off".into(),
+            })
+        })
     }
 
     /// What of a chunk this reader has not seen and wants.
@@ -183,7 +209,57 @@ impl Reader {
             return Piece::own(b":\n\n".to_vec());
         }
         self.told = self.at;
-        let (position, index) = (self.at.position.0, self.at.index);
-        Piece::own(format!("id: {position}-{index}\n\n").into_bytes())
+        Piece::own(format!("id: {}\n\n", written(self.at)).into_bytes())
+    }
+}
+
+/// A place as clients send it back.
+fn written(place: EventPlace) -> String {
+    format!("{}-{}", place.position.0, place.index)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::order::{Position, ShardNumber};
+    use crate::telling::FeedSettings;
+
+    #[tokio::test]
+    async fn who_waits_for_a_page_hears_signs_of_life_and_keeps_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("orders.db").display());
+        let store = crate::store::open(&url, 1).unwrap();
+        store.open_shard(ShardNumber(0)).unwrap();
+        let head = watch::Sender::new(Position(5));
+        let settings = FeedSettings {
+            heartbeat: Duration::from_millis(5),
+            ..FeedSettings::default()
+        };
+        let feed = Feed::new(store, head.subscribe(), |_, _| {}, settings);
+        let busy = Arc::clone(&feed.desk).acquire_owned().await.unwrap();
+        let start = EventPlace::default();
+        let mut reader = feed.reader(Filter::default(), start).unwrap();
+        for _ in 0..3 {
+            assert_eq!(reader.next().await.unwrap().as_ref(), b":\n\n");
+        }
+        let rival = tokio::spawn({
+            let (feed, desk) = (Arc::clone(&feed), Arc::clone(&feed.desk));
+            async move {
+                let turn = desk.acquire_owned().await;
+                turn.map(|_| feed.shelved(start).is_some()).unwrap()
+            }
+        });
+        tokio::task::yield_now().await;
+        drop(busy);
+        assert!(rival.await.unwrap(), "the place in the queue was lost");
+        let place = loop {
+            let piece = reader.next().await.unwrap();
+            if piece.as_ref() != b":\n\n" {
+                break piece;
+            }
+        };
+        assert_eq!(place.as_ref(), b"id: 5-4294967295\n\n");
     }
 }

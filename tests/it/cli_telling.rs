@@ -58,7 +58,9 @@ async fn a_server_that_is_killed_delivers_everything_after_its_restart() {
     let server = blocking(|| place.serve(&[]));
     let all = super::support::within(async {
         loop {
-            let ended = receiver.taken().into_iter().map(|it| it.json());
+            let taken = receiver.taken();
+            let count = taken.len();
+            let ended = taken.into_iter().map(|it| it.json());
             let ended = ended.filter(|it| it["type"] == "order.cancelled");
             let ended: BTreeSet<String> = ended
                 .map(|it| it["data"]["order_id"].as_str().unwrap().to_owned())
@@ -66,7 +68,6 @@ async fn a_server_that_is_killed_delivers_everything_after_its_restart() {
             if ended.len() >= wanted.len() {
                 return ended;
             }
-            let count = receiver.taken().len();
             receiver.take(count + 1).await;
         }
     });

@@ -17,6 +17,8 @@ struct Stream {
     chunks: Vec<u8>,
     text: String,
     is_over: bool,
+    /// Where it begins.
+    start: String,
 }
 
 /// A block of the stream.
@@ -42,9 +44,11 @@ impl Stream {
             chunks: Vec::new(),
             text: String::new(),
             is_over: false,
+            start: String::new(),
         };
         let first = stream.block().await.unwrap();
         assert_eq!(first.retry.as_deref(), Some("2000"));
+        stream.start = first.id.expect("it does not say where it begins");
         stream
     }
 
@@ -232,6 +236,27 @@ async fn a_client_that_comes_again_goes_on_where_it_was() {
         }
     }
     assert_eq!(seen, told);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_cut_off_before_its_first_event_misses_nothing() {
+    let server = TestServer::start().await;
+    some_orders(&server, 2, "before").await;
+    for query in ["?after=latest", "?after=latest&type=order.completed"] {
+        let from = feed(&server, "").await.len();
+        let stream = Stream::open(&server, query, &[]).await;
+        let last = format!("Last-Event-ID: {}", stream.start);
+        drop(stream);
+        some_orders(&server, 1, query.rsplit('=').next().unwrap()).await;
+        let mut again = Stream::open(&server, query, &[&last]).await;
+        let mut missed = feed(&server, "").await.split_off(from);
+        missed.retain(|event| !query.contains("type") || event["type"] == "order.completed");
+        assert!(!missed.is_empty());
+        for event in &missed {
+            assert_eq!(again.event().await.data.as_ref(), Some(event));
+        }
+    }
     server.stop().await;
 }
 

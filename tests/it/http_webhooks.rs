@@ -369,6 +369,68 @@ async fn a_part_can_be_delivered_again_and_deliveries_are_told() {
 }
 
 #[tokio::test]
+async fn a_replay_that_is_stuck_can_be_ended() {
+    let server = TestServer::with(setup()).await;
+    let receiver = Receiver::start().await;
+    let made = webhook(&server, json!({"url": receiver.url()})).await;
+    orders(&server, 2, "a").await;
+    let events = told(&server, 6).await;
+    receiver.take(6).await;
+    let refused = events[0]["event_id"].clone();
+    receiver.answer(move |it| {
+        Some(if it.json()["data"]["event_id"] == refused {
+            422
+        } else {
+            200
+        })
+    });
+    act(&server, &made, "replay", json!({"after": "0-0"})).await;
+    until(&server, &made, |it| it["status"] == "failing").await;
+    orders(&server, 2, "b").await;
+    // Another one takes its place, and goes through.
+    let (after, last) = (&events[1]["event_id"], &events[5]["event_id"]);
+    act(
+        &server,
+        &made,
+        "replay",
+        json!({"after": after, "until": last}),
+    )
+    .await;
+    let taken = receiver.take(6 + 4 + 6).await;
+    until(&server, &made, |it| it["replayed_up_to"].is_null()).await;
+    assert_all(&taken, &told(&server, 12).await);
+    act(&server, &made, "replay", json!({"after": "0-0"})).await;
+    until(&server, &made, |it| it["status"] == "failing").await;
+    let ended = act(
+        &server,
+        &made,
+        "replay",
+        json!({"after": "0-0", "until": "0-0"}),
+    )
+    .await;
+    assert_eq!(ended["replayed_up_to"], Value::Null);
+    let count = receiver.taken().len();
+    orders(&server, 1, "c").await;
+    receiver.take(count + 3).await;
+    until(&server, &made, |it| it["status"] == "active").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn damage_where_a_receiver_is_shows_as_its_reason() {
+    let server = TestServer::with(setup()).await;
+    let receiver = Receiver::start().await;
+    orders(&server, 1, "a").await;
+    told(&server, 3).await;
+    server.damage("UPDATE journal SET entries = 'x' WHERE position = 1");
+    let made = webhook(&server, json!({"url": receiver.url(), "after": "0-0"})).await;
+    let shown = until(&server, &made, |it| it["status"] == "failing").await;
+    let reason = shown["reason"].as_str().unwrap();
+    assert!(reason.contains("journal row 1"), "{reason}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_paused_receiver_gets_nothing_until_it_is_resumed() {
     let server = TestServer::with(setup()).await;
     let receiver = Receiver::start().await;

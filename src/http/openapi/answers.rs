@@ -178,10 +178,7 @@ pub(super) const OPERATIONS: &[(&str, &[&[Code]])] = &[
     ("rotateWebhookSecret", &[WEBHOOKS, &[Code::WebhookNotFound]]),
     (
         "replayWebhook",
-        &[
-            WEBHOOKS,
-            &[Code::WebhookNotFound, Code::WebhookBusy, Code::BadCursor],
-        ],
+        &[WEBHOOKS, &[Code::WebhookNotFound, Code::BadCursor]],
     ),
     (
         "listDeliveries",

@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::endpoint::Endpoint;
-use super::kept::{Pause, Replay};
+use super::kept::{Failing, Pause, Replay};
 use super::round::{Hall, REPORTS_MAX, Round};
 use super::{Desk, lock};
 use crate::clock;
-use crate::store::{EventPlace, Note};
+use crate::store::{EventPlace, Note, StoreError};
 use crate::telling::feed::{AWAY, FeedPage};
 
 /// Events of a round.
@@ -42,6 +42,8 @@ struct Courier {
     has_unnoted: bool,
     /// Something passed by that is not wanted.
     has_skipped: bool,
+    /// The journal is damaged where the receiver is.
+    is_at_damage: bool,
 }
 
 /// Serves a receiver until it is forgotten or the feed ends.
@@ -55,6 +57,7 @@ pub(super) async fn run(desk: Arc<Desk>, endpoint: Arc<Endpoint>) {
         noted_at: None,
         has_unnoted: false,
         has_skipped: false,
+        is_at_damage: false,
     };
     while !courier.is_over() {
         courier.step().await;
@@ -82,24 +85,26 @@ impl Courier {
         if self.endpoint().is_paused() {
             return self.wait(std::future::pending()).await;
         }
-        let (after, replay) = self.next_part();
+        let (after, mut replay) = self.next_part();
         let (desk, filter) = (
             Arc::clone(&self.hall.desk),
             self.endpoint().settings().filter(),
         );
-        let read = desk.feed.catch_up(&filter, after, ROUND).await;
-        let page = match read {
+        let page = match desk.feed.catch_up(&filter, after, ROUND).await {
             Ok(page) => page,
             Err(error) => {
-                tracing::warn!(%error, "a webhook cannot read the journal; it tries again");
+                self.cannot_read(&error);
                 return self.wait(sleep(AWAY * 5)).await;
             }
         };
+        if std::mem::take(&mut self.is_at_damage) {
+            self.endpoint().progress(|progress| progress.failing = None);
+        }
         let page = until(page, replay.as_ref());
         if !page.events.is_empty() {
             return self.carry(page, replay).await;
         }
-        self.has_skipped |= self.move_to(page.end, replay.as_ref());
+        self.has_skipped |= self.move_to(page.end, &mut replay);
         if self.has_skipped {
             self.note_in_time(NOTE_SKIPPED_EVERY).await;
         }
@@ -107,6 +112,22 @@ impl Courier {
             return;
         }
         self.idle(page.end).await;
+    }
+
+    /// The journal cannot be read where the receiver is. Damage stays until somebody acts, so it is
+    /// shown as the reason, and said once.
+    fn cannot_read(&mut self, error: &StoreError) {
+        let is_damage = matches!(error, StoreError::BadRow { .. });
+        if !is_damage || !self.is_at_damage {
+            let webhook = &self.endpoint().id;
+            tracing::warn!(%error, %webhook, "a webhook cannot read the journal; it tries again");
+        }
+        if is_damage && !std::mem::replace(&mut self.is_at_damage, true) {
+            let (since, error) = (self.hall.desk.clock.now(), error.to_string().into());
+            let failing = Some(Failing { since, error });
+            self.endpoint()
+                .progress(|progress| progress.failing = failing);
+        }
     }
 
     /// Waits for news, and writes down in between what is not written yet.
@@ -153,7 +174,7 @@ impl Courier {
 
     /// Has the events of a page carried there. Ends early if somebody changes something, if the
     /// feed ends, or if the receiver is given up.
-    async fn carry(&mut self, page: FeedPage, replay: Option<Replay>) {
+    async fn carry(&mut self, page: FeedPage, mut replay: Option<Replay>) {
         let round = Arc::new(Round::new(Arc::clone(&self.hall), page.events, page.end));
         let mut carriers = JoinSet::new();
         for _ in 0..round.width().min(SIDE_BY_SIDE) {
@@ -176,7 +197,7 @@ impl Courier {
             }
             self.has_unnoted = true;
             if let Some(place) = round.settled() {
-                let _ = self.move_to(place, replay.as_ref());
+                let _ = self.move_to(place, &mut replay);
             }
             let verdict = lock(&self.hall.verdict).take();
             if let Some(reason) = verdict {
@@ -201,19 +222,18 @@ impl Courier {
             .edit(|settings, _| settings.pause = Some(pause));
     }
 
-    /// Everything up to here has arrived, or is not wanted. Whether that is news.
-    fn move_to(&mut self, place: EventPlace, replay: Option<&Replay>) -> bool {
+    /// Everything up to here has arrived, or is not wanted. Whether that is news. `replay` is what
+    /// this is a part of; somebody may have put another one in its place.
+    fn move_to(&mut self, place: EventPlace, replay: &mut Option<Replay>) -> bool {
         self.hall.endpoint.progress(|progress| {
             let before = (progress.at, progress.replay);
-            match (replay, &mut progress.replay) {
-                (None, _) => progress.at = place.max(progress.at.into()).into(),
-                (Some(replay), Some(now)) if now.until == replay.until => {
-                    now.at = place.into();
-                    if place >= now.until.into() {
-                        progress.replay = None;
-                    }
+            match replay {
+                None => progress.at = place.max(progress.at.into()).into(),
+                Some(mine) if progress.replay == Some(*mine) => {
+                    mine.at = place.into();
+                    progress.replay = Some(*mine).filter(|it| place < it.until.into());
                 }
-                _ => {}
+                Some(_) => {}
             }
             let has_moved = before != (progress.at, progress.replay);
             if has_moved {
@@ -233,10 +253,9 @@ impl Courier {
     /// Writes down how far the receiver is, and what became of deliveries.
     async fn note(&mut self) {
         let endpoint = Arc::clone(&self.hall.endpoint);
-        let _turn = endpoint.writing.lock().await;
-        if endpoint.is_over() {
+        let Ok(_turn) = endpoint.turn().await else {
             return;
-        }
+        };
         let kept = endpoint.kept();
         let note = Note {
             webhook: kept.id.clone(),

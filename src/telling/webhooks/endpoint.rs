@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use tokio::sync::watch;
 
 use super::kept::{Pause, Progress, Replay, Settings, text};
-use super::lock;
+use super::{WebhookError, lock};
 use crate::clock::Timestamp;
 use crate::store::{EventPlace, KeptWebhook};
 use crate::telling::Filter;
@@ -30,7 +30,7 @@ pub(super) struct Endpoint {
     /// Rises when somebody changes something.
     changed: watch::Sender<u64>,
     /// Writes to the store one after the other.
-    pub(super) writing: tokio::sync::Mutex<()>,
+    writing: tokio::sync::Mutex<()>,
 }
 
 struct State {
@@ -98,17 +98,23 @@ impl Endpoint {
     }
 
     pub(super) fn kept(&self) -> KeptWebhook {
-        let state = lock(&self.state);
-        KeptWebhook {
-            id: self.id.clone(),
-            settings: text(&state.settings),
-            progress: text(&state.progress),
-        }
+        self.kept_with(|_, _| {})
     }
 
-    pub(super) fn state(&self) -> (Settings, Progress) {
+    /// As it is to be kept once it is changed; it is not yet.
+    pub(super) fn kept_with(
+        &self,
+        change: impl FnOnce(&mut Settings, &mut Progress),
+    ) -> KeptWebhook {
         let state = lock(&self.state);
-        (state.settings.clone(), state.progress.clone())
+        let (mut settings, mut progress) = (state.settings.clone(), state.progress.clone());
+        drop(state);
+        change(&mut settings, &mut progress);
+        KeptWebhook {
+            id: self.id.clone(),
+            settings: text(&settings),
+            progress: text(&progress),
+        }
     }
 
     pub(super) fn settings(&self) -> Settings {
@@ -129,6 +135,19 @@ impl Endpoint {
         change(settings, progress);
         drop(state);
         self.changed.send_modify(|number| *number += 1);
+    }
+
+    /// Waits for a turn to write it to the store.
+    ///
+    /// # Errors
+    ///
+    /// It was forgotten meanwhile.
+    pub(super) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, WebhookError> {
+        let turn = self.writing.lock().await;
+        match self.is_over() {
+            false => Ok(turn),
+            true => Err(WebhookError::NotFound),
+        }
     }
 
     pub(super) fn end(&self) {

@@ -18,12 +18,19 @@ pub(super) struct Health {
     open_at: Option<Instant>,
 }
 
-/// The wait after so many failures in a row, with a quarter of chance (`0.0..1.0`).
-pub(super) fn wait(failures: u32, base: Duration, cap: Duration, chance: f64) -> Duration {
+/// The wait after so many failures in a row, from `base` up to `cap`, with a quarter of chance
+/// (`0.0..1.0`); longer if the receiver has asked for more patience.
+pub(super) fn wait(
+    failures: u32,
+    (base, cap): (Duration, Duration),
+    chance: f64,
+    asked: Option<Duration>,
+) -> Duration {
     let doubled = base.saturating_mul(1 << failures.saturating_sub(1).min(24));
-    doubled
+    let own = doubled
         .min(cap)
-        .mul_f64(0.75 + chance.clamp(0.0, 1.0) / 4.0)
+        .mul_f64(0.75 + chance.clamp(0.0, 1.0) / 4.0);
+    own.max(asked.unwrap_or_default().min(ASKED_MAX))
 }
 
 impl Health {
@@ -36,26 +43,28 @@ impl Health {
         self.open_at
     }
 
-    /// A delivery went through. Whether the receiver was away before.
-    pub(super) fn succeeded(&mut self) -> bool {
+    /// A delivery that began at `began` went through. Whether the receiver was away before. It says
+    /// nothing about what has failed since it began.
+    pub(super) fn succeeded(&mut self, began: Instant) -> bool {
+        if self.failed_at.is_some_and(|failed| began < failed) {
+            return false;
+        }
         let before = std::mem::take(self);
         before.failures >= AWAY_FAILURES
     }
 
     /// A delivery that began at `began` failed just now. `wait` says how long to wait after so many
-    /// failures; the receiver may have asked for more patience.
+    /// failures.
     pub(super) fn failed(
         &mut self,
         (began, now): (Instant, Instant),
-        asked: Option<Duration>,
         wait: impl FnOnce(u32) -> Duration,
     ) {
         let is_same = self.failed_at.is_some_and(|before| began < before);
         if !is_same {
             self.failures = self.failures.saturating_add(1);
             self.failed_at = Some(now);
-            let asked = asked.unwrap_or_default().min(ASKED_MAX);
-            self.open_at = Some(now + wait(self.failures).max(asked));
+            self.open_at = Some(now + wait(self.failures));
         }
     }
 }
@@ -68,12 +77,32 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_cap() {
-        let cap = Duration::from_secs(600);
-        let full = |failures| wait(failures, SECOND, cap, 1.0).as_secs();
+        let bounds = (SECOND, Duration::from_secs(600));
+        let full = |failures| wait(failures, bounds, 1.0, None).as_secs();
         let waits: Vec<u64> = (1..=12).map(full).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
         assert_eq!(full(u32::MAX), 600);
-        assert_eq!(wait(1, SECOND, cap, 0.0), SECOND.mul_f64(0.75));
+        assert_eq!(wait(1, bounds, 0.0, None), SECOND.mul_f64(0.75));
+        assert_eq!(wait(1, bounds, 0.0, Some(SECOND * 7)), SECOND * 7);
+        assert_eq!(wait(12, bounds, 1.0, Some(SECOND)), bounds.1);
+        assert_eq!(wait(1, bounds, 1.0, Some(SECOND * 100_000)), ASKED_MAX);
+    }
+
+    #[test]
+    fn what_went_through_says_nothing_about_what_failed_meanwhile() {
+        let start = crate::clock::monotonic();
+        let after = |seconds: u32| start + SECOND * seconds;
+        let mut health = Health::default();
+        health.failed((after(1), after(2)), |_| SECOND * 60);
+        assert!(!health.succeeded(after(1)));
+        assert_eq!(
+            health.open_at(),
+            Some(after(62)),
+            "the patience is forgotten"
+        );
+        assert!(!health.is_well());
+        health.succeeded(after(62));
+        assert!(health.is_well());
     }
 
     #[test]
@@ -82,21 +111,18 @@ mod tests {
         let after = |seconds: u32| start + SECOND * seconds;
         let mut health = Health::default();
         for _ in 0..16 {
-            health.failed((after(0), after(5)), None, |failures| SECOND * failures);
+            health.failed((after(0), after(5)), |failures| SECOND * failures);
         }
         assert_eq!(health.open_at(), Some(after(6)));
-        health.failed((after(6), after(7)), None, |failures| SECOND * failures);
+        health.failed((after(6), after(7)), |failures| SECOND * failures);
         assert_eq!(health.open_at(), Some(after(9)));
-        let asked = Some(Duration::from_secs(100_000));
-        health.failed((after(9), after(10)), asked, |failures| SECOND * failures);
-        assert_eq!(health.open_at(), Some(after(3_610)));
         assert!(!health.is_well());
-        assert!(!health.succeeded());
+        assert!(!health.succeeded(after(9)));
         assert!(health.is_well());
         for second in 0..AWAY_FAILURES {
             let times = (after(20 + 2 * second), after(21 + 2 * second));
-            health.failed(times, None, |failures| SECOND * failures);
+            health.failed(times, |failures| SECOND * failures);
         }
-        assert!(health.succeeded());
+        assert!(health.succeeded(after(40)));
     }
 }

@@ -10,6 +10,8 @@ mod health;
 mod kept;
 mod message;
 mod round;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +31,7 @@ pub use message::Report;
 use super::feed::Feed;
 use crate::clock::{Clock, Timestamp};
 use crate::outbound::{Client, Secret, Target};
-use crate::store::{EventPlace, KeptWebhook, Ledger, Store, StoreError};
+use crate::store::{EventPlace, Ledger, Store, StoreError};
 
 /// Most receivers.
 pub const WEBHOOKS_MAX: usize = 100;
@@ -86,9 +88,6 @@ pub enum WebhookError {
     /// There are as many as may be.
     #[error("there are {WEBHOOKS_MAX} webhooks already")]
     TooMany,
-    /// A replay is under way.
-    #[error("a replay is under way already")]
-    Replaying,
     /// Nothing is changed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -98,6 +97,8 @@ pub enum WebhookError {
 pub struct Webhooks {
     desk: Arc<Desk>,
     endpoints: Mutex<BTreeMap<Box<str>, Arc<Endpoint>>>,
+    /// Held by who makes one, so that they are counted one after the other.
+    making: tokio::sync::Mutex<()>,
     couriers: Mutex<JoinSet<()>>,
 }
 
@@ -116,13 +117,6 @@ impl Desk {
         self.store.ledger().ok_or_else(|| StoreError::Refused {
             detail: "this store keeps no webhooks".into(),
         })
-    }
-
-    /// Keeps a receiver as it is now.
-    async fn keep(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
-        let _turn = endpoint.writing.lock().await;
-        let kept = endpoint.kept();
-        self.ledger()?.keep_webhook(kept).await
     }
 }
 
@@ -145,6 +139,7 @@ impl Webhooks {
         Arc::new(Self {
             desk,
             endpoints: Mutex::default(),
+            making: tokio::sync::Mutex::default(),
             couriers: Mutex::default(),
         })
     }
@@ -196,6 +191,7 @@ impl Webhooks {
         new: NewWebhook,
         after: Option<EventPlace>,
     ) -> Result<(WebhookView, Secret), WebhookError> {
+        let _turn = self.making.lock().await;
         if lock(&self.endpoints).len() >= WEBHOOKS_MAX {
             return Err(WebhookError::TooMany);
         }
@@ -207,7 +203,7 @@ impl Webhooks {
         let at = after.unwrap_or_else(|| self.desk.feed.latest());
         let settings = Settings::new(new, &secret, self.now());
         let endpoint = Arc::new(Endpoint::new(id, settings, Progress::at(at)));
-        self.desk.keep(&endpoint).await?;
+        self.desk.ledger()?.keep_webhook(endpoint.kept()).await?;
         let view = endpoint.view();
         self.send_out(endpoint);
         Ok((view, secret))
@@ -239,7 +235,7 @@ impl Webhooks {
             since: self.now(),
             is_automatic: false,
         };
-        self.change(id, |settings, _| settings.pause = Some(pause))
+        self.change(id, |settings, _| settings.pause = Some(pause.clone()))
             .await
     }
 
@@ -268,35 +264,30 @@ impl Webhooks {
     ) -> Result<(WebhookView, Secret), WebhookError> {
         let secret = Secret::random(&mut *lock(&self.desk.random));
         let now = self.now();
-        let new = &secret;
-        let rotate = move |settings: &mut Settings, _: &mut Progress| {
-            settings.rotate(new, now, overlap);
-        };
-        let view = self.change(id, rotate).await?;
+        let rotated = self.change(id, |settings, _| settings.rotate(&secret, now, overlap));
+        let view = rotated.await?;
         Ok((view, secret))
     }
 
-    /// Has what happened behind `after`, up to `until`, delivered again, under the same ids.
+    /// Has what happened behind `after`, up to `until`, delivered again, under the same ids. Takes
+    /// the place of a replay that is under way; with nothing between the two places it ends it.
     ///
     /// # Errors
     ///
-    /// There is no such receiver, a replay is under way, or it cannot be kept.
+    /// There is no such receiver, or it cannot be kept.
     pub async fn replay(
         &self,
         id: &str,
         after: EventPlace,
         until: Option<EventPlace>,
     ) -> Result<WebhookView, WebhookError> {
-        let endpoint = self.find(id)?;
-        if endpoint.is_replaying() {
-            return Err(WebhookError::Replaying);
-        }
         let latest = self.desk.feed.latest();
-        let replay = Replay {
+        let until = until.map_or(latest, |until| until.min(latest));
+        let replay = (after < until).then(|| Replay {
             at: after.into(),
-            until: until.map_or(latest, |until| until.min(latest)).into(),
-        };
-        self.change(id, |_, progress| progress.replay = Some(replay))
+            until: until.into(),
+        });
+        self.change(id, |_, progress| progress.replay = replay)
             .await
     }
 
@@ -307,7 +298,7 @@ impl Webhooks {
     /// There is no such receiver, or the store refused.
     pub async fn delete(&self, id: &str) -> Result<(), WebhookError> {
         let endpoint = self.find(id)?;
-        let _turn = endpoint.writing.lock().await;
+        let _turn = endpoint.turn().await?;
         self.desk.ledger()?.forget_webhook(id.into()).await?;
         lock(&self.endpoints).remove(id);
         endpoint.end();
@@ -352,27 +343,18 @@ impl Webhooks {
         }
     }
 
-    /// Changes a receiver, in the store first.
+    /// Changes a receiver: in the store first, and then as it is by that time, because its courier
+    /// goes on meanwhile.
     async fn change(
         &self,
         id: &str,
-        change: impl FnOnce(&mut Settings, &mut Progress),
+        change: impl Fn(&mut Settings, &mut Progress),
     ) -> Result<WebhookView, WebhookError> {
         let endpoint = self.find(id)?;
-        let _turn = endpoint.writing.lock().await;
-        let (mut settings, mut progress) = endpoint.state();
-        change(&mut settings, &mut progress);
-        let kept = KeptWebhook {
-            id: id.into(),
-            settings: kept::text(&settings),
-            progress: kept::text(&progress),
-        };
+        let _turn = endpoint.turn().await?;
+        let kept = endpoint.kept_with(&change);
         self.desk.ledger()?.keep_webhook(kept).await?;
-        endpoint.edit(|kept, now| {
-            *kept = settings;
-            now.replay = progress.replay;
-            now.failing = progress.failing;
-        });
+        endpoint.edit(&change);
         Ok(endpoint.view())
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -52,7 +53,7 @@ impl Hall {
 
     /// Begins anew with hope: somebody changed something.
     pub(super) fn forget_failures(&self) {
-        lock(&self.health).succeeded();
+        *lock(&self.health) = Health::default();
         *lock(&self.verdict) = None;
     }
 
@@ -79,19 +80,20 @@ impl Hall {
         reports.push_back(kept::text(&tried.report));
     }
 
-    fn chance(&self) -> f64 {
+    /// How long to wait after so many failures, the last of which was this one.
+    fn wait(&self, failures: u32, tried: &Tried) -> Duration {
         use rand::Rng;
-        f64::from(lock(&self.desk.random).next_u32()) / f64::from(u32::MAX)
+        let chance = f64::from(lock(&self.desk.random).next_u32()) / f64::from(u32::MAX);
+        let settings = &self.desk.settings;
+        let bounds = (settings.retry_base, settings.retry_cap);
+        health::wait(failures, bounds, chance, tried.retry_after)
     }
 
     /// Notes a failure. `true`: it is one too many.
     fn failed(&self, tried: &Tried) {
-        let settings = &self.desk.settings;
-        let (chance, now) = (self.chance(), self.desk.clock.now());
+        let (settings, now) = (&self.desk.settings, self.desk.clock.now());
         let times = (tried.began, clock::monotonic());
-        lock(&self.health).failed(times, tried.retry_after, |failures| {
-            health::wait(failures, settings.retry_base, settings.retry_cap, chance)
-        });
+        lock(&self.health).failed(times, |failures| self.wait(failures, tried));
         let error = tried.report.error.clone().unwrap_or_default();
         let since = self.endpoint.progress(|progress| {
             let since = progress
@@ -181,13 +183,12 @@ impl Round {
 
     async fn deliver(&self, at: usize) {
         let (hall, event) = (&*self.hall, &self.events[at]);
-        let settings = &hall.desk.settings;
         for attempt in 1.. {
             let turn = hall.turn().await;
             let tried = message::event(&hall.desk, &hall.endpoint, event, attempt).await;
             hall.note(&tried);
             if tried.report.is_delivered() {
-                if lock(&hall.health).succeeded() {
+                if lock(&hall.health).succeeded(tried.began) {
                     hall.recovered.notify_waiters();
                 }
                 self.is_settled[at].store(true, Ordering::Release);
@@ -197,10 +198,8 @@ impl Round {
             hall.failed(&tried);
             drop(turn);
             // Others may go through meanwhile: this one has waits of its own.
-            let chance = hall.chance();
-            let own = health::wait(attempt, settings.retry_base, settings.retry_cap, chance);
             tokio::select! {
-                () = sleep(own) => {}
+                () = sleep(hall.wait(attempt, &tried)) => {}
                 () = hall.recovered.notified() => {}
             }
         }
