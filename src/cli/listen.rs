@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::Value;
 
-use self::sse::{Block, Source};
+use self::sse::{Block, SILENCE, Source};
 use super::api::{percent_encoded, plain};
 use super::chance;
 use super::client;
@@ -108,7 +108,8 @@ async fn follow(
 ) -> anyhow::Result<u8> {
     let mut after = arguments.after.clone();
     let mut left = arguments.limit.unwrap_or(u64::MAX);
-    let mut source = Source::open(target, &arguments.path(&after)).await?;
+    let opened = Source::open(target, &arguments.path(&after), SILENCE).await;
+    let mut source = opened.map_err(|refused| refused.cause)?;
     let host = target.authority();
     eprintln!("following http://{host}; Ctrl-C ends it");
     if let Some(forward) = forward {
@@ -117,7 +118,7 @@ async fn follow(
     }
     while left > 0 {
         let Some(block) = source.next().await else {
-            source = again(target, arguments, &after).await;
+            source = again(target, arguments, &after).await?;
             continue;
         };
         if let Some(id) = &block.id {
@@ -144,14 +145,22 @@ async fn follow(
     Ok(exit::OK)
 }
 
-/// Opens the stream again where it broke off, as often as need be.
-async fn again(target: &client::Target, arguments: &Arguments, after: &str) -> Source {
+/// Opens the stream again where it broke off, as often as need be; not where the server says no.
+async fn again(
+    target: &client::Target,
+    arguments: &Arguments,
+    after: &str,
+) -> anyhow::Result<Source> {
     eprintln!("the stream broke off; trying again");
     loop {
         tokio::time::sleep(AGAIN).await;
-        if let Ok(source) = Source::open(target, &arguments.path(after)).await {
-            eprintln!("following again");
-            return source;
+        match Source::open(target, &arguments.path(after), SILENCE).await {
+            Ok(source) => {
+                eprintln!("following again");
+                return Ok(source);
+            }
+            Err(refused) if refused.is_final => return Err(refused.cause),
+            Err(_) => {}
         }
     }
 }
@@ -209,7 +218,7 @@ impl Forward {
             .header("webhook-id", &id)
             .header("webhook-timestamp", &seconds.to_string())
             .header("webhook-signature", &signed);
-        let answered = self.client.call(call, TIMEOUT).await;
+        let answered = self.client.notify(call, TIMEOUT).await;
         answered
             .map(|answer| answer.status)
             .map_err(|error| error.to_string())

@@ -8,7 +8,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request};
 use hyper_util::client::legacy;
@@ -72,7 +72,7 @@ pub struct Answer {
     pub status: u16,
     /// `Retry-After` in seconds, if it was given as a number.
     pub retry_after_seconds: Option<u32>,
-    /// The body as it came.
+    /// The body as it came; empty if nobody asked for it.
     pub body: Bytes,
 }
 
@@ -181,19 +181,59 @@ impl Client {
     ///
     /// There is no whole answer; each says whether the call may have arrived.
     pub async fn call(&self, call: Call, timeout: Duration) -> Result<Answer, CallError> {
+        let answered = self.within(call, timeout, |mut answer, body| async move {
+            answer.body = self.whole(body).await?;
+            Ok(answer)
+        });
+        answered.await
+    }
+
+    /// Makes a call of whose answer only status and `Retry-After` matter: they must be there within
+    /// `timeout`. What follows them is not waited for, whatever its size.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer; each says whether the call may have arrived.
+    pub async fn notify(&self, call: Call, timeout: Duration) -> Result<Answer, CallError> {
+        self.within(call, timeout, |answer, _| async move { Ok(answer) })
+            .await
+    }
+
+    /// Makes a call, and does the rest with the answer, all in time.
+    async fn within<F>(
+        &self,
+        call: Call,
+        timeout: Duration,
+        rest: impl FnOnce(Answer, Incoming) -> F,
+    ) -> Result<Answer, CallError>
+    where
+        F: Future<Output = Result<Answer, CallError>>,
+    {
         if let Some(name) = call.bad_header {
             return Err(CallError::NotSent {
                 detail: format!("the header {name} cannot have that value"),
                 is_private: false,
             });
         }
-        let answered = tokio::time::timeout(timeout, self.exchange(call.request)).await;
+        let exchange = async {
+            let response = self.http.request(call.request).await;
+            let (head, body) = response.map_err(|error| not_answered(&error))?.into_parts();
+            let retry_after = head
+                .headers
+                .get(RETRY_AFTER)
+                .and_then(|it| it.to_str().ok());
+            let answer = Answer {
+                status: head.status.as_u16(),
+                retry_after_seconds: retry_after.and_then(|it| it.trim().parse().ok()),
+                body: Bytes::new(),
+            };
+            rest(answer, body).await
+        };
+        let answered = tokio::time::timeout(timeout, exchange).await;
         answered.unwrap_or(Err(CallError::TimedOut { limit: timeout }))
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, CallError> {
-        let response = self.http.request(request).await;
-        let (head, body) = response.map_err(|error| not_answered(&error))?.into_parts();
+    async fn whole(&self, body: Incoming) -> Result<Bytes, CallError> {
         let limit = self.answer_bytes_max;
         let collected = Limited::new(body, limit).collect().await;
         let body = collected.map_err(|error| match error.downcast_ref() {
@@ -202,15 +242,7 @@ impl Client {
                 detail: error.to_string(),
             },
         })?;
-        let retry_after = head
-            .headers
-            .get(RETRY_AFTER)
-            .and_then(|it| it.to_str().ok());
-        Ok(Answer {
-            status: head.status.as_u16(),
-            retry_after_seconds: retry_after.and_then(|it| it.trim().parse().ok()),
-            body: body.to_bytes(),
-        })
+        Ok(body.to_bytes())
     }
 }
 

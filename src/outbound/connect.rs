@@ -107,20 +107,28 @@ impl Shared {
             host: host.into(),
             cause,
         };
+        let found: Vec<SocketAddr> = found.map_err(unknown)?.collect();
+        self.judge(host, &found)?;
         let mut refused = unknown(io::ErrorKind::NotFound.into());
-        for address in found.map_err(unknown)? {
-            if !self.allowed.admits(host, address.ip()) {
-                return Err(ConnectError::Private {
-                    host: host.into(),
-                    address: address.ip().to_string(),
-                });
-            }
+        for address in found {
             match self.open(host, address, is_secure).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => refused = error,
             }
         }
         Err(refused)
+    }
+
+    /// Refuses a host with any address that may not be called, before one of them is.
+    fn judge(&self, host: &str, found: &[SocketAddr]) -> Result<(), ConnectError> {
+        let is_bad = |address: &&SocketAddr| !self.allowed.admits(host, address.ip());
+        match found.iter().find(is_bad) {
+            None => Ok(()),
+            Some(bad) => Err(ConnectError::Private {
+                host: host.into(),
+                address: bad.ip().to_string(),
+            }),
+        }
     }
 
     async fn open(
@@ -216,6 +224,32 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Secure(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_with_one_bad_address_is_refused_whatever_stands_before_it() {
+        let connector = Connector::new(Allowed::default(), Duration::from_secs(1));
+        let judged = |texts: [&str; 2]| {
+            let found = texts.map(|text| text.parse().unwrap());
+            connector.shared.judge("shop.example", &found)
+        };
+        let public = "93.184.215.14:443";
+        assert!(judged([public, "[2606:2800:21f::1]:443"]).is_ok());
+        for bad in ["10.0.0.1:443", "[::1]:443", "169.254.169.254:443"] {
+            for both in [[public, bad], [bad, public]] {
+                let refused = judged(both).unwrap_err();
+                let ip = bad.parse::<SocketAddr>().unwrap().ip().to_string();
+                assert!(
+                    matches!(&refused, ConnectError::Private { address, .. } if *address == ip),
+                    "{refused}"
+                );
+            }
         }
     }
 }

@@ -63,6 +63,24 @@ async fn request(stream: &mut TcpStream) -> String {
     }
 }
 
+#[tokio::test]
+async fn who_only_notifies_waits_for_no_body() {
+    let head = "HTTP/1.1 202 OK\r\nretry-after: 3\r\ncontent-length: 100000\r\n\r\n";
+    let other = Other::start().await;
+    let client = client("127.0.0.1");
+    let serve = async {
+        let mut stream = other.accept().await;
+        request(&mut stream).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    };
+    // The body never comes.
+    let call = client.notify(Call::post(&other.target("/"), "{}"), LONG);
+    let (_stream, answer) = tokio::join!(serve, within(call));
+    let answer = answer.unwrap();
+    assert_eq!((answer.status, answer.retry_after_seconds), (202, Some(3)));
+}
+
 /// Calls once while the other side answers so.
 async fn answered(answer: &str) -> (String, Result<Answer, CallError>) {
     let other = Other::start().await;

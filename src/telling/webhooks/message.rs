@@ -103,7 +103,7 @@ async fn send(desk: &Desk, endpoint: &Endpoint, id: &str, body: Vec<u8>) -> Trie
                 .header("webhook-id", id)
                 .header("webhook-timestamp", &seconds.to_string())
                 .header("webhook-signature", &signed);
-            let answered = desk.client.call(call, desk.settings.timeout).await;
+            let answered = desk.client.notify(call, desk.settings.timeout).await;
             answered.map_err(|error| error.to_string())
         }
     };
