@@ -9,7 +9,9 @@ mod accept;
 mod chart;
 mod comparisons;
 mod database;
+mod delivering;
 mod disk;
+mod following;
 mod http;
 mod idle;
 mod latency;
@@ -23,6 +25,7 @@ mod peers;
 mod plan;
 mod postgres;
 mod ratio;
+mod readers;
 mod reads;
 mod record;
 mod server;
@@ -115,6 +118,8 @@ fn measure(plan: &Plan) -> anyhow::Result<(Record, usize)> {
             Measure::Stored => stored::measure(&mut stage),
             Measure::Overload => overload::measure(&mut stage),
             Measure::Connections => connections(&mut stage),
+            Measure::Stream => following::measure(&mut stage),
+            Measure::Webhooks => delivering::measure(&mut stage),
             Measure::Postgres => on_postgres(&mut stage),
             Measure::Peers => beside_peers(&mut stage),
             Measure::Against => accept::against(&mut stage),

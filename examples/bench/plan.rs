@@ -15,7 +15,7 @@ Usage: scripts/bench [OPTIONS]
   --warm-up N        seconds before each block that do not count [default: 2]
   --latency N        length of the blocks at half load, in seconds [default: 15]
   --only LIST        accept,completed,batch,dialects,keys,reads,latency,memory,stored,overload,
-                     connections,postgres [default: all];
+                     connections,stream,webhooks,postgres [default: all];
                      memory measures the restart too; postgres is accept, completed and
                      batch with the store in a PostgreSQL that the run starts
   --peers            only job queues of other people, beside orderd on the same PostgreSQL
@@ -55,6 +55,10 @@ pub enum Measure {
     Overload,
     /// Accept on many connections, and beside idle ones.
     Connections,
+    /// Readers of the stream of events.
+    Stream,
+    /// A receiver of webhooks that was away.
+    Webhooks,
     /// Accept, accept to completed and batches, with the store in a private PostgreSQL.
     Postgres,
     /// Queues of other people on the same private PostgreSQL; only if asked for.
@@ -65,7 +69,7 @@ pub enum Measure {
 
 impl Measure {
     /// All that need nothing else, in the order in which they run.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Accept,
         Self::Completed,
         Self::Batch,
@@ -77,6 +81,8 @@ impl Measure {
         Self::Stored,
         Self::Overload,
         Self::Connections,
+        Self::Stream,
+        Self::Webhooks,
         Self::Postgres,
     ];
 
@@ -94,6 +100,8 @@ impl Measure {
             Self::Stored => "stored",
             Self::Overload => "overload",
             Self::Connections => "connections",
+            Self::Stream => "stream",
+            Self::Webhooks => "webhooks",
             Self::Postgres => "postgres",
             Self::Peers => "peers",
             Self::Against => "against",
@@ -244,7 +252,7 @@ mod tests {
     fn without_arguments_everything_is_measured_three_times() {
         let plan = parse("").unwrap().unwrap();
         assert_eq!(plan, Plan::default());
-        assert_eq!(plan.only.len(), 12);
+        assert_eq!(plan.only.len(), 14);
         assert_eq!((plan.rounds, plan.seconds), (3, 8));
     }
 

@@ -340,7 +340,7 @@ fn configuration(work: Work) -> String {
         }
     };
     format!(
-        "[server]\nconnections_max = {CONNECTIONS_MAX}\n\n\
+        "[server]\nconnections_max = {CONNECTIONS_MAX}\n\n[outbound]\nallow = \"127.0.0.1\"\n\n\
          [queue]\nmax_open_orders = {open_max}\n\n[log]\nfilter = \"warn\"\n\n\
          [process.default]\nversion = {version}\n\n\
          [[process.default.step]]\nname = \"work\"\nkind = \"simulate\"\n{step}"

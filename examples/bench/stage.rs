@@ -232,7 +232,7 @@ fn blocks_of(measure: Measure, plan: &Plan) -> u64 {
         | Measure::Stored => 2,
         Measure::Batch => 3,
         Measure::Latency => 2 * super::latency::PERCENTS.len() as u64,
-        Measure::Memory | Measure::Overload => 1,
+        Measure::Memory | Measure::Overload | Measure::Stream | Measure::Webhooks => 1,
         Measure::Connections => 3,
         Measure::Postgres => 4,
         Measure::Peers => 9,

@@ -16,7 +16,7 @@ use orderd::clock::monotonic;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
 
-use super::wrk::ORDER;
+use super::wrk::{CUSTOMER, ORDER};
 
 /// How long an answer may take before it counts as none.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -71,7 +71,8 @@ impl Default for Tally {
     clippy::expect_used,
     reason = "the bounds are constants that are allowed"
 )]
-fn histogram() -> Histogram<u64> {
+/// Microseconds up to a minute.
+pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000, 3).expect("valid bounds")
 }
 
@@ -149,6 +150,17 @@ impl Stream {
             seconds,
             connections: 256,
         })
+    }
+
+    /// The same orders, of another customer.
+    pub fn by(mut self, customer: &str) -> Self {
+        let body = ORDER.replace(CUSTOMER, customer);
+        self.request.clear();
+        let kind = "application/json";
+        self.target
+            .write_post("/v1/orders", kind, body.len(), &mut self.request);
+        self.request.extend_from_slice(body.as_bytes());
+        self
     }
 
     /// Reads of one path.

@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement};
 use super::comparisons::{COMPARISONS, Comparison};
 use super::latency::{self, PERCENTS};
 use super::record::Record;
-use super::{idle, on_database, overload, peers};
+use super::{delivering, following, idle, on_database, overload, peers};
 
 /// A table with its title; the first column is text, the others are figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub fn all(record: &Record) -> Vec<Table> {
         processor(record),
         overload::table(record),
         idle::table(record),
+        following::table(record),
+        delivering::table(record),
         on_database::table(record),
         peers::table(record),
     ];

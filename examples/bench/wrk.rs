@@ -171,6 +171,9 @@ impl Report {
     }
 }
 
+/// Whose the order is.
+pub const CUSTOMER: &str = "customer-00004711";
+
 /// An order as it is sent, one of them or one a line: 250 bytes, two priced items, a priority.
 pub const ORDER: &str = concat!(
     r#"{"customer_id":"customer-00004711","items":["#,
