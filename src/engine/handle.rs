@@ -187,6 +187,11 @@ impl Handle {
         answer.await.ok()
     }
 
+    /// What time it is on the clock by which idempotency keys age, as of the last turn.
+    pub fn keys_kept_at(&self) -> Timestamp {
+        self.pressure.keys_kept_at()
+    }
+
     /// Idempotency keys that were kept before this time are over, as of the last turn.
     pub fn keys_expired_before(&self) -> Timestamp {
         self.pressure.keys_expired_before()

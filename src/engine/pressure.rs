@@ -93,7 +93,9 @@ pub(super) struct Pressure {
     accepted: Speed,
     /// The store cannot be reached.
     is_away: AtomicBool,
-    /// Idempotency keys that were kept before this time are over.
+    /// The clock by which idempotency keys age.
+    keys_kept_at: AtomicI64,
+    /// Those that were kept before this time are over.
     keys_expired_before: AtomicI64,
 }
 
@@ -107,6 +109,7 @@ impl Pressure {
             refused: AtomicU64::new(0),
             accepted: Speed::unknown(),
             is_away: AtomicBool::new(false),
+            keys_kept_at: AtomicI64::new(i64::MIN),
             keys_expired_before: AtomicI64::new(i64::MIN),
         }
     }
@@ -218,10 +221,15 @@ impl Pressure {
         }
     }
 
-    /// Tells which idempotency keys are over.
-    pub(super) fn tell_keys(&self, expired_before: Timestamp) {
+    /// Tells what time it is for idempotency keys, and which are over.
+    pub(super) fn tell_keys(&self, kept_at: Timestamp, expired_before: Timestamp) {
+        self.keys_kept_at.store(kept_at.0, Ordering::Relaxed);
         let (told, time) = (&self.keys_expired_before, expired_before.0);
         told.store(time, Ordering::Relaxed);
+    }
+
+    pub(super) fn keys_kept_at(&self) -> Timestamp {
+        Timestamp(self.keys_kept_at.load(Ordering::Relaxed))
     }
 
     pub(super) fn keys_expired_before(&self) -> Timestamp {

@@ -274,7 +274,8 @@ impl Turns {
     fn tell_pressure(&mut self) {
         let (parts, now) = (&self.parts, self.now.ticks);
         let expired_before = parts.shard.keys_expired_before(self.now);
-        parts.pressure.tell_keys(expired_before);
+        let kept_at = parts.shard.keys_kept_at(self.now);
+        parts.pressure.tell_keys(kept_at, expired_before);
         let accepted = self.meters.accepted.over(pressure::WINDOW_SECONDS, now);
         self.flows
             .tell(&parts.pressure, &parts.shard, accepted, now);

@@ -57,6 +57,9 @@ pub enum Bug {
     StaleResultTaken,
     /// A signal that came early is forgotten by a restart.
     SignalForgotten,
+    // The couriers of webhooks.
+    /// How far a receiver is stands in the store before the deliveries are made.
+    PlaceNotedBeforeDelivery,
     // The store on SQLite.
     /// A commit under an old epoch is taken.
     NoFenceInStore,
@@ -72,7 +75,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the name by which `ORDERD_BUG` asks for it.
-    pub const ALL: [(Self, &'static str); 29] = [
+    pub const ALL: [(Self, &'static str); 30] = [
         (Self::AnswerBeforeFlush, "answer-before-flush"),
         (Self::UnknownCalledRefused, "unknown-called-refused"),
         (Self::RefusedTriedAgain, "refused-tried-again"),
@@ -100,6 +103,10 @@ impl Bug {
         (Self::LowPriorityStarves, "low-priority-starves"),
         (Self::StaleResultTaken, "stale-result-taken"),
         (Self::SignalForgotten, "signal-forgotten"),
+        (
+            Self::PlaceNotedBeforeDelivery,
+            "place-noted-before-delivery",
+        ),
         (Self::NoFenceInStore, "no-fence-in-store"),
         (Self::KeyInAnotherTransaction, "key-in-another-transaction"),
         (

@@ -341,11 +341,17 @@ impl From<SubmitError> for ApiError {
 /// A change that the order does not allow.
 impl From<WebhookError> for ApiError {
     fn from(error: WebhookError) -> Self {
+        let is_definite = error.is_definite();
         let code = match error {
             WebhookError::NotFound => Code::WebhookNotFound,
             WebhookError::TooMany => Code::WebhookBusy,
+            WebhookError::KeyTaken => Code::IdempotencyKeyInUse,
             WebhookError::Store(error) => {
                 tracing::error!(%error, "a webhook is not kept");
+                if !is_definite {
+                    let detail = "what was asked of the webhook may be done, or not";
+                    return Self::new(Code::OutcomeUnknown, detail);
+                }
                 let detail = "nothing is changed; the server's log has the cause";
                 return Self::new(Code::StoreUnavailable, detail);
             }

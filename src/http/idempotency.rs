@@ -35,6 +35,14 @@ pub(super) fn of_change(id: &OrderId, verb: &str) -> String {
     format!("POST /v1/orders/{id}/{verb}")
 }
 
+/// Scope of the keys of new webhooks.
+pub(super) const WEBHOOK: &str = "POST /v1/webhooks";
+
+/// Scope of the keys of one kind of change of one webhook.
+pub(super) fn of_webhook(id: &str, verb: &str) -> String {
+    format!("POST /v1/webhooks/{id}/{verb}")
+}
+
 /// Scope of the keys of what workers say about orders of a queue.
 pub(super) fn of_reports(queue: &str, verb: &str) -> String {
     format!("POST /v1/queues/{queue}/{verb}")

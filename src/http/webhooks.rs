@@ -18,9 +18,12 @@ use super::code::Code;
 use super::error::ApiError;
 use super::media_type::{MediaType, media_type};
 use super::parameters::Parameters;
-use super::{App, orders, schema};
-use crate::server::ORDER_BYTES_MAX;
-use crate::telling::WebhookError;
+use super::{App, idempotency, orders, schema};
+use crate::engine::KeyOfChanges;
+use crate::order::{KeptAnswer, RequestKey};
+use crate::server::idempotency::sent;
+use crate::server::{ORDER_BYTES_MAX, WholeBody};
+use crate::telling::{Answering, Changed, Under, WebhookError, Webhooks};
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -41,15 +44,48 @@ fn id(path: PathId) -> Result<String, ApiError> {
         .map_err(|_| ApiError::from(WebhookError::NotFound))
 }
 
-/// Reads a request whose body is one JSON object, or nothing.
-async fn body_of(app: &App, request: Request) -> Result<crate::server::WholeBody, ApiError> {
+/// What was sent, and under which key.
+struct Received {
+    body: WholeBody,
+    key: Option<RequestKey>,
+}
+
+/// Reads a request whose body is one JSON object, or nothing. `scope` is what its key counts for.
+async fn received(app: &App, scope: String, request: Request) -> Result<Received, ApiError> {
     let (head, body) = request.into_parts();
     Parameters::none(&head.uri)?;
     let body = app.bodies.read(body, ORDER_BYTES_MAX).await?;
     if !body.bytes.is_empty() {
         json_only(&head.headers)?;
     }
-    Ok(body)
+    let key = idempotency::of_request(&head.headers, scope, &body.bytes)?;
+    Ok(Received { body, key })
+}
+
+/// Has a change made to its end, whether the client waits or not, and answers. A repetition gets
+/// the first answer.
+async fn answered<F>(
+    app: &Arc<App>,
+    key: Option<RequestKey>,
+    answer: Answering,
+    change: impl FnOnce(Arc<Webhooks>, Option<Under>) -> F,
+) -> Result<Response, ApiError>
+where
+    F: Future<Output = Result<Changed, WebhookError>> + Send + 'static,
+{
+    let under = key.clone().map(|key| Under {
+        key,
+        // The engine may have been at rest for a while.
+        kept_at: app.engine.keys_kept_at().max(app.clock.now()),
+        expired_before: app.engine.keys_expired_before(),
+        answer,
+    });
+    let changing = tokio::spawn(change(Arc::clone(&app.webhooks), under));
+    match changing.await {
+        Ok(Ok(changed)) => Ok(sent(answer(&changed))),
+        Ok(Err(refusal)) => idempotency::again(app, key.as_ref(), refusal.into()).await,
+        Err(_) => Err(ApiError::new(Code::Internal, "the server made a mistake")),
+    }
 }
 
 fn json_only(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -71,6 +107,7 @@ fn json_only(headers: &HeaderMap) -> Result<(), ApiError> {
     path = "/v1/webhooks",
     tag = "webhooks",
     operation_id = "createWebhook",
+    params(schema::KeyHeader),
     request_body(
         content = schema::NewWebhook,
         description = "Where to send what.",
@@ -79,12 +116,12 @@ fn json_only(headers: &HeaderMap) -> Result<(), ApiError> {
     responses((status = 201, description = "The webhook, on disk.", body = schema::Webhook))
 )]
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let body = body_of(&app, request).await?;
+    let Received { body, key } = received(&app, idempotency::WEBHOOK.into(), request).await?;
     let (new, after) = form::new_webhook(&body.bytes)?;
-    let (view, secret) = app.webhooks.create(new, after).await?;
-    let mut shown = shown(view);
-    shown.secret = Some(secret.text());
-    Ok((StatusCode::CREATED, json(&shown)).into_response())
+    answered(&app, key, form::made, |it, under| async move {
+        it.create(new, after, under).await
+    })
+    .await
 }
 
 /// List webhooks
@@ -145,7 +182,10 @@ async fn delete(
     path = "/v1/webhooks/{id}/test",
     tag = "webhooks",
     operation_id = "testWebhook",
-    params(("id" = String, Path, description = "The webhook's id.")),
+    params(
+        ("id" = String, Path, description = "The webhook's id."),
+        schema::KeyHeader
+    ),
     responses((status = 200, description = "What came of it.", body = schema::Delivery))
 )]
 async fn test(
@@ -153,8 +193,40 @@ async fn test(
     path: PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    body_of(&app, request).await?;
-    Ok(json(&app.webhooks.test(&id(path)?).await?))
+    let id = id(path)?;
+    let scope = idempotency::of_webhook(&id, "test");
+    let Received { key, .. } = received(&app, scope, request).await?;
+    let Some(key) = key else {
+        return Ok(json(&app.webhooks.test(&id).await?));
+    };
+    // A repetition sends nothing: the key is looked at before, and kept with what came of it.
+    let mut told = keep_answer(&app, &key, None).await;
+    if told.is_ok() {
+        let report = app.webhooks.test(&id).await?;
+        // Texts, numbers and truth values always have a JSON form.
+        let answer = idempotency::json(serde_json::to_vec(&report).unwrap_or_default());
+        told = keep_answer(&app, &key, Some(answer)).await;
+    }
+    match told {
+        Ok(answer) => Ok(answer.map_or_else(|| StatusCode::OK.into_response(), sent)),
+        Err(refusal) => idempotency::again(&app, Some(&key), refusal).await,
+    }
+}
+
+/// Keeps an answer under a key and gives it back, or looks whether the key is free.
+async fn keep_answer(
+    app: &App,
+    key: &RequestKey,
+    answer: Option<KeptAnswer>,
+) -> Result<Option<KeptAnswer>, ApiError> {
+    let under = KeyOfChanges {
+        key: key.clone(),
+        answer_bytes: 0,
+        answer: Box::new(|_, _| answer),
+    };
+    let decided = app.engine.change_under(under, Vec::new()).await;
+    let decided = decided.map_err(ApiError::change_failed)?;
+    Ok(decided.kept)
 }
 
 /// Pause a webhook
@@ -165,7 +237,10 @@ async fn test(
     path = "/v1/webhooks/{id}/pause",
     tag = "webhooks",
     operation_id = "pauseWebhook",
-    params(("id" = String, Path, description = "The webhook's id.")),
+    params(
+        ("id" = String, Path, description = "The webhook's id."),
+        schema::KeyHeader
+    ),
     request_body(
         content = Option<schema::PauseRequest>,
         description = "Why; may be left out.",
@@ -178,9 +253,14 @@ async fn pause(
     path: PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let body = body_of(&app, request).await?;
+    let id = id(path)?;
+    let scope = idempotency::of_webhook(&id, "pause");
+    let Received { body, key } = received(&app, scope, request).await?;
     let reason = form::pause(&body.bytes)?;
-    Ok(json(&shown(app.webhooks.pause(&id(path)?, &reason).await?)))
+    answered(&app, key, form::changed, |it, under| async move {
+        it.pause(&id, &reason, under).await
+    })
+    .await
 }
 
 /// Resume a webhook
@@ -191,7 +271,10 @@ async fn pause(
     path = "/v1/webhooks/{id}/resume",
     tag = "webhooks",
     operation_id = "resumeWebhook",
-    params(("id" = String, Path, description = "The webhook's id.")),
+    params(
+        ("id" = String, Path, description = "The webhook's id."),
+        schema::KeyHeader
+    ),
     responses((status = 200, description = "The webhook.", body = schema::Webhook))
 )]
 async fn resume(
@@ -199,8 +282,13 @@ async fn resume(
     path: PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    body_of(&app, request).await?;
-    Ok(json(&shown(app.webhooks.resume(&id(path)?).await?)))
+    let id = id(path)?;
+    let scope = idempotency::of_webhook(&id, "resume");
+    let Received { key, .. } = received(&app, scope, request).await?;
+    answered(&app, key, form::changed, |it, under| async move {
+        it.resume(&id, under).await
+    })
+    .await
 }
 
 /// Change a webhook's secret
@@ -212,7 +300,10 @@ async fn resume(
     path = "/v1/webhooks/{id}/rotate-secret",
     tag = "webhooks",
     operation_id = "rotateWebhookSecret",
-    params(("id" = String, Path, description = "The webhook's id.")),
+    params(
+        ("id" = String, Path, description = "The webhook's id."),
+        schema::KeyHeader
+    ),
     request_body(
         content = Option<schema::RotateRequest>,
         description = "How long the one before signs too; may be left out.",
@@ -225,12 +316,14 @@ async fn rotate(
     path: PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let body = body_of(&app, request).await?;
+    let id = id(path)?;
+    let scope = idempotency::of_webhook(&id, "rotate-secret");
+    let Received { body, key } = received(&app, scope, request).await?;
     let overlap = form::overlap(&body.bytes)?;
-    let (view, secret) = app.webhooks.rotate(&id(path)?, overlap).await?;
-    let mut shown = shown(view);
-    shown.secret = Some(secret.text());
-    Ok(json(&shown))
+    answered(&app, key, form::changed, move |it, under| async move {
+        it.rotate(&id, overlap, under).await
+    })
+    .await
 }
 
 /// Deliver a part of the feed again
@@ -244,7 +337,10 @@ async fn rotate(
     path = "/v1/webhooks/{id}/replay",
     tag = "webhooks",
     operation_id = "replayWebhook",
-    params(("id" = String, Path, description = "The webhook's id.")),
+    params(
+        ("id" = String, Path, description = "The webhook's id."),
+        schema::KeyHeader
+    ),
     request_body(
         content = schema::WebhookReplay,
         description = "From where to where.",
@@ -257,10 +353,14 @@ async fn replay(
     path: PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let body = body_of(&app, request).await?;
-    let (after, until) = form::replay(&body.bytes)?;
-    let view = app.webhooks.replay(&id(path)?, after, until).await?;
-    Ok(json(&shown(view)))
+    let id = id(path)?;
+    let scope = idempotency::of_webhook(&id, "replay");
+    let Received { body, key } = received(&app, scope, request).await?;
+    let part = form::replay(&body.bytes)?;
+    answered(&app, key, form::changed, move |it, under| async move {
+        it.replay(&id, part, under).await
+    })
+    .await
 }
 
 /// Read what became of deliveries

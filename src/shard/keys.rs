@@ -35,8 +35,12 @@ impl Shard {
 
     /// A key is dated by the wall clock where that is ahead: if it was behind at the start and is
     /// set right since, the key must still count after the next start.
+    pub fn keys_kept_at(&self, now: Now) -> Timestamp {
+        self.key_time(now).max(now.wall)
+    }
+
     fn date_keys(&mut self) {
-        self.commit.keys_kept_at = self.key_time(self.now).max(self.now.wall);
+        self.commit.keys_kept_at = self.keys_kept_at(self.now);
         self.commit.keys_expired_before = self.keys_expired_before(self.now);
     }
 

@@ -1,10 +1,14 @@
 //! What is kept of those who are told what happens: the receivers of webhooks, how far each is, and
 //! what became of the deliveries to it.
 //!
-//! Texts that only the floor above reads. Written beside the commits of orders, never in one; a
-//! write that failed may be made again.
+//! Texts that only the floor above reads. Written beside the commits of orders, never in one, and
+//! only by the server that has the shard; a write that failed may be made again.
 
-use super::Reading;
+use std::sync::{Mutex, PoisonError};
+
+use super::{Reading, StoreError};
+use crate::clock::Timestamp;
+use crate::order::{KeptAnswer, RequestKey, ShardNumber};
 
 /// A receiver, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,13 +43,28 @@ pub struct Note {
     pub reports_max: u32,
 }
 
-/// Where receivers of webhooks are kept.
+/// The answer to a request that is kept with what it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerUnder {
+    /// The key that the request came under.
+    pub key: RequestKey,
+    /// What it is answered with.
+    pub answer: KeptAnswer,
+    /// What time it is, on the clock by which keys age.
+    pub kept_at: Timestamp,
+    /// What was kept under the key before this time is over.
+    pub expired_before: Timestamp,
+}
+
+/// Where receivers of webhooks are kept. Every write fails with [`StoreError::Fenced`] unless this
+/// store has opened the shard, and nobody else has since.
 pub trait Ledger: Send + Sync {
     /// All receivers, by id.
     fn webhooks(&self) -> Reading<'_, Vec<KeptWebhook>>;
 
-    /// Keeps a receiver; takes the place of what was kept of it.
-    fn keep_webhook(&self, webhook: KeptWebhook) -> Reading<'_, ()>;
+    /// Keeps a receiver; takes the place of what was kept of it. An answer is kept with it, in one
+    /// go; if its key is taken, nothing is kept at all, and the answer here is `false`.
+    fn keep_webhook(&self, webhook: KeptWebhook, under: Option<AnswerUnder>) -> Reading<'_, bool>;
 
     /// Forgets a receiver and the reports about it.
     fn forget_webhook(&self, id: Box<str>) -> Reading<'_, ()>;
@@ -60,4 +79,25 @@ pub trait Ledger: Send + Sync {
         before: i64,
         limit: usize,
     ) -> Reading<'_, Vec<KeptDelivery>>;
+}
+
+/// Under which epoch a server has the shard, for those who write beside its commits.
+#[derive(Default)]
+pub(super) struct Tenure(Mutex<Option<(ShardNumber, i64)>>);
+
+impl Tenure {
+    /// The shard was opened, under this epoch.
+    pub(super) fn begin(&self, shard: ShardNumber, epoch: i64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((shard, epoch));
+    }
+
+    /// Shard and epoch under which to write.
+    ///
+    /// # Errors
+    ///
+    /// None was opened.
+    pub(super) fn now(&self) -> Result<(ShardNumber, i64), StoreError> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.ok_or(StoreError::Fenced)
+    }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::StoreError;
-pub use ledger::{KeptDelivery, KeptWebhook, Ledger, Note};
+pub use ledger::{AnswerUnder, KeptDelivery, KeptWebhook, Ledger, Note};
 pub use query::{Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Room, ShardHead};
 
 use crate::clock::Timestamp;

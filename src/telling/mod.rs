@@ -14,6 +14,6 @@ pub use feed::{Feed, FeedPage, FeedSettings, Full, Render};
 pub use filter::{Filter, type_of};
 pub use reader::{Piece, Reader};
 pub use webhooks::{
-    NewWebhook, Pause, Replay, Report, WEBHOOKS_MAX, WebhookError, WebhookParts, WebhookSettings,
-    WebhookStatus, WebhookView, Webhooks, is_receiver,
+    Answering, Changed, NewWebhook, Pause, Replay, Report, Under, WEBHOOKS_MAX, WebhookError,
+    WebhookParts, WebhookSettings, WebhookStatus, WebhookView, Webhooks, is_receiver,
 };

@@ -257,6 +257,36 @@ async fn a_receiver_goes_on_after_a_restart_where_it_was() {
 }
 
 #[tokio::test]
+async fn what_was_on_its_way_before_a_restart_is_delivered() {
+    let server = TestServer::with(setup()).await;
+    let receiver = Receiver::answering(|_| Some(503)).await;
+    let made = webhook(&server, json!({"url": receiver.url()})).await;
+    orders(&server, 10, "a").await;
+    until(&server, &made, |it| it["status"] == "failing").await;
+    let place = Some(server.stop().await);
+    receiver.answer(|_| Some(200));
+    let server = TestServer::with(Setup { place, ..setup() }).await;
+    orders(&server, 1, "b").await;
+    let events = told(&server, 33).await;
+    let place = |id: &Value| -> (u64, u64) {
+        let (position, index) = id.as_str().unwrap().split_once('-').unwrap();
+        (position.parse().unwrap(), index.parse().unwrap())
+    };
+    let last = place(&events[32]["event_id"]);
+    // By its own account everything has arrived then.
+    until(&server, &made, |it| place(&it["delivered_up_to"]) >= last).await;
+    let taken: BTreeSet<String> = receiver
+        .taken()
+        .iter()
+        .map(|it| it.json()["data"]["event_id"].to_string())
+        .collect();
+    let ids = events.iter().map(|event| event["event_id"].to_string());
+    let lost: Vec<String> = ids.filter(|id| !taken.contains(id)).collect();
+    assert!(lost.is_empty(), "never delivered: {lost:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_slow_receiver_holds_nobody_up() {
     let server = TestServer::with(setup()).await;
     let (silent, quick) = (Receiver::answering(|_| None).await, Receiver::start().await);

@@ -76,6 +76,17 @@ pub const SERVER: Check = Check {
     environment: &[],
 };
 
+/// A server with a receiver of webhooks that is away, and a restart.
+pub const DELIVERIES: Check = Check {
+    name: "deliveries",
+    target: "it",
+    arguments: &[
+        "--exact",
+        "http_webhooks::what_was_on_its_way_before_a_restart_is_delivered",
+    ],
+    environment: &[],
+};
+
 /// How a check went.
 pub struct Run {
     pub is_passed: bool,

@@ -9,7 +9,9 @@ mod check;
 
 use std::collections::BTreeMap;
 
-use check::{Built, Check, MODEL, REAL_STORE, REGRESSION, Run, SERVER, SIMULATION, STORE};
+use check::{
+    Built, Check, DELIVERIES, MODEL, REAL_STORE, REGRESSION, Run, SERVER, SIMULATION, STORE,
+};
 use orderd::faults::Bug;
 
 /// A bug, the check that must catch it, and what that must say then: one of these.
@@ -28,7 +30,7 @@ const fn case(bug: Bug, check: &'static Check, because: &'static [&'static str])
 }
 
 /// Every bug of the list is here.
-const CASES: [Case; 29] = [
+const CASES: [Case; 30] = [
     case(
         Bug::AnswerBeforeFlush,
         &SIMULATION,
@@ -129,6 +131,11 @@ const CASES: [Case; 29] = [
         Bug::SignalForgotten,
         &MODEL,
         &["answer:", "expected", "must wake at"],
+    ),
+    case(
+        Bug::PlaceNotedBeforeDelivery,
+        &DELIVERIES,
+        &["never delivered: "],
     ),
     case(
         Bug::NoFenceInStore,

@@ -107,6 +107,8 @@ conformance! {
     ledger: [
         receivers_are_kept_over_a_restart,
         progress_and_reports_are_noted_together,
+        an_answer_is_kept_with_its_receiver_or_neither,
+        who_has_lost_the_shard_notes_nothing,
     ],
     lists: [
         lists_give_what_a_search_from_end_to_end_gives,

@@ -84,7 +84,6 @@ const WEBHOOKS: &[Code] = &[
     Code::MalformedJson,
     Code::TooDeep,
     Code::BadQuery,
-    Code::BadIdempotencyKey,
     Code::ForeignOrigin,
     Code::RequestTimeout,
     Code::BodyTooLarge,
@@ -92,7 +91,9 @@ const WEBHOOKS: &[Code] = &[
     Code::UnsupportedEncoding,
     Code::InvalidWebhook,
     Code::Overloaded,
+    Code::Draining,
     Code::StoreUnavailable,
+    Code::OutcomeUnknown,
 ];
 
 /// What workers are answered about their queue.
@@ -170,6 +171,7 @@ pub(super) const OPERATIONS: &[(&str, &[&[Code]])] = &[
             Code::BadQuery,
             Code::WebhookNotFound,
             Code::StoreUnavailable,
+            Code::OutcomeUnknown,
         ]],
     ),
     ("testWebhook", &[WEBHOOKS, &[Code::WebhookNotFound]]),

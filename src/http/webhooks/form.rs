@@ -4,14 +4,16 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::super::error::ApiError;
 use super::super::wire::{Count, Fields, Object, Text};
-use super::super::{cursor, diagnosis, schema};
-use crate::order::{Fault, OrderId};
+use super::super::{cursor, diagnosis, idempotency, schema};
+use crate::order::{Fault, KeptAnswer, OrderId};
+use crate::outbound::Secret;
 use crate::store::EventPlace;
-use crate::telling::{Filter, NewWebhook, WebhookStatus, WebhookView, is_receiver};
+use crate::telling::{Changed, Filter, NewWebhook, WebhookStatus, WebhookView, is_receiver};
 
 /// Longest description or reason, in characters.
 const TEXT_CHARS_MAX: usize = 1_024;
@@ -186,6 +188,22 @@ pub(super) fn new_webhook(body: &[u8]) -> Result<(NewWebhook, Option<EventPlace>
 
 fn place(place: EventPlace) -> String {
     format!("{}-{}", place.position.0, place.index)
+}
+
+/// The answer to a webhook that was made.
+pub(super) fn made(changed: &Changed) -> KeptAnswer {
+    KeptAnswer {
+        status: StatusCode::CREATED.as_u16(),
+        ..self::changed(changed)
+    }
+}
+
+/// The answer to a webhook that was changed. A secret is in it only if the change has made it.
+pub(super) fn changed(changed: &Changed) -> KeptAnswer {
+    let mut shown = shown(changed.view.clone());
+    shown.secret = changed.secret.as_ref().map(Secret::text);
+    // Texts, numbers and truth values always have a JSON form.
+    idempotency::json(serde_json::to_vec(&shown).unwrap_or_default())
 }
 
 /// A webhook as it is answered.

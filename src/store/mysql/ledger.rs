@@ -1,29 +1,66 @@
 //! Receivers of webhooks on MySQL: small transactions on a connection of their own, beside that of
 //! the commits.
 //!
-//! Says nothing about orders.
+//! Each begins with the fence, the row of the shard. Who changes a receiver locks it, so that a
+//! server that takes over reads what was kept before. A note does not, because commits would wait
+//! for it: the last one of a server that is taken over from may still come, and says what that one
+//! has delivered.
 
 use super::Mysql;
-use super::error::refused;
+use super::connect::Link;
+use super::error::{is_collision, refused};
 use super::read::{as_limit, column};
 use super::text::Sql;
-use crate::store::{KeptDelivery, KeptWebhook, Ledger, Note, Reading, StoreError};
+use super::transaction::{forget, keep_answers};
+use crate::store::{AnswerUnder, KeptDelivery, KeptWebhook, Ledger, Note, Reading, StoreError};
+
+/// What the fence is looked at for.
+#[derive(Clone, Copy)]
+enum Fence {
+    Locked,
+    Seen,
+}
 
 impl Mysql {
-    /// Does something on the connection of the clerk, all or nothing.
-    async fn note_down(&self, sql: Sql) -> Result<(), StoreError> {
-        let sql = sql.into_bytes();
+    /// Does something on the connection of the clerk, all or nothing, if the shard is ours. Answers
+    /// whether it is done; if not, a key is taken.
+    async fn note_down(&self, fence: Fence, mut sql: Sql) -> Result<bool, StoreError> {
+        let (shard, epoch) = self.tenure.now()?;
+        let mut begin = Sql::default();
+        begin
+            .raw("BEGIN;\nSELECT 1 FROM shards WHERE shard = ")
+            .number(shard.0)
+            .raw(" AND epoch = ")
+            .number(epoch)
+            .raw(match fence {
+                Fence::Locked => " FOR UPDATE",
+                Fence::Seen => "",
+            });
+        sql.raw(";\nCOMMIT");
+        let (begin, sql) = (begin.into_bytes(), sql.into_bytes());
         let work = self.clerk.ask(move |link| {
-            let sql = sql.clone();
+            let (begin, sql) = (begin.clone(), sql.clone());
             Box::pin(async move {
-                let done = link.ask_all(sql).await.map(drop);
-                if done.is_err() {
+                let done = written(link, begin, sql).await;
+                if !matches!(done, Ok(true)) {
                     link.roll_back().await;
                 }
-                done.map_err(refused)
+                done
             })
         });
         work.await
+    }
+}
+
+/// Begins, and goes on if the fence is there.
+async fn written(link: &mut Link, begin: Vec<u8>, sql: Vec<u8>) -> Result<bool, StoreError> {
+    let answers = link.ask_all(begin).await.map_err(refused)?;
+    if answers.last().is_none_or(Vec::is_empty) {
+        return Err(StoreError::Fenced);
+    }
+    match link.ask_all(sql).await {
+        Err(error) if is_collision(&error) => Ok(false),
+        done => done.map(|_| true).map_err(refused),
     }
 }
 
@@ -46,8 +83,19 @@ impl Ledger for Mysql {
         }))
     }
 
-    fn keep_webhook(&self, webhook: KeptWebhook) -> Reading<'_, ()> {
+    fn keep_webhook(&self, webhook: KeptWebhook, under: Option<AnswerUnder>) -> Reading<'_, bool> {
         let mut sql = Sql::default();
+        if let Some(under) = &under {
+            forget(
+                &mut sql,
+                std::iter::once(&under.key),
+                under.expired_before.0,
+            );
+            sql.raw(";\n");
+            let kept = (None, &under.key, &under.answer);
+            keep_answers(&mut sql, std::iter::once(kept), under.kept_at.0);
+            sql.raw(";\n");
+        }
         sql.raw("INSERT INTO webhooks (id, settings, progress) VALUES (")
             .text(&webhook.id)
             .raw(", ")
@@ -58,22 +106,21 @@ impl Ledger for Mysql {
                 ") ON DUPLICATE KEY
                    UPDATE settings = VALUES(settings), progress = VALUES(progress)",
             );
-        Box::pin(self.note_down(sql))
+        Box::pin(self.note_down(Fence::Locked, sql))
     }
 
     fn forget_webhook(&self, id: Box<str>) -> Reading<'_, ()> {
         let mut sql = Sql::default();
-        sql.raw("BEGIN;\nDELETE FROM webhook_deliveries WHERE webhook = ")
+        sql.raw("DELETE FROM webhook_deliveries WHERE webhook = ")
             .text(&id)
             .raw(";\nDELETE FROM webhooks WHERE id = ")
-            .text(&id)
-            .raw(";\nCOMMIT");
-        Box::pin(self.note_down(sql))
+            .text(&id);
+        Box::pin(async { self.note_down(Fence::Locked, sql).await.map(drop) })
     }
 
     fn note(&self, note: Note) -> Reading<'_, ()> {
         let mut sql = Sql::default();
-        sql.raw("BEGIN;\nUPDATE webhooks SET progress = ")
+        sql.raw("UPDATE webhooks SET progress = ")
             .text(&note.progress)
             .raw(" WHERE id = ")
             .text(&note.webhook);
@@ -93,8 +140,8 @@ impl Ledger for Mysql {
             .text(&note.webhook)
             .raw(" ORDER BY number DESC LIMIT 1 OFFSET ")
             .number(note.reports_max)
-            .raw(") AS oldest);\nCOMMIT");
-        Box::pin(self.note_down(sql))
+            .raw(") AS oldest)");
+        Box::pin(async { self.note_down(Fence::Seen, sql).await.map(drop) })
     }
 
     fn deliveries(

@@ -326,14 +326,18 @@ pub(super) fn forget<'a>(sql: &mut Sql, keys: impl Iterator<Item = &'a RequestKe
     sql.number(over);
 }
 
-type Kept<'a> = (Option<Seq>, &'a RequestKey, &'a KeptAnswer);
+pub(super) type Kept<'a> = (Option<Seq>, &'a RequestKey, &'a KeptAnswer);
 
 fn keys<'a>(text: &mut Statements, kept: impl Iterator<Item = Kept<'a>>, at: i64, end: &str) {
     let mut kept = kept.peekable();
-    if kept.peek().is_none() {
-        return;
+    if kept.peek().is_some() {
+        keep_answers(text.next(), kept, at);
+        text.sql.raw(end);
     }
-    let sql = text.next();
+}
+
+/// Keeps answers under their keys, which are free.
+pub(super) fn keep_answers<'a>(sql: &mut Sql, kept: impl Iterator<Item = Kept<'a>>, at: i64) {
     sql.raw(
         "INSERT INTO idempotency_keys (seq, scope, `key`, fingerprint, kept_at, status,
                                        content_type, location, etag, body)
@@ -349,5 +353,4 @@ fn keys<'a>(text: &mut Statements, kept: impl Iterator<Item = Kept<'a>>, at: i64
         sql.raw(",").optional_text(answer.etag.as_deref());
         sql.raw(",").bytes(&answer.body).raw(")");
     }
-    sql.raw(end);
 }

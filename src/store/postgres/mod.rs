@@ -38,6 +38,7 @@ pub use self::snapshot::View;
 pub use self::transfer::Moving;
 use self::write::Writer;
 use super::error::given_up;
+use super::ledger::Tenure;
 use super::motor::Motor;
 use super::{
     Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Options, Page, Reading,
@@ -65,6 +66,7 @@ pub struct Postgres {
     scans: Pool,
     /// For what is kept beside orders.
     clerk: Pool,
+    tenure: Tenure,
     durability: Durability,
     /// Damaged rows that reads have met.
     bad_rows: AtomicU64,
@@ -124,6 +126,7 @@ impl Postgres {
             points: pool(options.readers),
             scans: pool(2),
             clerk,
+            tenure: Tenure::default(),
             pen: Mutex::new(Some(pen)),
             durability,
             bad_rows: AtomicU64::new(0),
@@ -164,7 +167,9 @@ impl Store for Postgres {
     fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError> {
         let mut pen = self.pen();
         let pen = pen.as_mut().ok_or_else(given_up)?;
-        pen.run(|writer| writer.open_shard(shard))
+        let opening = pen.run(|writer| writer.open_shard(shard))?;
+        self.tenure.begin(shard, opening.epoch);
+        Ok(opening)
     }
 
     fn is_key_taken(
@@ -196,6 +201,9 @@ impl Store for Postgres {
         let mut pen = self.pen();
         let lost = pen.as_mut().ok_or_else(given_up)?;
         let reopened = lost.run(|writer| writer.reopen(commit));
+        if let Ok(Reopened { opening, .. }) = &reopened {
+            self.tenure.begin(commit.shard, opening.epoch);
+        }
         if !matches!(reopened, Ok(_) | Err(StoreError::Unreachable { .. })) {
             *pen = None;
         }

@@ -28,7 +28,8 @@ pub(super) fn orders(connection: &Connection, commit: &Commit) -> rusqlite::Resu
         let record = records.next_if(|record| record.created == at);
         if let Some(record) = record {
             let kept = (&record.key, &record.answer);
-            if !keys::claim(connection, commit, kept, Some(order.seq))? {
+            let times = (commit.keys_kept_at, commit.keys_expired_before);
+            if !keys::claim(connection, times, kept, Some(order.seq))? {
                 receipt.collided.push(at);
                 receipt.keys_taken.push(at);
                 continue;

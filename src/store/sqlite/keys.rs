@@ -10,10 +10,10 @@ use crate::order::{Commit, KeptAnswer, KeptKey, RequestKey, Seq};
 use crate::store::StoreError;
 
 /// Keeps an answer under its key, unless the key was claimed in the time for which keys count: then
-/// it is taken, and the answer is `false`. `seq` is the order that it is about.
+/// is taken, and the answer is `false`. `seq` is the order that it is about.
 pub(super) fn claim(
     connection: &Connection,
-    commit: &Commit,
+    (kept_at, expired_before): (Timestamp, Timestamp),
     (key, answer): (&RequestKey, &KeptAnswer),
     seq: Option<Seq>,
 ) -> rusqlite::Result<bool> {
@@ -32,21 +32,22 @@ pub(super) fn claim(
         &*key.key,
         key.fingerprint,
         seq.map(|seq| seq.0),
-        commit.keys_kept_at.0,
+        kept_at.0,
         answer.status,
         &*answer.content_type,
         answer.location.as_deref(),
         answer.etag.as_deref(),
         &*answer.body,
-        commit.keys_expired_before.0,
+        expired_before.0,
     ])?;
     Ok(claimed > 0)
 }
 
 /// Keeps the answers to changes. Their keys were free when the changes were decided.
 pub(super) fn claim_changes(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
+    let times = (commit.keys_kept_at, commit.keys_expired_before);
     for kept in &commit.change_keys {
-        claim(connection, commit, (&kept.key, &kept.answer), kept.seq)?;
+        claim(connection, times, (&kept.key, &kept.answer), kept.seq)?;
     }
     Ok(())
 }

@@ -4,18 +4,19 @@
 
 use rusqlite::{Connection, params};
 
+use super::keys;
 use super::read::{Read, as_limit, collect};
 use super::row::unreadable;
 use super::{Pen, Sqlite, lock};
 use crate::store::error::given_up;
-use crate::store::{KeptDelivery, KeptWebhook, Ledger, Note, Reading, StoreError};
+use crate::store::{AnswerUnder, KeptDelivery, KeptWebhook, Ledger, Note, Reading, StoreError};
 
 impl Sqlite {
     /// One transaction of the writer, on a thread that may block.
-    async fn note_down(
+    async fn note_down<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
-    ) -> Result<(), StoreError> {
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let pen = std::sync::Arc::clone(&self.pen);
         let task = tokio::task::spawn_blocking(move || {
             let mut pen = lock(&pen);
@@ -33,8 +34,15 @@ impl Ledger for Sqlite {
         Box::pin(self.scan(webhooks))
     }
 
-    fn keep_webhook(&self, webhook: KeptWebhook) -> Reading<'_, ()> {
+    fn keep_webhook(&self, webhook: KeptWebhook, under: Option<AnswerUnder>) -> Reading<'_, bool> {
         Box::pin(self.note_down(move |connection| {
+            if let Some(under) = &under {
+                let kept = (&under.key, &under.answer);
+                let times = (under.kept_at, under.expired_before);
+                if !keys::claim(connection, times, kept, None)? {
+                    return Ok(false);
+                }
+            }
             let sql = "INSERT INTO webhooks (id, settings, progress) VALUES (?1, ?2, ?3)
                        ON CONFLICT (id) DO UPDATE
                          SET settings = excluded.settings, progress = excluded.progress";
@@ -44,7 +52,7 @@ impl Ledger for Sqlite {
                 progress,
             } = webhook;
             connection.execute(sql, params![id, settings, progress])?;
-            Ok(())
+            Ok(true)
         }))
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Writer {
     watch: Watch,
     /// The shard that was opened, the position of its last commit and the hash of that journal row.
     pub(super) head: Option<Head>,
+    /// The epoch under which it was opened.
+    epoch: i64,
 }
 
 /// A shard, the position of its last commit, and the hash of that journal row.
@@ -39,6 +41,7 @@ impl Writer {
             connection,
             watch,
             head: None,
+            epoch: 0,
         })
     }
 
@@ -85,6 +88,7 @@ impl Writer {
         let (opening, hash) = opening?;
         faults::point("opening-epoch-stored");
         self.head = Some((shard, opening.position, hash));
+        self.epoch = opening.epoch;
         Ok(opening)
     }
 
@@ -102,17 +106,24 @@ impl Writer {
         Ok(receipt)
     }
 
-    /// A small transaction beside the commits. One whose fate is unknown is for the next commit to
-    /// find out: nothing more is written before everything was opened anew.
-    pub(super) fn beside(
+    /// A small transaction beside the commits, under their fence. One whose fate is unknown is for
+    /// the next commit to find out: nothing more is written before everything was opened anew.
+    pub(super) fn beside<T>(
         &mut self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
-    ) -> Result<(), StoreError> {
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         if self.watch.is_spoiled() {
             let detail = "a flush failed, and the store is not open anew yet".into();
             return Err(StoreError::Refused { detail });
         }
-        let done = self.transaction(|connection| work(connection).map_err(row::broken_off));
+        let (shard, ..) = self.head.ok_or(StoreError::Fenced)?;
+        let done = self.transaction(|connection| {
+            let head = read::head(connection, shard)?;
+            if head.is_none_or(|head| head.epoch != self.epoch) {
+                return Err(StoreError::Fenced);
+            }
+            work(connection).map_err(row::broken_off)
+        });
         if let Err(StoreError::Unknown { .. }) = &done {
             self.watch.spoil();
         }

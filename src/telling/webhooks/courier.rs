@@ -16,6 +16,7 @@ use super::kept::{Failing, Pause, Replay};
 use super::round::{Hall, REPORTS_MAX, Round};
 use super::{Desk, lock};
 use crate::clock;
+use crate::faults::{self, Bug};
 use crate::store::{EventPlace, Note, StoreError};
 use crate::telling::feed::{AWAY, FeedPage};
 
@@ -175,6 +176,10 @@ impl Courier {
     /// Has the events of a page carried there. Ends early if somebody changes something, if the
     /// feed ends, or if the receiver is given up.
     async fn carry(&mut self, page: FeedPage, mut replay: Option<Replay>) {
+        if faults::is_planted(Bug::PlaceNotedBeforeDelivery) {
+            self.move_to(page.end, &mut replay);
+            self.note().await;
+        }
         let round = Arc::new(Round::new(Arc::clone(&self.hall), page.events, page.end));
         let mut carriers = JoinSet::new();
         for _ in 0..round.width().min(SIDE_BY_SIDE) {
@@ -267,7 +272,7 @@ impl Courier {
         let written = async {
             let ledger = self.hall.desk.ledger()?;
             if endpoint.is_paused() {
-                ledger.keep_webhook(kept).await?;
+                ledger.keep_webhook(kept, None).await?;
             }
             ledger.note(note).await
         };

@@ -98,23 +98,21 @@ impl Endpoint {
     }
 
     pub(super) fn kept(&self) -> KeptWebhook {
-        self.kept_with(|_, _| {})
+        let state = lock(&self.state);
+        KeptWebhook {
+            id: self.id.clone(),
+            settings: text(&state.settings),
+            progress: text(&state.progress),
+        }
     }
 
-    /// As it is to be kept once it is changed; it is not yet.
-    pub(super) fn kept_with(
-        &self,
-        change: impl FnOnce(&mut Settings, &mut Progress),
-    ) -> KeptWebhook {
+    /// A copy with a change, which this one has not.
+    pub(super) fn with(&self, change: impl FnOnce(&mut Settings, &mut Progress)) -> Self {
         let state = lock(&self.state);
         let (mut settings, mut progress) = (state.settings.clone(), state.progress.clone());
         drop(state);
         change(&mut settings, &mut progress);
-        KeptWebhook {
-            id: self.id.clone(),
-            settings: text(&settings),
-            progress: text(&progress),
-        }
+        Self::new(self.id.clone(), settings, progress)
     }
 
     pub(super) fn settings(&self) -> Settings {

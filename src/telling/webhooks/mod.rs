@@ -12,6 +12,7 @@ mod message;
 mod round;
 #[cfg(test)]
 mod tests;
+mod under;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,7 @@ pub use endpoint::{NewWebhook, WebhookStatus, WebhookView};
 pub use kept::{Pause, Replay};
 use kept::{Progress, Settings};
 pub use message::Report;
+pub use under::{Answering, Changed, Under};
 
 use super::feed::Feed;
 use crate::clock::{Clock, Timestamp};
@@ -88,7 +90,10 @@ pub enum WebhookError {
     /// There are as many as may be.
     #[error("there are {WEBHOOKS_MAX} webhooks already")]
     TooMany,
-    /// Nothing is changed.
+    /// The idempotency key is taken; nothing is changed.
+    #[error("the idempotency key is taken")]
+    KeyTaken,
+    /// Nothing is changed, unless it is not [definite](Self::is_definite).
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -155,6 +160,9 @@ impl Webhooks {
             None => Vec::new(),
         };
         for kept in kept {
+            if self.find(&kept.id).is_ok() {
+                continue;
+            }
             match Endpoint::read(&kept) {
                 Ok(endpoint) => self.send_out(Arc::new(endpoint)),
                 Err(error) => {
@@ -181,16 +189,17 @@ impl Webhooks {
         self.desk.clock.now()
     }
 
-    /// A new receiver, which is told what happens behind `after`, or from now on. Also its secret.
+    /// A new receiver, which is told what happens behind `after`, or from now on.
     ///
     /// # Errors
     ///
-    /// There are too many, or it cannot be kept.
+    /// There are too many, it cannot be kept, or the key is taken.
     pub async fn create(
         &self,
         new: NewWebhook,
         after: Option<EventPlace>,
-    ) -> Result<(WebhookView, Secret), WebhookError> {
+        under: Option<Under>,
+    ) -> Result<Changed, WebhookError> {
         let _turn = self.making.lock().await;
         if lock(&self.endpoints).len() >= WEBHOOKS_MAX {
             return Err(WebhookError::TooMany);
@@ -203,10 +212,18 @@ impl Webhooks {
         let at = after.unwrap_or_else(|| self.desk.feed.latest());
         let settings = Settings::new(new, &secret, self.now());
         let endpoint = Arc::new(Endpoint::new(id, settings, Progress::at(at)));
-        self.desk.ledger()?.keep_webhook(endpoint.kept()).await?;
-        let view = endpoint.view();
+        let changed = Changed {
+            view: endpoint.view(),
+            secret: Some(secret),
+        };
+        let kept = under::keep(self.desk.ledger()?, endpoint.kept(), &changed, under).await;
+        if let Err(WebhookError::KeyTaken) = kept {
+            // It may have been made although nobody knew whether it was.
+            self.load().await?;
+        }
+        kept?;
         self.send_out(endpoint);
-        Ok((view, secret))
+        Ok(changed)
     }
 
     /// All receivers, by id.
@@ -229,14 +246,22 @@ impl Webhooks {
     /// # Errors
     ///
     /// There is no such receiver, or it cannot be kept.
-    pub async fn pause(&self, id: &str, reason: &str) -> Result<WebhookView, WebhookError> {
+    pub async fn pause(
+        &self,
+        id: &str,
+        reason: &str,
+        under: Option<Under>,
+    ) -> Result<Changed, WebhookError> {
         let pause = Pause {
             reason: reason.into(),
             since: self.now(),
             is_automatic: false,
         };
-        self.change(id, |settings, _| settings.pause = Some(pause.clone()))
-            .await
+        self.change(id, under, |settings, _| {
+            settings.pause = Some(pause.clone());
+            None
+        })
+        .await
     }
 
     /// Lets deliveries go on, at once, from where they stopped.
@@ -244,10 +269,11 @@ impl Webhooks {
     /// # Errors
     ///
     /// There is no such receiver, or it cannot be kept.
-    pub async fn resume(&self, id: &str) -> Result<WebhookView, WebhookError> {
-        self.change(id, |settings, progress| {
+    pub async fn resume(&self, id: &str, under: Option<Under>) -> Result<Changed, WebhookError> {
+        self.change(id, under, |settings, progress| {
             settings.pause = None;
             progress.failing = None;
+            None
         })
         .await
     }
@@ -261,12 +287,15 @@ impl Webhooks {
         &self,
         id: &str,
         overlap: Duration,
-    ) -> Result<(WebhookView, Secret), WebhookError> {
+        under: Option<Under>,
+    ) -> Result<Changed, WebhookError> {
         let secret = Secret::random(&mut *lock(&self.desk.random));
         let now = self.now();
-        let rotated = self.change(id, |settings, _| settings.rotate(&secret, now, overlap));
-        let view = rotated.await?;
-        Ok((view, secret))
+        self.change(id, under, |settings, _| {
+            settings.rotate(&secret, now, overlap);
+            Some(secret.clone())
+        })
+        .await
     }
 
     /// Has what happened behind `after`, up to `until`, delivered again, under the same ids. Takes
@@ -278,17 +307,20 @@ impl Webhooks {
     pub async fn replay(
         &self,
         id: &str,
-        after: EventPlace,
-        until: Option<EventPlace>,
-    ) -> Result<WebhookView, WebhookError> {
+        (after, until): (EventPlace, Option<EventPlace>),
+        under: Option<Under>,
+    ) -> Result<Changed, WebhookError> {
         let latest = self.desk.feed.latest();
         let until = until.map_or(latest, |until| until.min(latest));
         let replay = (after < until).then(|| Replay {
             at: after.into(),
             until: until.into(),
         });
-        self.change(id, |_, progress| progress.replay = replay)
-            .await
+        self.change(id, under, |_, progress| {
+            progress.replay = replay;
+            None
+        })
+        .await
     }
 
     /// Forgets a receiver; what is on its way may still arrive.
@@ -344,18 +376,24 @@ impl Webhooks {
     }
 
     /// Changes a receiver: in the store first, and then as it is by that time, because its courier
-    /// goes on meanwhile.
+    /// goes on meanwhile. What may be stored is made as well: it must not come at the next start.
     async fn change(
         &self,
         id: &str,
-        change: impl Fn(&mut Settings, &mut Progress),
-    ) -> Result<WebhookView, WebhookError> {
+        under: Option<Under>,
+        change: impl Fn(&mut Settings, &mut Progress) -> Option<Secret>,
+    ) -> Result<Changed, WebhookError> {
         let endpoint = self.find(id)?;
         let _turn = endpoint.turn().await?;
-        let kept = endpoint.kept_with(&change);
-        self.desk.ledger()?.keep_webhook(kept).await?;
-        endpoint.edit(&change);
-        Ok(endpoint.view())
+        let mut secret = None;
+        let after = endpoint.with(|settings, progress| secret = change(settings, progress));
+        let view = after.view();
+        let changed = Changed { view, secret };
+        let kept = under::keep(self.desk.ledger()?, after.kept(), &changed, under).await;
+        if !matches!(&kept, Err(error) if error.is_definite()) {
+            endpoint.edit(|settings, progress| drop(change(settings, progress)));
+        }
+        kept.map(|()| changed)
     }
 }
 

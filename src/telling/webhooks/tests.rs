@@ -51,8 +51,8 @@ impl Scene {
             url: "http://shop.example/".into(),
             ..NewWebhook::default()
         };
-        let (view, _) = self.webhooks.create(new, None).await.unwrap();
-        self.webhooks.find(&view.id).unwrap()
+        let made = self.webhooks.create(new, None, None).await.unwrap();
+        self.webhooks.find(&made.view.id).unwrap()
     }
 
     async fn kept(&self) -> Vec<store::KeptWebhook> {
@@ -74,7 +74,7 @@ async fn what_waits_for_the_end_of_a_receiver_does_not_bring_it_back() {
     let endpoint = scene.receiver().await;
     let turn = endpoint.turn().await.unwrap();
     let mut deleted = pin!(scene.webhooks.delete(&endpoint.id));
-    let mut paused = pin!(scene.webhooks.pause(&endpoint.id, "x"));
+    let mut paused = pin!(scene.webhooks.pause(&endpoint.id, "x", None));
     let mut again = pin!(scene.webhooks.delete(&endpoint.id));
     assert!(is_pending(&mut deleted).await);
     assert!(is_pending(&mut paused).await);
@@ -98,7 +98,7 @@ async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
 async fn what_the_courier_decides_during_a_change_stays() {
     let scene = Scene::new();
     let endpoint = scene.receiver().await;
-    let mut rotated = pin!(scene.webhooks.rotate(&endpoint.id, Duration::ZERO));
+    let mut rotated = pin!(scene.webhooks.rotate(&endpoint.id, Duration::ZERO, None));
     assert!(is_pending(&mut rotated).await);
     // The change is on its way to the store.
     let pause = Pause {
@@ -110,7 +110,8 @@ async fn what_the_courier_decides_during_a_change_stays() {
         settings.pause = Some(pause.clone());
         progress.delivered = 9;
     });
-    let (view, secret) = rotated.await.unwrap();
+    let secret = rotated.await.unwrap().secret.unwrap();
+    let view = endpoint.view();
     assert_eq!((view.pause, view.delivered), (Some(pause), 9));
     assert_eq!(endpoint.settings().secrets(Timestamp(i64::MAX)), [secret]);
 }
@@ -121,7 +122,12 @@ async fn there_are_never_more_than_may_be() {
     let making: Vec<_> = (0..WEBHOOKS_MAX + 20)
         .map(|_| {
             let webhooks = Arc::clone(&scene.webhooks);
-            tokio::spawn(async move { webhooks.create(NewWebhook::default(), None).await.is_ok() })
+            tokio::spawn(async move {
+                webhooks
+                    .create(NewWebhook::default(), None, None)
+                    .await
+                    .is_ok()
+            })
         })
         .collect();
     let mut made = 0;
@@ -136,12 +142,15 @@ async fn there_are_never_more_than_may_be() {
 async fn a_replay_takes_the_place_of_another_or_ends_it() {
     let scene = Scene::new();
     let endpoint = scene.receiver().await;
-    scene.webhooks.pause(&endpoint.id, "x").await.unwrap();
+    scene.webhooks.pause(&endpoint.id, "x", None).await.unwrap();
     scene.head.send_replace(Position(9));
     let replay = async |after, until| {
         let (after, until) = (place(after), Some(place(until)));
-        let replayed = scene.webhooks.replay(&endpoint.id, after, until).await;
-        replayed.unwrap().replay.map(|it| (it.at, it.until))
+        let replayed = scene
+            .webhooks
+            .replay(&endpoint.id, (after, until), None)
+            .await;
+        replayed.unwrap().view.replay.map(|it| (it.at, it.until))
     };
     let between = |after, until| Some((place(after).into(), place(until).into()));
     assert_eq!(replay(1, 5).await, between(1, 5));
