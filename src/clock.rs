@@ -36,6 +36,9 @@ impl Timestamp {
         u64::try_from(self.0 / 1_000).unwrap_or(0)
     }
 
+    /// What a time must be that somebody writes.
+    pub const FORM: &str = "must be an RFC 3339 time with an offset, such as 2026-12-24T18:00:00Z";
+
     /// Reads an RFC 3339 time with an offset. `None` if it is not one, or lies outside 1970..=9999.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let instant: jiff::Timestamp = text.parse().ok()?;

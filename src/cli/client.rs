@@ -6,6 +6,7 @@
 //! It speaks plain HTTP only, follows no redirect and keeps no pool.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 
@@ -36,10 +37,8 @@ impl Target {
     /// A [`Failure`] with the usage code if it is something else: `https`, a path, a bad port.
     pub fn parse(url: &str) -> Result<Self, Failure> {
         let bad = |why: &str| {
-            Failure::new(
-                exit::USAGE,
-                format!("the URL '{url}' {why}; try http://127.0.0.1:7070"),
-            )
+            let what = format!("the URL '{url}' {why}");
+            Failure::new(exit::USAGE, what, "try http://127.0.0.1:7070")
         };
         let rest = match url.split_once("://") {
             Some(("http", rest)) => rest,
@@ -89,14 +88,20 @@ impl Target {
 
     /// The error of a command that found nobody at this address.
     pub fn unreachable(&self, cause: &io::Error) -> Failure {
-        let url = &self.authority;
-        Failure::new(
-            exit::UNREACHABLE,
-            format!(
-                "no server answers at http://{url} ({cause}); start one with `orderd serve`, \
-                 or name another with --url"
-            ),
-        )
+        let way_out = "start one with `orderd serve`, or name another with --url";
+        self.unreachable_but(cause, way_out)
+    }
+
+    /// The same with another way out.
+    pub fn unreachable_but(&self, cause: &io::Error, way_out: &str) -> Failure {
+        let what = format!("no server answers at http://{} ({cause})", self.authority);
+        Failure::new(exit::UNREACHABLE, what, way_out)
+    }
+
+    /// The error of a command that was answered by something else.
+    pub fn is_no_orderd(&self, cause: &dyn Error) -> Failure {
+        let what = format!("http://{} is no orderd ({cause})", self.authority);
+        Failure::new(exit::FAILURE, what, "name one with --url")
     }
 
     /// Appends a request without a body to `out`.

@@ -59,8 +59,8 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
         None => masked(url),
     };
     if from == to {
-        let message = "--from and --to are the same store".to_owned();
-        return Err(Failure::new(exit::USAGE, message).into());
+        let what = "--from and --to are the same store";
+        return Err(Failure::new(exit::USAGE, what, "name an empty one with --to").into());
     }
     let started = clock::monotonic();
     let mut progress = Progress::new();
@@ -95,30 +95,23 @@ fn print(
 fn failure(error: &CopyError, (from, to): &(String, String)) -> Failure {
     match error {
         CopyError::Source(StoreError::Missing { .. } | StoreError::Older { found: 0, .. }) => {
-            Failure::new(exit::NOT_FOUND, format!("there is no store at {from}"))
+            let what = format!("there is no store at {from}");
+            Failure::new(exit::NOT_FOUND, what, "name another one with --from")
         }
-        CopyError::Source(error) => {
-            Failure::new(code(error), format!("cannot copy from {from}: {error}"))
+        CopyError::Source(error) => Failure::of_store(&format!("cannot copy from {from}: "), error),
+        CopyError::Target(error) => Failure::of_store(&format!("cannot copy to {to}: "), error),
+        CopyError::Taken => {
+            let what = format!("cannot copy to {to}: {error}");
+            Failure::new(exit::CONFLICT, what, "name a database without")
         }
-        CopyError::Target(error) => {
-            Failure::new(code(error), format!("cannot copy to {to}: {error}"))
+        CopyError::Other => {
+            let what = format!("cannot copy to {to}: {error}");
+            let way_out = "with --restart that part is thrown away";
+            Failure::new(exit::CONFLICT, what, way_out)
         }
-        CopyError::Taken | CopyError::Other => {
-            Failure::new(exit::CONFLICT, format!("cannot copy to {to}: {error}"))
+        CopyError::Differs(_) => {
+            let way_out = "it is not to be served, and --restart begins anew";
+            Failure::new(exit::FAILURE, format!("{to}: {error}"), way_out)
         }
-        CopyError::Differs(_) => Failure::new(exit::FAILURE, format!("{to}: {error}")),
-    }
-}
-
-fn code(error: &StoreError) -> u8 {
-    match error {
-        StoreError::Locked { .. }
-        | StoreError::NotWritable { .. }
-        | StoreError::InUse { .. }
-        | StoreError::HalfCopied
-        | StoreError::Unreachable { .. } => exit::UNAVAILABLE,
-        StoreError::Newer { .. } => exit::STORE_NEWER,
-        StoreError::BadUrl { .. } | StoreError::UnknownUrl { .. } => exit::CONFIGURATION,
-        _ => exit::FAILURE,
     }
 }

@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::api::{percent_encoded, plain};
+use super::api::{Server, plain};
+use super::client::encoded;
 use super::orders::Client;
 use super::orders::show::{cell, second, table};
 use super::{Globals, exit, output};
@@ -17,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   orderd dead list
   orderd dead list --step payment --failure 'timed out'
+  orderd dead list --created-after 2026-11-21T00:00:00Z
   orderd dead replay --step payment --dry-run
   orderd dead replay --step payment --reason 'the bank is back' --by ada
   orderd dead replay --all";
@@ -25,14 +27,8 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
-    /// Server to ask
-    #[arg(
-        long,
-        global = true,
-        default_value = "http://127.0.0.1:7070",
-        env = "ORDERD_URL"
-    )]
-    url: String,
+    #[command(flatten)]
+    server: Server,
     #[command(subcommand)]
     command: Command,
 }
@@ -94,15 +90,23 @@ struct Filter {
     /// Only those whose last failure contains this
     #[arg(long, value_name = "TEXT")]
     failure: Option<String>,
+    /// Only those created at this time or later, such as 2026-11-21T03:00:00Z
+    #[arg(long, value_name = "TIME")]
+    created_after: Option<String>,
+    /// Only those created before this time
+    #[arg(long, value_name = "TIME")]
+    created_before: Option<String>,
 }
 
 impl Filter {
-    fn texts(&self) -> [(&'static str, Option<&str>); 4] {
+    fn texts(&self) -> [(&'static str, Option<&str>); 6] {
         [
             ("process", self.process.as_deref()),
             ("step", self.step.as_deref()),
             ("customer_id", self.customer.as_deref()),
             ("failure", self.failure.as_deref()),
+            ("created_after", self.created_after.as_deref()),
+            ("created_before", self.created_before.as_deref()),
         ]
     }
 
@@ -116,7 +120,7 @@ impl Filter {
         let others = [("priority", priority.as_deref()), ("after", after)];
         for (key, text) in self.texts().into_iter().chain(others) {
             if let Some(text) = text {
-                path.push_str(&format!("&{key}={}", percent_encoded(text)));
+                path.push_str(&format!("&{key}={}", encoded(text)));
             }
         }
         path
@@ -142,7 +146,7 @@ impl Filter {
 ///
 /// Bad usage, no server at the address, or what the server refused.
 pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
-    let mut client = Client::new(&arguments.url, globals)?;
+    let mut client = Client::new(&arguments.server, globals)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -216,8 +220,9 @@ fn letters(orders: &[Value]) -> comfy_table::Table {
 /// Replays page after page and adds up what became of them.
 async fn replay(arguments: &Replay, client: &mut Client) -> anyhow::Result<u8> {
     if arguments.filter.is_empty() && !arguments.all {
-        let message = "name which dead orders to try again, such as --step payment, or use --all";
-        return Err(Failure::new(exit::USAGE, message).into());
+        let what = "it is not said which dead orders are to try again";
+        let way_out = "name them, such as --step payment, or use --all";
+        return Err(Failure::new(exit::USAGE, what, way_out).into());
     }
     let (mut matched, mut replayed, mut skipped) = (0, 0, 0);
     let mut request = request(arguments);

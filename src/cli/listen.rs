@@ -8,14 +8,13 @@ mod sse;
 
 use std::time::Duration;
 
-use anyhow::Context;
 use serde_json::Value;
 
 use self::sse::{Block, SILENCE, Source};
-use super::api::{percent_encoded, plain};
+use super::api::plain;
 use super::chance;
-use super::client;
-use super::exit::{self, Failure};
+use super::client::{self, encoded};
+use super::exit::{self, Failure, OrFail};
 use super::orders::show::second;
 use super::{Globals, output};
 use crate::clock::{Clock, MICROS_PER_SECOND, SystemClock};
@@ -130,7 +129,8 @@ async fn follow(
         else {
             continue;
         };
-        let event: Value = serde_json::from_str(&data).context("an event is no JSON")?;
+        let event: Value = serde_json::from_str(&data)
+            .or_fail("an event is no JSON", "name an orderd with --url")?;
         let answer = match forward {
             Some(forward) => Some(forward.send(&event, &data).await),
             None => None,
@@ -167,7 +167,7 @@ async fn again(
 
 impl Arguments {
     fn path(&self, after: &str) -> String {
-        let mut path = format!("/v1/events/stream?after={}", percent_encoded(after));
+        let mut path = format!("/v1/events/stream?after={}", encoded(after));
         for (key, text) in [
             ("type", &self.events),
             ("customer_id", &self.customer),
@@ -175,7 +175,7 @@ impl Arguments {
             ("order_id", &self.order),
         ] {
             if let Some(text) = text {
-                path.push_str(&format!("&{key}={}", percent_encoded(text)));
+                path.push_str(&format!("&{key}={}", encoded(text)));
             }
         }
         path
@@ -185,11 +185,16 @@ impl Arguments {
         let Some(url) = &self.forward_to else {
             return Ok(None);
         };
-        let bad = |error| Failure::new(exit::USAGE, format!("the URL '{url}' {error}"));
+        let bad = |error| {
+            let what = format!("the URL '{url}' {error}");
+            Failure::new(exit::USAGE, what, "try http://127.0.0.1:3000/orderd")
+        };
         let target = Target::parse(url).map_err(bad)?;
         let secret = match &self.secret {
             Some(text) => {
-                Secret::parse(text).map_err(|error| Failure::new(exit::USAGE, error.to_string()))?
+                let bad =
+                    |error| Failure::new(exit::USAGE, error, "leave --secret out for a new one");
+                Secret::parse(text).map_err(bad)?
             }
             None => Secret::random(&mut chance::generator()?),
         };

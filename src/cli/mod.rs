@@ -51,7 +51,7 @@ Settings come from flags, then the environment (ORDERD_...), then orderd.toml, t
 
 Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 server unreachable, 5 conflict,
 6 data folder or port not available, 7 store of a newer orderd, 8 configuration,
-74 store failed, 99 load threshold missed.";
+9 answer lost: it may have happened, 74 store failed, 75 taken over, 99 load threshold missed.";
 
 /// An order-processing server: takes orders over HTTP, keeps them safe, works them off
 #[derive(Debug, Parser)]
@@ -92,7 +92,7 @@ impl Globals {
     /// [`Failure`] with the code for configurations: one setting is wrong.
     pub fn config(&self, flags: Vec<Flag>) -> Result<Config, Failure> {
         let sources = self.sources(flags);
-        Config::read(&sources).map_err(|error| Failure::new(exit::CONFIGURATION, error.to_string()))
+        Config::read(&sources).map_err(|error| Failure::of_setting(&error))
     }
 
     /// Whether the terminal says that it cannot do more than show letters.
@@ -133,7 +133,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if output::is_closed(&error) => ExitCode::from(exit::OK),
         Err(error) => {
-            eprintln!("orderd: {error:#}");
+            eprintln!("orderd: {}", exit::told(&error));
             ExitCode::from(exit::code_of(&error))
         }
     }

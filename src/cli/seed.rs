@@ -10,9 +10,9 @@ use comfy_table::Table;
 use serde_json::{Value, json};
 
 use self::dialect::Rows;
-use super::client::{Connection, Target};
+use super::api::{Api, Server};
+use super::exit::Failure;
 use super::load::mix;
-use crate::clock::{Clock, SystemClock};
 use crate::order::Dialect;
 
 const EXAMPLES: &str = "\
@@ -30,10 +30,10 @@ pub struct Arguments {
     #[arg(long, short = 'n', default_value_t = 50)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub orders: u32,
-    /// Server to send them to
-    #[arg(long, default_value = "http://127.0.0.1:7070", env = "ORDERD_URL")]
-    pub url: String,
-    /// Chooses the orders; without it each time others [default: the time]
+    /// Where to send them, and under which key.
+    #[command(flatten)]
+    pub server: Server,
+    /// Chooses the orders; without it each time others [default: chosen by the key]
     #[arg(long)]
     pub seed: Option<u64>,
     /// Send the sample data of an older service instead; a second time changes nothing
@@ -95,10 +95,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     if let Some(dialect) = &arguments.dialect {
         return insert(arguments, dialect);
     }
-    let target = Target::parse(&arguments.url)?;
-    let seed = arguments.seed;
-    let seed = seed.unwrap_or_else(|| SystemClock::default().now().0.unsigned_abs());
-    let created = runtime()?.block_on(create(&target, seed, arguments.orders))?;
+    let mut api = Api::new(&arguments.server)?;
+    // The same orders under the same key.
+    let chosen = arguments.seed.unwrap_or_else(|| seed_of(api.key()));
+    let created = runtime()?.block_on(create(&mut api, chosen, arguments.orders))?;
     if arguments.json {
         for order in &created {
             super::output::line(order)?;
@@ -116,7 +116,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
 fn insert(arguments: &Arguments, dialect: &str) -> anyhow::Result<u8> {
     let rows = Rows {
         dialect,
-        url: &arguments.url,
+        server: &arguments.server,
         is_held: arguments.hold,
         is_json: arguments.json,
     };
@@ -129,23 +129,17 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-async fn create(target: &Target, seed: u64, orders: u32) -> anyhow::Result<Vec<Value>> {
-    let mut connection = Connection::open(target)
-        .await
-        .map_err(|error| target.unreachable(&error))?;
+fn seed_of(key: &str) -> u64 {
+    key.bytes().fold(0, |seed, byte| mix(seed, byte.into()))
+}
+
+async fn create(api: &mut Api, seed: u64, orders: u32) -> anyhow::Result<Vec<Value>> {
     let mut created = Vec::new();
     for number in 0..u64::from(orders) {
         let body = sample_order(seed, number).to_string();
-        let mut request = Vec::new();
-        target.write_post("/v1/orders", "application/json", body.len(), &mut request);
-        request.extend_from_slice(body.as_bytes());
-        let response = connection.exchange(&request).await?;
-        let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-        if response.status != 201 {
-            let (status, detail) = (response.status, answer["detail"].as_str().unwrap_or("-"));
-            anyhow::bail!("order {number} of {orders} was refused with {status}: {detail}");
-        }
-        created.push(answer);
+        let answer = api.post("/v1/orders", &body, None).await?.success();
+        let refused = |failure: Failure| failure.about(format_args!("order {number} of {orders}"));
+        created.push(answer.map_err(refused)?.json);
     }
     Ok(created)
 }

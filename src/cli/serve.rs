@@ -18,9 +18,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use rand::SeedableRng;
-use rand::rngs::{StdRng, SysRng};
+use rand::rngs::StdRng;
 
 use self::compose::Behind;
 use self::listen::Opened;
@@ -29,8 +28,8 @@ pub use self::notice::Notices;
 use self::signals::Signals;
 use self::takeover::{RETRY, Takeover};
 use super::Globals;
-use super::exit::{self, Failure};
-use super::handles;
+use super::exit::{self, Failure, OF_OURS, OF_THE_SYSTEM, OrFail};
+use super::{chance, handles};
 use crate::clock::{self, Clock, SystemClock};
 use crate::config::{Config, Flag};
 use crate::engine::{self, Engine, StartError};
@@ -132,9 +131,10 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")?;
+        .or_fail("cannot start the runtime", OF_THE_SYSTEM)?;
     let served = runtime.block_on(async {
-        let signals = Signals::install(notices).context("cannot watch for signals")?;
+        let signals = Signals::install(notices);
+        let signals = signals.or_fail("cannot watch for signals", OF_THE_SYSTEM)?;
         let takeover = Takeover::new(config.server.takeover_timeout, notices);
         let listen = || listen::open(doors::plan(&config));
         let opened = tokio::select! {
@@ -182,14 +182,14 @@ pub async fn serve(
         store = standby::meanwhile(&opened, &settings, waiting) => store,
         () = &mut shutdown => return Ok(()),
     };
-    let store = store.map_err(|error| failed_start(&error))?;
-    let mut random = StdRng::try_from_rng(&mut SysRng).context("the system gives no randomness")?;
+    let store = store.map_err(|error| Failure::of_store("", &error))?;
+    let mut random = chance::generator()?;
     let ids = StdRng::from_rng(&mut random);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let engine = start_engine(config, &store, &clock, random)?;
     let behind = Behind::new(config, &engine, &store, &clock, ids);
     let loaded = behind.webhooks.load().await;
-    loaded.map_err(|error| failed_start(&error))?;
+    loaded.map_err(|error| Failure::of_store("", &error))?;
     notices.banner(&Banner {
         places: opened.iter().map(|opened| opened.place.clone()).collect(),
         config,
@@ -236,14 +236,15 @@ fn start_engine(
         random,
     };
     Engine::start(start).map_err(|error| match error {
-        StartError::Store(error) => failed_start(&error),
+        StartError::Store(error) => Failure::of_store("", &error),
         StartError::Process(error) => {
             let key = format!("process.{}", error.name);
             let origin = config.origin(&key).name;
-            Failure::new(exit::CONFIGURATION, format!("{origin}: {error}"))
+            Failure::said(exit::CONFIGURATION, format_args!("{origin}: {error}"))
         }
         StartError::Thread(error) => {
-            Failure::new(exit::FAILURE, format!("cannot start the engine: {error}"))
+            let what = format!("cannot start the engine: {error}");
+            Failure::new(exit::FAILURE, what, OF_THE_SYSTEM)
         }
     })
 }
@@ -263,25 +264,25 @@ fn server_settings(config: &Config) -> server::ServerSettings {
 async fn finish(engine: Engine, notices: Notices) -> anyhow::Result<()> {
     engine.handle().drain();
     let joined = tokio::task::spawn_blocking(move || engine.join()).await;
-    match joined.context("cannot wait for the engine")? {
+    match joined.or_fail("cannot wait for the engine", OF_OURS)? {
         Ok(()) => {
             faults::point("drain-engine-ended");
             notices.drained();
             Ok(())
         }
         Err(StoreError::Fenced) => {
-            let message = "another orderd has taken the store over, so this one ends; every order \
-                           that was answered for is safe; start it again to wait as a standby \
-                           (--takeover)";
-            Err(Failure::new(exit::TAKEN_OVER, message).into())
+            let what = "another orderd has taken the store over, so this one ends; every order \
+                        that was answered for is safe";
+            let way_out = "start it again to wait as a standby (--takeover)";
+            Err(Failure::new(exit::TAKEN_OVER, what, way_out).into())
         }
         Err(error) => {
-            let message = format!(
+            let what = format!(
                 "the store failed, so the server had to end: {error}; every order that was \
-                 answered for \
-                 is safe; look after the disk, then start again"
+                 answered for is safe"
             );
-            Err(Failure::new(exit::STORE_FAILED, message).into())
+            let way_out = "look after the disk, then start again";
+            Err(Failure::new(exit::STORE_FAILED, what, way_out).into())
         }
     }
 }
@@ -294,21 +295,6 @@ fn pause_before_next_try(error: &StoreError) -> Option<Duration> {
         StoreError::Unreachable { .. } => Some(RETRY_AWAY),
         _ => None,
     }
-}
-
-/// A store or shard that could not be opened, with the exit code that tells why.
-fn failed_start(error: &StoreError) -> Failure {
-    let code = match error {
-        StoreError::Locked { .. }
-        | StoreError::NotWritable { .. }
-        | StoreError::InUse { .. }
-        | StoreError::HalfCopied
-        | StoreError::Unreachable { .. } => exit::UNAVAILABLE,
-        StoreError::Newer { .. } => exit::STORE_NEWER,
-        StoreError::UnknownUrl { .. } | StoreError::BadUrl { .. } => exit::CONFIGURATION,
-        _ => exit::FAILURE,
-    };
-    Failure::new(code, error.to_string())
 }
 
 #[cfg(test)]
@@ -360,10 +346,10 @@ mod tests {
     fn each_failed_start_has_its_code() {
         let detail = String::new;
         let newer = StoreError::Newer { found: 9, known: 1 };
-        assert_eq!(failed_start(&newer).code, exit::STORE_NEWER);
+        assert_eq!(Failure::of_store("", &newer).code, exit::STORE_NEWER);
         let unknown = StoreError::UnknownUrl { url: detail() };
-        assert_eq!(failed_start(&unknown).code, exit::CONFIGURATION);
+        assert_eq!(Failure::of_store("", &unknown).code, exit::CONFIGURATION);
         let unreadable = StoreError::Unreadable { detail: detail() };
-        assert_eq!(failed_start(&unreadable).code, exit::FAILURE);
+        assert_eq!(Failure::of_store("", &unreadable).code, exit::FAILURE);
     }
 }

@@ -2,11 +2,10 @@
 //!
 //! For trying receivers of events. The orders are real ones, of the customer `orderd-trigger`.
 
-use rand::Rng;
 use serde_json::{Value, json};
 
-use super::api::{percent_encoded, plain};
-use super::chance;
+use super::api::{Server, plain};
+use super::client::encoded;
 use super::orders::Client;
 use super::{Globals, exit, output};
 
@@ -36,9 +35,8 @@ pub struct Arguments {
     /// Which event
     #[arg(value_enum)]
     event: Trigger,
-    /// Server to ask
-    #[arg(long, default_value = "http://127.0.0.1:7070", env = "ORDERD_URL")]
-    url: String,
+    #[command(flatten)]
+    server: Server,
     /// The process that the order goes through
     #[arg(long, value_name = "NAME")]
     process: Option<String>,
@@ -115,8 +113,7 @@ const WHY: &str = r#"{"reason":"a test","by":"orderd trigger"}"#;
 ///
 /// No server at the address, or what the server refused.
 pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
-    let mut client = Client::new(&arguments.url, globals)?;
-    let mut random = chance::generator()?;
+    let mut client = Client::new(&arguments.server, globals)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -126,39 +123,36 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
     };
     runtime.block_on(async {
         for trigger in which {
-            let id = format!("trigger-{:016x}", random.next_u64());
-            one(arguments, trigger, &id, &mut client).await?;
+            one(arguments, trigger, &mut client).await?;
         }
         Ok(exit::OK)
     })
 }
 
-async fn one(
-    arguments: &Arguments,
-    trigger: Trigger,
-    id: &str,
-    client: &mut Client,
-) -> anyhow::Result<()> {
+async fn one(arguments: &Arguments, trigger: Trigger, client: &mut Client) -> anyhow::Result<()> {
     let wait = (trigger == Trigger::Completed).then_some(arguments.wait);
-    let order = order(trigger, id, arguments.process.as_deref()).to_string();
+    let order = order(trigger, arguments.process.as_deref()).to_string();
     let posted = client.api.post("/v1/orders", &order, wait);
     let mut answer = posted.await?.success()?;
+    let id = answer.json["order_id"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     for (action, body) in trigger.changes() {
-        let path = format!("/v1/orders/{}/{action}", percent_encoded(id));
+        let path = format!("/v1/orders/{}/{action}", encoded(&id));
         answer = client.api.change(&path, body, None).await?.success()?;
     }
     if client.is_json {
         output::line(&answer.text.trim_end())?;
     } else {
         let status = answer.json["status"].as_str().unwrap_or_default();
-        output::line(&format_args!("{id} is {}", plain(status)))?;
+        output::line(&format_args!("{} is {}", plain(&id), plain(status)))?;
     }
     Ok(())
 }
 
-fn order(trigger: Trigger, id: &str, process: Option<&str>) -> Value {
+fn order(trigger: Trigger, process: Option<&str>) -> Value {
     let mut order = json!({
-        "order_id": id,
         "customer_id": "orderd-trigger",
         "items": [{ "sku": "test", "quantity": 1, "unit_price": 100 }],
         "total": { "amount": 100, "currency": "USD" },
@@ -192,9 +186,9 @@ mod tests {
 
     #[test]
     fn an_order_is_what_its_event_needs() {
-        let held = order(Trigger::Held, "a", Some("p"));
+        let held = order(Trigger::Held, Some("p"));
         assert_eq!(held["hold"]["reason"], "a test");
         assert_eq!(held["process"], "p");
-        assert_eq!(order(Trigger::Completed, "a", None)["hold"], Value::Null);
+        assert_eq!(order(Trigger::Completed, None)["hold"], Value::Null);
     }
 }

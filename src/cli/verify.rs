@@ -75,13 +75,13 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
     let path = url.strip_prefix("sqlite:").map(Path::new);
     if let Some(path) = path.filter(|path| !path.exists()) {
         let path = path.display();
-        let message = format!("there is no store at {path}; name its folder with --data");
-        return Err(Failure::new(exit::NOT_FOUND, message).into());
+        let what = format!("there is no store at {path}");
+        return Err(Failure::new(exit::NOT_FOUND, what, "name its folder with --data").into());
     }
     // A file is named by its path, a database by its URL.
     let name = path.map_or_else(|| masked(&url), |path| path.display().to_string());
     let started = clock::monotonic();
-    let cannot = |error: StoreError| cannot_open(&name, &error);
+    let cannot = |error: StoreError| Failure::of_store(&format!("cannot verify {name}: "), &error);
     say_memory(walk::orders_expected(&url).map_err(cannot)?);
     let progress = Progress::new();
     let report = prove(&url, &mut |stage| progress.show(stage)).map_err(cannot)?;
@@ -114,16 +114,6 @@ fn say_memory(orders: u64) {
     let needed = show::mebibytes(bytes);
     let orders = show::grouped(orders);
     eprintln!("Up to {orders} orders: needs about {needed:.1} MiB of memory.");
-}
-
-fn cannot_open(store: &str, error: &StoreError) -> Failure {
-    let code = match error {
-        StoreError::Newer { .. } => exit::STORE_NEWER,
-        StoreError::Unreachable { .. } => exit::UNAVAILABLE,
-        StoreError::BadUrl { .. } => exit::CONFIGURATION,
-        _ => exit::FAILURE,
-    };
-    Failure::new(code, format!("cannot verify {store}: {error}"))
 }
 
 /// A bar on stderr; nothing if that is not a terminal.

@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::api::{percent_encoded, plain};
+use super::api::{Server, plain};
+use super::client::encoded;
 use super::orders::Client;
 use super::orders::show::{cell, second, table};
 use super::{Globals, exit, output};
@@ -26,14 +27,8 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
-    /// Server to ask
-    #[arg(
-        long,
-        global = true,
-        default_value = "http://127.0.0.1:7070",
-        env = "ORDERD_URL"
-    )]
-    url: String,
+    #[command(flatten)]
+    server: Server,
     #[command(subcommand)]
     command: Command,
 }
@@ -138,7 +133,7 @@ struct Deliveries {
 ///
 /// Bad usage, no server at the address, or what the server refused.
 pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
-    let mut client = Client::new(&arguments.url, globals)?;
+    let mut client = Client::new(&arguments.server, globals)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -188,7 +183,7 @@ async fn command(command: &Command, client: &mut Client) -> anyhow::Result<u8> {
 }
 
 fn path(id: &str, action: &str) -> String {
-    format!("/v1/webhooks/{}{action}", percent_encoded(id))
+    format!("/v1/webhooks/{}{action}", encoded(id))
 }
 
 async fn ask(client: &mut Client, path: &str, body: &Value) -> anyhow::Result<Value> {
@@ -221,7 +216,8 @@ async fn test(client: &mut Client, one: &One) -> anyhow::Result<u8> {
         }
         return Ok(exit::OK);
     };
-    Err(Failure::new(exit::FAILURE, plain(error)).into())
+    let way_out = "look after the receiver, then test it again";
+    Err(Failure::new(exit::FAILURE, plain(error), way_out).into())
 }
 
 async fn list(client: &mut Client) -> anyhow::Result<u8> {

@@ -19,6 +19,7 @@ use super::media_type::{MediaType, media_type};
 use super::parameters::{LIMIT_DEFAULT, LIMIT_MAX, Parameters};
 use super::wire::{Count, Fields, Object, Text};
 use super::{App, changes, cursor, idempotency, list, orders, schema};
+use crate::clock::Timestamp;
 use crate::engine::{ChangeAnswer, Decided, KeyOfChanges, SubmitError};
 use crate::faults;
 use crate::order::{Action, Change, Fault, KeptAnswer, Order, Priority, Signature, StatusKind};
@@ -68,11 +69,15 @@ struct FilterBody<'a> {
     priority: Option<Count>,
     #[serde(borrow, default)]
     failure: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    created_after: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    created_before: Option<Text<'a>>,
 }
 
 impl Fields for FilterBody<'_> {
-    const EXPECTING: &'static str =
-        "an object with process, step, customer_id, priority and failure";
+    const EXPECTING: &'static str = "an object with process, step, customer_id, priority, failure, \
+                                     created_after and created_before";
 }
 
 /// List dead letters
@@ -97,6 +102,8 @@ async fn dead_letters(State(app): State<Arc<App>>, uri: Uri) -> Result<Response,
         customer_id: parameters.take("customer_id")?.map(Into::into),
         priority: parameters.read("priority", "must be 1, 2 or 3", priority)?,
         reason: parameters.take("failure")?.map(Into::into),
+        created_after: parameters.time("created_after")?,
+        created_before: parameters.time("created_before")?,
         limit: parameters.limit()?,
         ..ListQuery::default()
     };
@@ -200,6 +207,15 @@ fn result(mut told: schema::ReplayResult, answers: &[ChangeAnswer]) -> KeptAnswe
     idempotency::json(serde_json::to_vec(&told).unwrap_or_default())
 }
 
+/// Reads a time.
+fn time(pointer: &str, text: Option<Text<'_>>, faults: &mut Vec<Fault>) -> Option<Timestamp> {
+    let read = Timestamp::parse_rfc3339(&text?.0);
+    if read.is_none() {
+        faults.push(Fault::new(pointer, "invalid-time", Timestamp::FORM));
+    }
+    read
+}
+
 /// Checks what was sent, all of it.
 fn asked(body: ReplayBody<'_>) -> Result<Asked, ApiError> {
     let mut faults = Vec::new();
@@ -219,6 +235,8 @@ fn asked(body: ReplayBody<'_>) -> Result<Asked, ApiError> {
             priority
         }),
         reason: text(filter.failure),
+        created_after: time("/filter/created_after", filter.created_after, &mut faults),
+        created_before: time("/filter/created_before", filter.created_before, &mut faults),
         limit: LIMIT_DEFAULT,
         ..ListQuery::default()
     };

@@ -13,7 +13,6 @@ use utoipa_axum::routes;
 use super::error::ApiError;
 use super::parameters::Parameters;
 use super::{App, cursor, orders, render, schema};
-use crate::clock::Timestamp;
 use crate::order::{Priority, StatusKind};
 use crate::store::{ListQuery, Page};
 
@@ -41,7 +40,6 @@ async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiErro
 
 /// The question to the store, and the fingerprint of its filters.
 fn query(mut parameters: Parameters) -> Result<(ListQuery, u32), ApiError> {
-    let time = "must be an RFC 3339 time with an offset, such as 2026-12-24T18:00:00Z";
     let priority = |text: &str| Priority::from_number(text.parse().ok()?);
     let mut query = ListQuery {
         status: parameters.read("status", &statuses(), StatusKind::from_name)?,
@@ -51,8 +49,8 @@ fn query(mut parameters: Parameters) -> Result<(ListQuery, u32), ApiError> {
         step: None,
         reason: None,
         is_held: parameters.read("held", "must be true or false", |text| text.parse().ok())?,
-        created_after: parameters.read("created_after", time, Timestamp::parse_rfc3339)?,
-        created_before: parameters.read("created_before", time, Timestamp::parse_rfc3339)?,
+        created_after: parameters.time("created_after")?,
+        created_before: parameters.time("created_before")?,
         before: None,
         limit: parameters.limit()?,
     };

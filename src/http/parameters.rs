@@ -7,6 +7,7 @@ use axum::http::Uri;
 
 use super::code::Code;
 use super::error::ApiError;
+use crate::clock::Timestamp;
 
 /// The parameters of a request that nobody has asked for yet.
 pub(super) struct Parameters {
@@ -63,6 +64,11 @@ impl Parameters {
         value
             .map(|value| read(&value).ok_or_else(|| bad(name, wanted)))
             .transpose()
+    }
+
+    /// Takes and reads a time.
+    pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, ApiError> {
+        self.read(name, Timestamp::FORM, Timestamp::parse_rfc3339)
     }
 
     /// The page's size: 1 to 1,000, 100 if absent.

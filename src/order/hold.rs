@@ -55,8 +55,7 @@ impl NewHold {
             Signature::default()
         });
         if until == Some(None) {
-            let detail = "must be an RFC 3339 time with an offset, such as 2026-12-24T18:00:00Z";
-            faults.push(Fault::new("/until", "invalid-time", detail));
+            faults.push(Fault::new("/until", "invalid-time", Timestamp::FORM));
         }
         match signature.reason {
             Some(reason) if faults.is_empty() => Ok(Self {

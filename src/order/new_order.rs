@@ -370,8 +370,7 @@ pub(super) fn time(
 ) -> Option<Timestamp> {
     let parsed = Timestamp::parse_rfc3339(value?);
     if parsed.is_none() {
-        let detail = "must be an RFC 3339 time with an offset, such as 2026-12-24T18:00:00Z";
-        faults.push(Fault::new(pointer, "invalid-time", detail));
+        faults.push(Fault::new(pointer, "invalid-time", Timestamp::FORM));
     }
     parsed
 }

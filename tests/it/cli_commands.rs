@@ -117,7 +117,8 @@ fn a_wrong_setting_ends_every_command_that_needs_it_with_one_line() {
         .run(&["config", "check", "--config", "gone.toml"])
         .expect_error(
             8,
-            "cannot read gone.toml: No such file or directory (os error 2)",
+            "cannot read gone.toml: No such file or directory (os error 2); name one that can be \
+             read with --config",
         );
     place.run(&["serve", "--listen", "0.0.0.0:0"]).expect_error(
         8,
@@ -136,14 +137,68 @@ fn a_wrong_setting_ends_every_command_that_needs_it_with_one_line() {
         .run(&["serve", "--store", "postgres://me:secret@db/x?colour=red"])
         .expect_error(
             8,
-            "the URL of the store is wrong: invalid connection string: unknown option `colour`",
+            "the URL of the store is wrong: invalid connection string: unknown option `colour`; \
+             use sqlite:PATH, postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE, with \
+             the parameters of docs/databases.md",
         );
     place
         .run(&["serve", "--store", "mysql://me:secret@db/x?colour=red"])
         .expect_error(
             8,
-            "the URL of the store is wrong: Unknown connection URL parameter `colour'",
+            "the URL of the store is wrong: Unknown connection URL parameter `colour'; use \
+             sqlite:PATH, postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE, with the \
+             parameters of docs/databases.md",
         );
+}
+
+/// What, why, and behind a semicolon the way out.
+#[test]
+fn every_error_has_a_way_out() {
+    let place = Place::new()
+        .with("broken.toml", "[server\n")
+        .with("unknown.toml", "[server]\nlisten_to = 1\n")
+        .with("nothing.json", "");
+    let here = "http://127.0.0.1:9";
+    let order = ["orders", "create", "--customer", "a", "--total", "1.00 EUR"];
+    let cases: [(&[&str], i32); 19] = [
+        (&["serve", "--config", "gone.toml"], 8),
+        (&["serve", "--config", "broken.toml"], 8),
+        (&["config", "check", "--config", "unknown.toml"], 8),
+        (&["serve", "--store", "postgres://me@db/x?colour=red"], 8),
+        (&["serve", "--store", "sqlite:/proc/no/orders.db"], 6),
+        (&["serve", "--listen", "203.0.113.7:80", "--insecure"], 6),
+        (&["verify", "--data", "gone"], 3),
+        (
+            &["copy", "--from", "sqlite:gone.db", "--to", "sqlite:b.db"],
+            3,
+        ),
+        (&["copy", "--from", "sqlite:a.db", "--to", "sqlite:a.db"], 2),
+        (&["orders", "list", "--url", here], 4),
+        (&["orders", "list", "--url", "ftp://here"], 2),
+        (
+            &["orders", "create", "--file", "gone.json", "--url", here],
+            1,
+        ),
+        (&["orders", "import", "gone.ndjson", "--url", here], 1),
+        (&[&order[..], &["--item", "tea", "--url", here]].concat(), 2),
+        (&["dead", "replay", "--url", here], 2),
+        (&["listen", "--url", here], 4),
+        (&["listen", "--forward-to", "ftp://here", "--url", here], 2),
+        (&["load", "--url", here], 4),
+        (&["load", "--rate", "0"], 2),
+    ];
+    for (arguments, code) in cases {
+        let outcome = place.run(arguments);
+        assert_eq!(outcome.code, Some(code), "{arguments:?}: {outcome:#?}");
+        let said = outcome.err.trim_end();
+        let what = said.strip_prefix("orderd: ").unwrap_or_default();
+        assert_eq!(what.lines().count(), 1, "{arguments:?}: {said}");
+        let way_out = what.rsplit_once("; ").map(|(_, way_out)| way_out);
+        assert!(
+            way_out.is_some_and(|it| it.len() > 8),
+            "{arguments:?}: {said}"
+        );
+    }
 }
 
 #[test]

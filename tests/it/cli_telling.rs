@@ -118,7 +118,10 @@ async fn webhooks_are_looked_after_from_the_command_line() {
     );
     receiver.take(3).await;
     receiver.answer(|_| Some(500));
-    run(&["test", id]).expect_error(1, "answered 500");
+    run(&["test", id]).expect_error(
+        1,
+        "answered 500; look after the receiver, then test it again",
+    );
     let shown = json(&run(&["get", id, "--json"]).expect(0));
     assert_eq!(shown["types"], json!(["order.held", "order.dead"]));
     run(&["deliveries", id]).expect(0);

@@ -74,9 +74,21 @@ async fn dead_letters_are_listed_by_filter() {
         "step=pay",
         "failure=timed+out",
         "priority=3",
+        "created_after=2999-01-01T00:00:00Z",
+        "created_before=2020-01-01T00:00:00Z",
     ] {
         assert_eq!(list(&server, none).await, [""; 0], "{none}");
     }
+    let second = server.get("/v1/orders/B").await.json();
+    let second = second["created_at"].as_str().unwrap();
+    assert_eq!(
+        list(&server, &format!("created_after={second}")).await,
+        ["C", "B"]
+    );
+    assert_eq!(
+        list(&server, &format!("created_before={second}")).await,
+        ["A"]
+    );
     let first = server.get("/v1/dead-letters?limit=2").await.json();
     let cursor = first["next_cursor"].as_str().unwrap();
     assert_eq!(
@@ -180,6 +192,8 @@ async fn many_are_tried_again_page_by_page_after_a_dry_run() {
         version(&server, id, 6).await;
     }
     assert_eq!(server.get("/v1/orders/B").await.json()["version"], 3);
+    let before = json!({"filter": {"created_before": "2020-01-01T00:00:00Z"}});
+    assert_eq!(replay(&server, before).await.matched, 0);
     let nobody = replay(&server, json!({"filter": {"process": "slow"}})).await;
     assert_eq!(
         (nobody.matched, nobody.has_more, nobody.next_cursor),
@@ -205,6 +219,11 @@ async fn what_is_wrong_with_a_replay_is_named() {
             "unknown-field",
         ),
         (json!({"filter": []}), "/filter", "wrong-type"),
+        (
+            json!({"filter": {"created_after": "yesterday"}}),
+            "/filter/created_after",
+            "invalid-time",
+        ),
         (json!({"dry_run": 1}), "/dry_run", "wrong-type"),
         (json!({"reason": ""}), "/reason", "invalid-length"),
         (json!({"by": "a\tb"}), "/by", "invalid-character"),

@@ -13,6 +13,7 @@
 mod chosen;
 mod cli_commands;
 mod cli_copy;
+mod cli_lost;
 mod cli_mysql;
 mod cli_orders;
 mod cli_postgres;

@@ -83,6 +83,13 @@ const BANS: &[Ban] = &[
         way_out: "return an error; what cannot happen is expected with its invariant",
     },
     Ban {
+        rule: "way-out",
+        words: &["anyhow!", "bail!", ".context(", ".with_context("],
+        allowed: &["examples"],
+        in_tests: false,
+        way_out: "an error of a command says what to do: `Failure::new`, `or_fail`",
+    },
+    Ban {
         rule: "leftover",
         words: &["dbg!", "todo!", "unimplemented!"],
         allowed: &[],

@@ -55,16 +55,13 @@ pub enum CopyError {
     #[error("{0}")]
     Target(StoreError),
     /// The target is a store of its own.
-    #[error("it has orders of its own; name a database without")]
+    #[error("it has orders of its own")]
     Taken,
     /// The target was begun with something else.
-    #[error(
-        "it has a part of another store, or the source was served since that was copied; with \
-         --restart that part is thrown away"
-    )]
+    #[error("it has a part of another store, or the source was served since that was copied")]
     Other,
     /// The target is not equal to the source.
-    #[error("the copy differs: {0}; it is not to be served, and --restart begins anew")]
+    #[error("the copy differs: {0}")]
     Differs(String),
 }
 

@@ -153,8 +153,9 @@ async fn ask(sender: &mut Sender, target: &Target, path: &str) -> Result<Incomin
     let detail = problem["detail"].as_str().unwrap_or("it does not say why");
     let detail = crate::cli::api::plain(detail);
     let message = format!("the server answered {}: {detail}", status.as_u16());
+    let way_out = "mend the filters or --after, or name another server with --url";
     Err(NotOpen {
-        cause: Failure::new(exit::FAILURE, message).into(),
+        cause: Failure::new(exit::FAILURE, message, way_out).into(),
         is_final: status != StatusCode::SERVICE_UNAVAILABLE,
     })
 }

@@ -196,38 +196,33 @@ impl Settings {
     ///
     /// A [`Failure`] with the usage code that names the argument, its value and the bound.
     pub fn check(arguments: &Arguments) -> Result<Self, Failure> {
-        let usage = |message: String| Err(Failure::new(exit::USAGE, message));
+        let usage = |what: String, must_be: &str| Err(Failure::new(exit::USAGE, what, must_be));
         let scenario = arguments.scenario.as_deref().and_then(scenario::named);
         let (target, native) = targets(arguments, scenario)?;
         let tempo = match (arguments.rate, arguments.pace) {
-            (Some(0), _) => return usage("--rate is 0; it must be at least 1".to_owned()),
+            (Some(0), _) => return usage("--rate is 0".to_owned(), "it must be at least 1"),
             (Some(rate), _) => Tempo::Rate(rate),
             (None, Some(factor)) => Tempo::Pace(factor),
             (None, None) => Tempo::Closed,
         };
         let orders_max = arguments.orders.unwrap_or(ORDERS_MAX);
         if orders_max == 0 || orders_max > ORDERS_MAX {
-            return usage(format!(
-                "--orders is {orders_max}; it must be 1 to {ORDERS_MAX}"
-            ));
+            let must_be = format!("it must be 1 to {ORDERS_MAX}");
+            return usage(format!("--orders is {orders_max}"), &must_be);
         }
         if arguments.customers == 0 || arguments.customers > 99_999_999 {
-            return usage(format!(
-                "--customers is {}; it must be 1 to 99,999,999",
-                arguments.customers
-            ));
+            let what = format!("--customers is {}", arguments.customers);
+            return usage(what, "it must be 1 to 99,999,999");
         }
         if arguments.items.to > 1_000 {
-            return usage(format!(
-                "--items is {}; an order has at most 1000",
-                arguments.items
-            ));
+            let what = format!("--items is {}", arguments.items);
+            return usage(what, "an order has at most 1000");
         }
         if arguments
             .duration
             .is_some_and(|duration| duration.is_zero())
         {
-            return usage("--duration is 0; it must be longer".to_owned());
+            return usage("--duration is 0".to_owned(), "it must be longer");
         }
         let (orders, file) = (&arguments.orders, &arguments.file);
         let bounded = orders.is_some() || file.is_some() || scenario.is_some();

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
 use tokio::sync::{mpsc, watch};
 
 use super::arguments::{Settings, Tempo};
@@ -22,6 +21,7 @@ use super::script::Script;
 use super::source::{Generated, Maker, Parcels, Source};
 use super::tally::Tally;
 use super::worker::{self, Phase, Report, Shared};
+use crate::cli::exit::{FAILURE, Failure, OF_OURS, OF_THE_SYSTEM, OrFail};
 use crate::cli::scenario::{Door, Stage, Wire};
 use crate::clock;
 
@@ -153,10 +153,7 @@ impl Run {
     ) -> anyhow::Result<Sent> {
         let mut reports = self.start_workers()?;
         for _ in 0..self.threads {
-            reports
-                .recv()
-                .await
-                .ok_or_else(|| anyhow!("a sending thread has died"))?;
+            reports.recv().await.ok_or_else(died)?;
         }
         let start = clock::monotonic();
         self.phase.send_replace(Phase::Sending);
@@ -195,7 +192,7 @@ impl Run {
             let share = self.connections / self.threads
                 + usize::from(number < self.connections % self.threads);
             worker::start(self.shared.clone(), share, sender.clone())
-                .context("cannot start a sending thread")?;
+                .or_fail("cannot start a sending thread", OF_THE_SYSTEM)?;
         }
         Ok(receiver)
     }
@@ -293,7 +290,7 @@ impl Watched {
                 self.haul.absorb(*haul);
                 self.done += 1;
             }
-            None => return Err(anyhow!("a sending thread has died")),
+            None => return Err(died().into()),
         }
         Ok(())
     }
@@ -348,15 +345,19 @@ fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> anyhow::Result<JoinHandle<T>> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .with_context(|| format!("cannot start the thread '{name}'"))
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let what = format_args!("cannot start the thread '{name}'");
+    Ok(thread.spawn(work).or_fail(what, OF_THE_SYSTEM)?)
+}
+
+/// The error of a run one of whose threads is gone.
+fn died() -> Failure {
+    Failure::new(FAILURE, "a sending thread has died", OF_OURS)
 }
 
 fn join<T>(thread: Option<JoinHandle<T>>) -> anyhow::Result<Option<T>> {
     thread
-        .map(|thread| thread.join().map_err(|_| anyhow!("a thread has died")))
+        .map(|thread| thread.join().map_err(|_| died().into()))
         .transpose()
 }
 

@@ -39,7 +39,6 @@ mod worker;
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 
-use anyhow::Context;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
@@ -55,7 +54,8 @@ use self::record::Haul;
 use self::report::Outcome;
 use self::verify::{Setup, Verification};
 use super::client::{Connection, ExchangeError, Target};
-use super::handles;
+use super::exit::{OF_THE_SYSTEM, OrFail};
+use super::{handles, output};
 use crate::clock::{Clock, SystemClock};
 
 /// Connections that read orders back at most.
@@ -74,7 +74,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")?;
+        .or_fail("cannot start the runtime", OF_THE_SYSTEM)?;
     let (interrupts, _) = watch::channel(0);
     let report = LocalSet::new().block_on(&runtime, async {
         let by_signal = interrupts.clone();
@@ -132,9 +132,7 @@ async fn probe(target: &Target) -> anyhow::Result<Option<u64>> {
     match connection.exchange(&request).await {
         Ok(response) => Ok(readback::read_active(&response.body).ok()),
         Err(ExchangeError::Io(error)) => Err(target.unreachable(&error).into()),
-        Err(error @ ExchangeError::Malformed(_)) => {
-            Err(error).with_context(|| format!("http://{} is no orderd", target.authority()))
-        }
+        Err(error @ ExchangeError::Malformed(_)) => Err(target.is_no_orderd(&error).into()),
     }
 }
 
@@ -204,9 +202,7 @@ fn print(settings: &Settings, report: &Report) -> anyhow::Result<()> {
     if !settings.arguments.json && !report.told.is_empty() {
         writeln!(stdout())?;
     }
-    stdout()
-        .write_all(text.as_bytes())
-        .context("cannot print the report")
+    Ok(output::text(&text)?)
 }
 
 /// A number in digits and lower-case letters; it sorts like the number as long as it is as long.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::fake::{Fault, Server};
 use super::tests::perform;
 use super::*;
-use crate::cli::api::Api;
+use crate::cli::api::{self, Api};
 use crate::cli::{exit, scenario};
 
 #[derive(Parser)]
@@ -170,7 +170,11 @@ async fn an_interrupt_leaves_the_later_stages_out_and_still_proves_what_was_sent
     scenario.pause = Duration::from_secs(3_600);
     let interrupts = watch::channel(0).0;
     let stop = async {
-        let mut api = Api::new(&url).unwrap();
+        let mut api = Api::new(&api::Server {
+            url: url.clone(),
+            idempotency_key: None,
+        })
+        .unwrap();
         let last = "/v1/orders/normal_49-test";
         while api.get(last).await.unwrap().status != 200 {}
         interrupts.send_modify(|count| *count += 1);

@@ -3,7 +3,6 @@
 
 use std::io;
 
-use anyhow::bail;
 use tokio::sync::watch;
 
 use super::arguments::Settings;
@@ -23,14 +22,9 @@ use crate::cli::scenario::{Scenario, Stage};
 ///
 /// [`Failure`] with the code for servers that cannot be reached.
 pub async fn reach(settings: &mut Settings) -> Result<(), Failure> {
-    settings.target.reach().await.map_err(|error| {
-        let url = settings.target.authority();
-        let message = format!(
-            "no server answers at http://{url} ({error}); start one with `orderd serve --compat`, \
-             or name another with --url"
-        );
-        Failure::new(exit::UNREACHABLE, message)
-    })
+    let way_out = "start one with `orderd serve --compat`, or name another with --url";
+    let reached = settings.target.reach().await;
+    reached.map_err(|error| settings.target.unreachable_but(&error, way_out))
 }
 
 /// Asks the native API how many orders go on, before anything is sent in vain.
@@ -39,13 +33,9 @@ pub async fn reach(settings: &mut Settings) -> Result<(), Failure> {
 ///
 /// [`Failure`] with the code for servers that cannot be reached, or what answers is no orderd.
 pub async fn probe(native: &Target) -> anyhow::Result<u64> {
-    let url = native.authority();
     let way_out = "name orderd's native API with --native-url, or do without the verification \
                    with --no-verify";
-    let unreachable = |error: io::Error| {
-        let message = format!("no server answers at http://{url} ({error}); {way_out}");
-        Failure::new(exit::UNREACHABLE, message)
-    };
+    let unreachable = |error: io::Error| native.unreachable_but(&error, way_out);
     let mut connection = Connection::open(native).await.map_err(unreachable)?;
     let mut request = Vec::new();
     native.write_get("/v1/stats", &mut request);
@@ -55,7 +45,10 @@ pub async fn probe(native: &Target) -> anyhow::Result<u64> {
     };
     match active {
         Some(active) => Ok(active),
-        None => bail!("http://{url} is no orderd; {way_out}"),
+        None => {
+            let what = format!("http://{} is no orderd", native.authority());
+            Err(Failure::new(exit::FAILURE, what, way_out).into())
+        }
     }
 }
 
@@ -96,7 +89,8 @@ pub async fn send(
         }
     }
     let Some(sent) = all else {
-        bail!("the scenario {} has no stages", scenario.name);
+        let what = format!("the scenario {} has no stages", scenario.name);
+        return Err(Failure::new(exit::FAILURE, what, exit::OF_OURS).into());
     };
     let (last, comparison) = told::at_end(scenario, &sent);
     last.into_iter().try_for_each(&mut tell)?;

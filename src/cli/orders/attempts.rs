@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Client;
 use super::show::{cell, second, table};
-use crate::cli::api::percent_encoded;
+use crate::cli::client::encoded;
 use crate::cli::{exit, output};
 use crate::clock::Timestamp;
 
@@ -20,7 +20,7 @@ pub struct Arguments {
 
 /// Reads the whole history and shows the attempts in it; with `--json` as a list.
 pub(super) async fn run(arguments: &Arguments, client: &mut Client) -> anyhow::Result<u8> {
-    let id = percent_encoded(&arguments.id);
+    let id = encoded(&arguments.id);
     let mut after = String::new();
     let mut events = Vec::new();
     loop {

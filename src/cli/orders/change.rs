@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Client;
 use super::show::{cell, held};
-use crate::cli::api::percent_encoded;
+use crate::cli::client::encoded;
 use crate::cli::{exit, output};
 
 const CANCEL_EXAMPLES: &str = "\
@@ -163,7 +163,7 @@ async fn change(
 
 async fn send(client: &mut Client, orders: &Orders, verb: &str, body: &str) -> anyhow::Result<u8> {
     for id in &orders.ids {
-        let path = format!("/v1/orders/{}/{verb}", percent_encoded(id));
+        let path = format!("/v1/orders/{}/{verb}", encoded(id));
         let answer = client.api.change(&path, body, orders.if_version).await?;
         let answer = client.accept(answer)?;
         if !client.is_json {

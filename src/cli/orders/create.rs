@@ -5,19 +5,21 @@
 
 use std::io::Read;
 
-use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 use super::Client;
-use crate::cli::exit::{self, Failure};
+use crate::cli::exit::{self, Failure, OrFail};
 use crate::cli::output;
 use crate::order::{Currency, Money};
+
+/// The way out if a file cannot be read.
+pub(super) const NAME_ANOTHER: &str = "name a file that can be read, or - for stdin";
 
 const EXAMPLES: &str = "\
 Examples:
   orderd orders create --customer ada --item tea:2:4.50 --item mug:1:16 --total '25.00 EUR'
   orderd orders create --id A-1001 --customer ada --item tea:2 --total '9.00 EUR' --priority 1
-  orderd orders create --file order.json --wait 30
+  orderd orders create --file order.json --wait 30 --idempotency-key shop-17
   generate-order | orderd orders create --file -";
 
 /// Create an order and print its id
@@ -50,6 +52,12 @@ pub struct Arguments {
     /// Whatever else is to be said
     #[arg(long, conflicts_with = "file")]
     notes: Option<String>,
+    /// Start it at this time, such as 2026-11-27T08:00:00Z [default: at once]
+    #[arg(long, conflicts_with = "file", value_name = "TIME")]
+    start_at: Option<String>,
+    /// Let it expire if it has not started by this time
+    #[arg(long, conflicts_with = "file", value_name = "TIME")]
+    expires_at: Option<String>,
     /// Hold it back from the start, for this reason, until it is released
     #[arg(long, conflicts_with = "file", value_name = "REASON")]
     hold: Option<String>,
@@ -83,15 +91,20 @@ fn read(name: &str) -> anyhow::Result<String> {
         let mut text = String::new();
         std::io::stdin()
             .read_to_string(&mut text)
-            .context("cannot read stdin")?;
+            .or_fail("cannot read stdin", "send the JSON of an order")?;
         return Ok(text);
     }
-    std::fs::read_to_string(name).with_context(|| format!("cannot read {name}"))
+    let read = std::fs::read_to_string(name);
+    Ok(read.or_fail(format_args!("cannot read {name}"), NAME_ANOTHER)?)
 }
 
 fn composed(arguments: &Arguments) -> Result<Value, Failure> {
     let Some(total) = arguments.total else {
-        return Err(Failure::new(exit::USAGE, "--total is missing"));
+        return Err(Failure::new(
+            exit::USAGE,
+            "--total is missing",
+            "say what it costs, such as --total '9.00 EUR'",
+        ));
     };
     let items: Result<Vec<Value>, Failure> = arguments
         .items
@@ -105,6 +118,8 @@ fn composed(arguments: &Arguments) -> Result<Value, Failure> {
         ("process", &arguments.process),
         ("address", &arguments.address),
         ("notes", &arguments.notes),
+        ("start_at", &arguments.start_at),
+        ("expires_at", &arguments.expires_at),
     ];
     for (key, text) in texts {
         if let Some(text) = text {
@@ -142,12 +157,11 @@ fn item(text: &str, currency: Currency) -> Result<Value, Failure> {
     };
     priced().or_else(unpriced).ok_or_else(|| {
         let code = currency.code();
-        let message = format!(
-            "--item is {text:?}; it must be SKU:QUANTITY or SKU:QUANTITY:UNIT_PRICE, such as \
-             tea:2:4.50, \
-             with a price in {code}"
+        let way_out = format!(
+            "it must be SKU:QUANTITY or SKU:QUANTITY:UNIT_PRICE, such as tea:2:4.50, with a \
+             price in {code}"
         );
-        Failure::new(exit::USAGE, message)
+        Failure::new(exit::USAGE, format_args!("--item is {text:?}"), way_out)
     })
 }
 
@@ -200,6 +214,10 @@ mod tests {
             "A-1",
             "--hold",
             "fraud?",
+            "--start-at",
+            "2026-11-27T08:00:00Z",
+            "--expires-at",
+            "2026-11-28T08:00:00Z",
         ];
         let order = composed(&parse(&words).unwrap()).unwrap();
         let expected = json!({
@@ -213,6 +231,8 @@ mod tests {
             "total": {"amount": 1350, "currency": "EUR"},
             "priority": 1,
             "hold": {"reason": "fraud?"},
+            "start_at": "2026-11-27T08:00:00Z",
+            "expires_at": "2026-11-28T08:00:00Z",
         });
         assert_eq!(order, expected);
     }

@@ -6,12 +6,13 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, stdin};
 
-use anyhow::Context;
 use serde_json::Value;
 
 use super::Client;
+use super::create::NAME_ANOTHER;
 use crate::cli::api::plain;
-use crate::cli::{exit, output};
+use crate::cli::exit::{self, OrFail};
+use crate::cli::output;
 use crate::server::BATCH_BYTES_MAX;
 
 /// Orders in one request.
@@ -54,7 +55,8 @@ pub(super) async fn run(arguments: &Arguments, client: &mut Client) -> anyhow::R
     let mut source: Box<dyn BufRead> = match name.as_str() {
         "-" => Box::new(stdin().lock()),
         _ => {
-            let file = File::open(name).with_context(|| format!("cannot read {name}"))?;
+            let file = File::open(name);
+            let file = file.or_fail(format_args!("cannot read {name}"), NAME_ANOTHER)?;
             Box::new(BufReader::new(file))
         }
     };
@@ -62,7 +64,10 @@ pub(super) async fn run(arguments: &Arguments, client: &mut Client) -> anyhow::R
     let (mut batch, mut numbers) = (String::new(), Vec::new());
     for number in 1_u64.. {
         let line = next_line(&mut source, BATCH_BYTES_MAX);
-        let line = line.with_context(|| format!("cannot read line {number} of {name}"))?;
+        let line = line.or_fail(
+            format_args!("cannot read line {number} of {name}"),
+            "mend that line, then run it again: what is there already is left alone",
+        )?;
         let Some(line) = line else { break };
         if line.trim().is_empty() {
             continue;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Client;
 use super::show::{cell, second, table};
-use crate::cli::api::percent_encoded;
+use crate::cli::client::encoded;
 use crate::cli::{exit, output};
 
 /// Most orders the server gives in one page.
@@ -68,7 +68,7 @@ impl Arguments {
         let mut path = format!("/v1/orders?limit={limit}");
         for (key, value) in filters {
             if let Some(value) = value {
-                path.push_str(&format!("&{key}={}", percent_encoded(value)));
+                path.push_str(&format!("&{key}={}", encoded(value)));
             }
         }
         path

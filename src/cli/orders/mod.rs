@@ -12,8 +12,7 @@ pub(super) mod show;
 mod signal;
 mod watch;
 
-use super::api::{Answer, Api};
-use super::exit::Failure;
+use super::api::{Answer, Api, Server};
 use super::{Globals, output};
 
 const EXAMPLES: &str = "\
@@ -33,14 +32,8 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Arguments {
-    /// Server to ask
-    #[arg(
-        long,
-        global = true,
-        default_value = "http://127.0.0.1:7070",
-        env = "ORDERD_URL"
-    )]
-    url: String,
+    #[command(flatten)]
+    server: Server,
     #[command(subcommand)]
     command: Command,
 }
@@ -67,7 +60,7 @@ enum Command {
 ///
 /// Bad usage, no server at the address, or what the server refused.
 pub fn run(arguments: &Arguments, globals: &Globals) -> anyhow::Result<u8> {
-    let mut client = Client::new(&arguments.url, globals)?;
+    let mut client = Client::new(&arguments.server, globals)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -96,10 +89,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client of the server at `url`. Connects when it first asks.
-    pub(super) fn new(url: &str, globals: &Globals) -> Result<Self, Failure> {
+    /// A client of a server. Connects when it first asks.
+    pub(super) fn new(server: &Server, globals: &Globals) -> anyhow::Result<Self> {
         Ok(Self {
-            api: Api::new(url)?,
+            api: Api::new(server)?,
             is_json: globals.json,
         })
     }

@@ -5,7 +5,8 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::Client;
-use crate::cli::api::{percent_encoded, plain};
+use crate::cli::api::plain;
+use crate::cli::client::encoded;
 use crate::cli::{exit, output};
 use crate::order::{Currency, Money};
 
@@ -42,7 +43,7 @@ const FIELDS: [(&str, &str); 20] = [
 
 /// Asks for the order and shows it.
 pub(super) async fn run(arguments: &Arguments, client: &mut Client) -> anyhow::Result<u8> {
-    let path = format!("/v1/orders/{}", percent_encoded(&arguments.id));
+    let path = format!("/v1/orders/{}", encoded(&arguments.id));
     let answer = client.api.get(&path).await?;
     let answer = client.accept(answer)?;
     if !client.is_json {

@@ -3,7 +3,7 @@
 
 use super::Client;
 use super::change::line;
-use crate::cli::api::percent_encoded;
+use crate::cli::client::encoded;
 use crate::cli::{exit, output};
 
 const EXAMPLES: &str = "\
@@ -36,8 +36,8 @@ pub(super) async fn run(arguments: &Arguments, client: &mut Client) -> anyhow::R
     let (id, name) = (&arguments.id, &arguments.name);
     let path = format!(
         "/v1/orders/{}/signals/{}",
-        percent_encoded(id),
-        percent_encoded(name)
+        encoded(id),
+        encoded(name)
     );
     let version = arguments.if_version;
     let answer = client.api.change(&path, &arguments.data, version).await?;

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::Client;
 use super::show::second;
-use crate::cli::api::{percent_encoded, plain};
+use crate::cli::api::plain;
+use crate::cli::client::encoded;
 use crate::cli::{exit, output};
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -28,7 +29,7 @@ pub struct Arguments {
 
 /// Prints events until there can be no more.
 pub(super) async fn run(arguments: &Arguments, client: &mut Client) -> anyhow::Result<u8> {
-    let path = format!("/v1/orders/{}/events", percent_encoded(&arguments.id));
+    let path = format!("/v1/orders/{}/events", encoded(&arguments.id));
     let mut shown = 0;
     let mut pause = PAUSE_MIN;
     loop {

@@ -1,11 +1,10 @@
 //! `orderd seed --dialect`: puts the sample data of an older service into a server, through the
 //! native API. What is there already stays as it is.
 
-use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::samples::{self, Sample, State};
-use crate::cli::api::{Answer, Api};
+use crate::cli::api::{Answer, Api, Server};
 use crate::cli::exit::{self, Failure};
 use crate::cli::output;
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -16,7 +15,7 @@ pub struct Rows<'a> {
     /// Whose sample data.
     pub dialect: &'a str,
     /// The server.
-    pub url: &'a str,
+    pub server: &'a Server,
     /// Whether open orders are held back.
     pub is_held: bool,
     /// Whether each row is told as JSON.
@@ -31,7 +30,7 @@ pub struct Rows<'a> {
 /// refused a row.
 pub async fn insert(rows: Rows<'_>) -> anyhow::Result<u8> {
     let samples = samples_of(rows.dialect)?;
-    let mut api = Api::new(rows.url)?;
+    let mut api = Api::new(rows.server)?;
     let mut inserted = 0;
     for sample in samples {
         let is_new = put(&mut api, &rows, sample).await?;
@@ -56,11 +55,9 @@ fn samples_of(name: &str) -> Result<&'static [Sample], Failure> {
     let others = Dialect::ALL.iter();
     let others = others.filter(|dialect| !samples::of(**dialect).is_empty());
     let others: Vec<&str> = others.map(|dialect| dialect.name()).collect();
-    let message = format!(
-        "the service that {name} stands for came without sample data; there is some for {}",
-        others.join(" and ")
-    );
-    Err(Failure::new(exit::USAGE, message))
+    let what = format!("the service that {name} stands for came without sample data");
+    let way_out = format!("there is some for {}", others.join(" and "));
+    Err(Failure::new(exit::USAGE, what, way_out))
 }
 
 /// Puts one row in; `false` if an order with its id is there already.
@@ -71,22 +68,24 @@ async fn put(api: &mut Api, rows: &Rows<'_>, sample: &Sample) -> anyhow::Result<
         State::CompletedAfter(_) | State::Completed(..) => {
             let body = json!([order]).to_string();
             let answer = api.post("/v1/orders/import", &body, None).await?.success();
-            only_result(answer.with_context(|| format!("cannot import {}", sample.id))?)
+            let cannot =
+                |failure: Failure| failure.about(format_args!("cannot import {}", sample.id));
+            only_result(&answer.map_err(cannot)?)
         }
     };
     if answer.status == 409 && answer.json["code"] == "order-exists" {
         return Ok(false);
     }
-    let is_unknown = is_unknown_process(&answer);
-    answer.success().map_err(|failure| {
-        let (id, name) = (sample.id, rows.dialect);
-        let way_out = match is_unknown {
-            true => format!("; start the server with `orderd serve --compat={name}`"),
-            false => String::new(),
-        };
-        let message = format!("cannot insert {id}: {}{way_out}", failure.message);
-        Failure { message, ..failure }
-    })?;
+    let what = format!("cannot insert {}", sample.id);
+    if is_unknown_process(&answer) {
+        let way_out = format!(
+            "start the server with `orderd serve --compat={}`",
+            rows.dialect
+        );
+        let what = format!("{what}: {}", answer.problem());
+        return Err(Failure::new(exit::FAILURE, what, way_out).into());
+    }
+    answer.success().map_err(|failure| failure.about(what))?;
     Ok(true)
 }
 
@@ -97,20 +96,15 @@ fn is_unknown_process(answer: &Answer) -> bool {
 }
 
 /// What became of the only order of a batch, as if it had come alone.
-fn only_result(answer: Answer) -> Answer {
+fn only_result(answer: &Answer) -> Answer {
     let result = &answer.json["results"][0];
     let json = match &result["problem"] {
         Value::Null => result["order"].clone(),
         problem => problem.clone(),
     };
-    Answer {
-        status: result["status"]
-            .as_u64()
-            .and_then(|status| u16::try_from(status).ok())
-            .unwrap_or(answer.status),
-        text: json.to_string(),
-        json,
-    }
+    let status = result["status"].as_u64();
+    let status = status.and_then(|status| u16::try_from(status).ok());
+    Answer::part(status.unwrap_or(answer.status), json)
 }
 
 fn order(rows: &Rows<'_>, sample: &Sample, now: Timestamp) -> Value {

@@ -55,23 +55,22 @@ pub fn open(places: Vec<Place>) -> Result<Vec<Opened>, NotOpened> {
 
 fn failed(place: &Place, error: &io::Error) -> Failure {
     let other = format!("choose another address {}", place.way_out());
-    let why = match error.kind() {
-        ErrorKind::AddrInUse => {
-            format!("the port is in use; stop the other server, or {other}")
-        }
-        ErrorKind::PermissionDenied => {
-            format!("ports below 1024 need special rights; {other}")
-        }
-        ErrorKind::AddrNotAvailable => format!("this machine has no such address; {other}"),
-        _ => format!("{error}; {other}"),
+    let (why, way_out) = match error.kind() {
+        ErrorKind::AddrInUse => (
+            "the port is in use".to_owned(),
+            format!("stop the other server, or {other}"),
+        ),
+        ErrorKind::PermissionDenied => ("ports below 1024 need special rights".to_owned(), other),
+        ErrorKind::AddrNotAvailable => ("this machine has no such address".to_owned(), other),
+        _ => (error.to_string(), other),
     };
     let purpose = if place.dialects.is_empty() {
         String::new()
     } else {
         format!(" for {}", place.contents())
     };
-    let message = format!("cannot listen on {}{purpose}: {why}", place.address);
-    Failure::new(exit::UNAVAILABLE, message)
+    let what = format!("cannot listen on {}{purpose}: {why}", place.address);
+    Failure::new(exit::UNAVAILABLE, what, way_out)
 }
 
 /// Whether the machine does not have the address: no such interface, or not even the protocol.

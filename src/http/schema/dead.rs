@@ -28,6 +28,14 @@ pub struct DeadFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "timed out")]
     pub failure: Option<String>,
+    /// Only those accepted at this time or later (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, example = "2026-11-21T00:00:00Z")]
+    pub created_after: Option<String>,
+    /// Only those accepted before this time (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, example = "2026-11-22T00:00:00Z")]
+    pub created_before: Option<String>,
 }
 
 /// Which dead letters to list.
@@ -45,6 +53,12 @@ pub struct DeadParameters {
     pub priority: Option<u8>,
     /// Only those whose last failure contains this text.
     pub failure: Option<String>,
+    /// Only those accepted at this time or later (RFC 3339).
+    #[param(format = DateTime, example = "2026-11-21T00:00:00Z")]
+    pub created_after: Option<String>,
+    /// Only those accepted before this time (RFC 3339).
+    #[param(format = DateTime, example = "2026-11-22T00:00:00Z")]
+    pub created_before: Option<String>,
     /// Most orders on the page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     pub limit: Option<u16>,
