@@ -111,7 +111,7 @@ impl Handle {
     }
 
     /// Asks for changes whose answer nobody waits for.
-    pub(super) fn ask_later(&self, changes: Vec<Change>) -> Result<(), SubmitError> {
+    pub fn ask_later(&self, changes: Vec<Change>) -> Result<(), SubmitError> {
         let (reply, _) = oneshot::channel();
         self.push(Command::Change(Box::new(Request {
             changes,

@@ -61,9 +61,10 @@ impl Lease {
         &self.orders
     }
 
-    /// The worker has them.
-    pub fn keep(mut self) -> Vec<Leased> {
-        std::mem::take(&mut self.orders)
+    /// The worker has the first so many of them; the others are given back.
+    pub fn keep(mut self, count: usize) -> Vec<Leased> {
+        let count = count.min(self.orders.len());
+        self.orders.drain(..count).collect()
     }
 }
 
@@ -197,6 +198,12 @@ impl Leases {
         self.waiting[at].push_back(request);
     }
 
+    /// How many workers wait for work of a queue.
+    pub(super) fn waiting(&self, queue: usize) -> usize {
+        let waiting = self.waiting.get(queue).into_iter().flatten();
+        waiting.filter(|it| !it.reply.is_closed()).count()
+    }
+
     /// Whether there is work for somebody who waits.
     pub(super) fn is_due(&self, shard: &Shard) -> bool {
         let first = self.waiting.iter().filter_map(VecDeque::front);
@@ -320,7 +327,7 @@ mod tests {
         fn lease(&mut self) -> Leased {
             let handle = self.handle.clone();
             let lease = self.ask(handle.lease(WANTED, Duration::ZERO));
-            lease.unwrap().unwrap().keep().remove(0)
+            lease.unwrap().unwrap().keep(1).remove(0)
         }
 
         /// What is said of work, and the answer.

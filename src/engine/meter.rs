@@ -7,9 +7,10 @@
 use hdrhistogram::Histogram;
 
 use super::run::Turns;
-use super::{BUCKETS_US, Distribution, Stats};
+use super::{BUCKETS_US, Distribution, QueueStats, Stats};
 use crate::clock::MICROS_PER_SECOND;
 use crate::order::Tally;
+use crate::shard::QueueLoad;
 
 /// Longest window of a rate, in seconds.
 const SECONDS_MAX: usize = 300;
@@ -66,8 +67,22 @@ impl Turns {
         }
     }
 
+    fn queues(&mut self) -> Vec<QueueStats> {
+        let queues = self.parts.shard.queues();
+        let shard = &self.parts.shard;
+        let load = |(at, load): (usize, QueueLoad)| QueueStats {
+            queue: load.queue,
+            waiting: load.waiting,
+            leased: load.leased,
+            workers: self.leases.waiting(at),
+            oldest_waiting_us: load.oldest.map(|since| shard.waited_us(since, self.now.at)),
+        };
+        queues.into_iter().enumerate().map(load).collect()
+    }
+
     /// A picture of the engine now.
     pub(super) fn stats(&mut self) -> Stats {
+        let queues = self.queues();
         let (shard, meters, now) = (&mut self.parts.shard, &mut self.meters, self.now.ticks);
         let oldest = shard.oldest_ready();
         Stats {
@@ -83,6 +98,7 @@ impl Turns {
             commit_orders: meters.commit_orders.distribution(),
             held_orders: shard.held_orders(),
             oldest_waiting_us: oldest.map(|since| shard.waited_us(since, self.now.at)),
+            queues,
             shard: self.parts.shard_number,
             epoch: shard.epoch(),
             position: shard.position(),

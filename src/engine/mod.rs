@@ -40,7 +40,7 @@ use pressure::Pressure;
 use recovery::{Pages, Reader};
 pub use run::Turns;
 pub use silence::Silence;
-pub use stats::{BUCKETS_US, Distribution, Stats};
+pub use stats::{BUCKETS_US, Distribution, QueueStats, Stats};
 
 use crate::clock::Clock;
 use crate::order::{Process, Processes, ShardNumber, VersionReused};

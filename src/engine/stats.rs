@@ -2,6 +2,8 @@
 //!
 //! Data only; how it is gathered is in `meter`.
 
+use std::sync::Arc;
+
 use crate::order::{Position, ProcessTally, ShardNumber, Tally};
 use crate::store::Room;
 
@@ -33,6 +35,8 @@ pub struct Stats {
     /// Time by which the longest waiting order has been ready, in microseconds. `None`: nobody
     /// waits.
     pub oldest_waiting_us: Option<i64>,
+    /// What there is to do for workers, by queue.
+    pub queues: Vec<QueueStats>,
     /// The shard.
     pub shard: ShardNumber,
     /// Its epoch.
@@ -56,6 +60,21 @@ pub struct Stats {
     pub reopenings: u64,
     /// How often the wall clock jumped by more than 30 s, since the start.
     pub clock_jumps: u64,
+}
+
+/// What there is to do in a queue, and who asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Its name.
+    pub queue: Arc<str>,
+    /// Orders that wait in it.
+    pub waiting: usize,
+    /// Orders that workers have.
+    pub leased: u32,
+    /// Workers that wait for work.
+    pub workers: usize,
+    /// Time by which the longest waiting order has been ready, in microseconds. `None`: none waits.
+    pub oldest_waiting_us: Option<i64>,
 }
 
 /// How a measured quantity is spread; microseconds unless said otherwise.

@@ -23,7 +23,7 @@ use super::error::ApiError;
 use super::media_type::{MediaType, media_type};
 use super::parameters::Parameters;
 use super::wire::{CODED, Object, OrderBody};
-use super::{App, diagnosis, idempotency, orders, render, schema, wire};
+use super::{App, aside, diagnosis, idempotency, orders, render, schema, wire};
 use crate::engine::SubmitError;
 use crate::faults;
 use crate::order::{Fault, KeptAnswer, NewOrder, Order, OrderId, Processes, RequestKey};
@@ -32,9 +32,6 @@ use crate::server::idempotency::IDEMPOTENCY_REPLAYED;
 
 /// Most orders of a batch.
 pub const BATCH_ORDERS_MAX: usize = 10_000;
-/// Bodies above this many bytes are read on a thread of their own, so that they hold up nobody: at
-/// some 300 MB/s this many take a millisecond.
-const INLINE_BYTES_MAX: usize = 256 << 10;
 /// About how large a fault is in an answer, in bytes.
 const FAULT_SIZE_HINT: usize = 128;
 
@@ -127,19 +124,11 @@ pub(super) async fn take_in(
     Parameters::none(&head.uri)?;
     let media_type = media_type(&head.headers)?;
     let body = app.bodies.read(body, BATCH_BYTES_MAX).await?;
-    let key = idempotency::of_batch(&head.headers, scope, media_type, &body.bytes)?;
-    let read = if body.bytes.len() > INLINE_BYTES_MAX {
-        let bytes = body.bytes.clone();
-        let reading = tokio::task::spawn_blocking(move || read(media_type, &bytes));
-        reading.await.map_err(|_| {
-            ApiError::new(
-                Code::Internal,
-                "the server made a mistake; its log has the cause",
-            )
-        })??
-    } else {
-        read(media_type, &body.bytes)?
+    let read = move |bytes: &[u8]| {
+        let key = idempotency::of_batch(&head.headers, scope, media_type, bytes)?;
+        Ok((read(media_type, bytes)?, key))
     };
+    let (read, key) = aside::read(&body.bytes, read).await?;
     let room = app.room(answer_bytes(&read)).await?;
     drop(body);
     faults::point("batch-read");

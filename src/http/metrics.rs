@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::error::NOSNIFF;
-use crate::engine::{BUCKETS_US, Distribution, Stats};
+use crate::engine::{BUCKETS_US, Distribution, QueueStats, Stats};
 use crate::order::{Priority, StatusKind};
 use crate::server::{CLASSES, Requests};
 use crate::telling::Feed;
@@ -198,7 +198,28 @@ fn engine(page: &mut Page, stats: &Stats) {
         "How long the longest waiting order has been ready.",
     );
     page.number(name, "gauge", help, oldest);
+    queues(page, &stats.queues);
     shard(page, stats);
+}
+
+fn queues(page: &mut Page, all: &[QueueStats]) {
+    let mut gauge = |name, help, value: fn(&QueueStats) -> f64| {
+        page.one(name, "gauge", help, |page| {
+            for it in all {
+                page.sample(name, &[("queue", &it.queue)], value(it));
+            }
+        });
+    };
+    let help = "Orders that wait for a worker.";
+    gauge("orderd_queue_waiting", help, |it| it.waiting as f64);
+    let help = "Orders that workers have.";
+    gauge("orderd_queue_leased", help, |it| it.leased.into());
+    let help = "Workers that wait for work.";
+    gauge("orderd_queue_workers", help, |it| it.workers as f64);
+    let help = "How long the order that has waited longest for a worker has been ready.";
+    gauge("orderd_queue_oldest_waiting_seconds", help, |it| {
+        it.oldest_waiting_us.unwrap_or(0) as f64 / MICROS
+    });
 }
 
 fn storage(page: &mut Page, stats: &Stats) {

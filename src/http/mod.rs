@@ -6,6 +6,7 @@
 //! speaks where no handler does. Nothing here decides what becomes of an order, or knows of
 //! sockets.
 
+mod aside;
 pub mod batch;
 mod changes;
 mod changing;
@@ -19,6 +20,7 @@ mod health;
 mod idempotency;
 mod if_match;
 pub mod import;
+mod leases;
 mod list;
 mod media_type;
 mod metrics;
@@ -166,6 +168,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(changes::router())
         .merge(signals::router())
         .merge(dead::router())
+        .merge(leases::router())
         .merge(queues::router())
         .merge(list::router())
         .merge(batch::router())

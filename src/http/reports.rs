@@ -23,10 +23,12 @@ use crate::order::{
 use crate::shard::Effect;
 
 /// Most things that are said in one request.
-pub(super) const REPORTS_MAX: usize = 1_000;
+const REPORTS_MAX: usize = 1_000;
+/// About how large the answer to one of them is, in bytes; that to a refused one is the largest.
+const RESULT_SIZE_HINT: usize = 512;
 
 /// Something that is said about an attempt. The same words begin all of them.
-pub(super) trait Body<'a>: Deserialize<'a> + Fields {
+trait Body<'a>: Deserialize<'a> + Fields {
     /// Order, step and fence.
     fn mention(&self) -> [&Text<'a>; 3];
 
@@ -36,7 +38,7 @@ pub(super) trait Body<'a>: Deserialize<'a> + Fields {
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BeatBody<'a> {
+struct BeatBody<'a> {
     #[serde(borrow)]
     order_id: Text<'a>,
     #[serde(borrow)]
@@ -62,7 +64,7 @@ impl<'a> Body<'a> for BeatBody<'a> {
 /// The same with another meaning.
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
-pub(super) struct ReleaseBody<'a>(#[serde(borrow)] BeatBody<'a>);
+struct ReleaseBody<'a>(#[serde(borrow)] BeatBody<'a>);
 
 impl Fields for ReleaseBody<'_> {
     const EXPECTING: &'static str = BeatBody::EXPECTING;
@@ -80,7 +82,7 @@ impl<'a> Body<'a> for ReleaseBody<'a> {
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CompleteBody<'a> {
+struct CompleteBody<'a> {
     #[serde(borrow)]
     order_id: Text<'a>,
     #[serde(borrow)]
@@ -126,7 +128,7 @@ pub(super) fn output_fault(pointer: &str, json: &str) -> Option<Fault> {
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FailBody<'a> {
+struct FailBody<'a> {
     #[serde(borrow)]
     order_id: Text<'a>,
     #[serde(borrow)]
@@ -188,35 +190,62 @@ pub(super) fn time(text: &str, longest: Duration) -> Option<Duration> {
     duration::parse(text).filter(|time| *time <= longest)
 }
 
-/// Something that was said, ready to be asked of the engine.
-pub(super) struct Said {
-    pub(super) id: OrderId,
-    pub(super) step: Box<str>,
-    pub(super) report: Report,
-}
-
-impl Said {
-    pub(super) fn change(&self) -> Change {
-        Change {
-            seq: self.report.fence.seq,
-            versions: None,
-            action: Action::Report(Box::new(self.report.clone())),
-        }
-    }
-}
+/// What of: the order and its step.
+type About = (OrderId, Box<str>);
 
 /// All that is said in a request.
 pub(super) struct All {
-    pub(super) said: Vec<Said>,
+    /// What is asked of the engine.
+    pub(super) changes: Vec<Change>,
+    /// Of which order and step each is.
+    about: Vec<About>,
     /// It came in an array, and is answered in one.
     is_list: bool,
 }
 
-/// Reads the body of a request.
-pub(super) fn read<'a, T: Body<'a>>(body: &'a [u8], queue: QueueIndex) -> Result<All, ApiError> {
+impl All {
+    /// About how large its answer will be, in bytes.
+    pub(super) fn answer_bytes(&self) -> usize {
+        self.about.len() * RESULT_SIZE_HINT
+    }
+}
+
+/// What is said, by the end of the path.
+#[derive(Clone, Copy)]
+pub(super) enum Verb {
+    Complete,
+    Beat,
+    Fail,
+    Release,
+}
+
+impl Verb {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Beat => "beat",
+            Self::Fail => "fail",
+            Self::Release => "release",
+        }
+    }
+
+    /// Reads the body of a request.
+    pub(super) fn read(self, body: &[u8], queue: QueueIndex) -> Result<All, ApiError> {
+        match self {
+            Self::Complete => read::<CompleteBody<'_>>(body, queue),
+            Self::Beat => read::<BeatBody<'_>>(body, queue),
+            Self::Fail => read::<FailBody<'_>>(body, queue),
+            Self::Release => read::<ReleaseBody<'_>>(body, queue),
+        }
+    }
+}
+
+fn read<'a, T: Body<'a>>(body: &'a [u8], queue: QueueIndex) -> Result<All, ApiError> {
     if body.trim_ascii_start().first() != Some(&b'[') {
+        let (about, change) = one::<T>(body, queue)?;
         return Ok(All {
-            said: vec![one::<T>(body, queue)?],
+            changes: vec![change],
+            about: vec![about],
             is_list: false,
         });
     }
@@ -231,10 +260,15 @@ pub(super) fn read<'a, T: Body<'a>>(body: &'a [u8], queue: QueueIndex) -> Result
         let fault = Fault::new("", "invalid-length", detail);
         return Err(ApiError::invalid_change(vec![fault]));
     }
-    let (mut said, mut faults) = (Vec::with_capacity(parts.len()), Vec::new());
+    let mut changes = Vec::with_capacity(parts.len());
+    let mut about = Vec::with_capacity(parts.len());
+    let mut faults = Vec::new();
     for (at, part) in parts.into_iter().enumerate() {
         match one::<T>(part.get().as_bytes(), queue) {
-            Ok(it) => said.push(it),
+            Ok((of, change)) => {
+                about.push(of);
+                changes.push(change);
+            }
             Err(error) if error.faults().is_empty() => return Err(error),
             Err(error) => faults.extend(error.faults().iter().map(|fault| {
                 let pointer = format!("/{at}{}", fault.pointer);
@@ -246,12 +280,13 @@ pub(super) fn read<'a, T: Body<'a>>(body: &'a [u8], queue: QueueIndex) -> Result
         return Err(ApiError::invalid_change(faults));
     }
     Ok(All {
-        said,
+        changes,
+        about,
         is_list: true,
     })
 }
 
-fn one<'a, T: Body<'a>>(body: &'a [u8], queue: QueueIndex) -> Result<Said, ApiError> {
+fn one<'a, T: Body<'a>>(body: &'a [u8], queue: QueueIndex) -> Result<(About, Change), ApiError> {
     let body: T = object(body)?;
     let mut faults = Vec::new();
     let [id, step, fence] = body.mention().map(|text| text.0.clone());
@@ -271,36 +306,38 @@ fn one<'a, T: Body<'a>>(body: &'a [u8], queue: QueueIndex) -> Result<Said, ApiEr
     let (Some(id), Some(fence), true) = (parsed, fence, faults.is_empty()) else {
         return Err(ApiError::invalid_change(faults));
     };
-    Ok(Said {
-        id,
-        step: Cow::into_owned(step).into(),
-        report: Report {
-            fence,
-            queue,
-            verdict,
-        },
-    })
+    let report = Report {
+        fence,
+        queue,
+        verdict,
+    };
+    let change = Change {
+        seq: fence.seq,
+        versions: None,
+        action: Action::Report(Box::new(report)),
+    };
+    Ok(((id, Cow::into_owned(step).into()), change))
 }
 
 /// The answer: of a single thing its own, of a list one for each.
 pub(super) fn answer(all: &All, answers: &[ChangeAnswer]) -> Result<Vec<u8>, ApiError> {
-    let mut out = Vec::with_capacity(32 + all.said.len() * 96);
+    let mut out = Vec::with_capacity(32 + all.about.len() * 96);
     if !all.is_list {
-        let (Some(said), Some(answer)) = (all.said.first(), answers.first()) else {
+        let (Some(about), Some(answer)) = (all.about.first(), answers.first()) else {
             return Err(ApiError::from(Refusal::StaleFence));
         };
-        write(&mut out, said, effect(*answer)?);
+        write(&mut out, about, effect(*answer)?);
         return Ok(out);
     }
     out.extend_from_slice(b"{\"results\":[");
-    for (at, (said, answer)) in all.said.iter().zip(answers).enumerate() {
+    for (at, (about, answer)) in all.about.iter().zip(answers).enumerate() {
         if at > 0 {
             out.push(b',');
         }
         match effect(*answer) {
             Ok(effect) => {
                 out.extend_from_slice(b"{\"status\":200,\"report\":");
-                write(&mut out, said, effect);
+                write(&mut out, about, effect);
             }
             Err(error) => {
                 out.extend_from_slice(b"{\"status\":");
@@ -323,11 +360,11 @@ fn effect(answer: ChangeAnswer) -> Result<Effect, ApiError> {
     })
 }
 
-fn write(out: &mut Vec<u8>, said: &Said, effect: Effect) {
+fn write(out: &mut Vec<u8>, (id, step): &About, effect: Effect) {
     out.extend_from_slice(b"{\"order_id\":");
-    render::text(out, said.id.as_str());
+    render::text(out, id.as_str());
     out.extend_from_slice(b",\"step\":");
-    render::text(out, &said.step);
+    render::text(out, step);
     match effect {
         Effect::Made { version } => {
             out.extend_from_slice(b",\"version\":");

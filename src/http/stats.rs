@@ -17,7 +17,7 @@ use super::App;
 use super::code::Code;
 use super::error::ApiError;
 use super::parameters::Parameters;
-use crate::engine::{Distribution, Silence, Stats};
+use crate::engine::{Distribution, QueueStats, Silence, Stats};
 use crate::order::{Priority, ProcessTally, StatusKind, Tally};
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
@@ -34,6 +34,8 @@ pub struct StatsView {
     pub orders: OrderCounts,
     /// The orders of each process, in all its versions.
     pub processes: BTreeMap<String, ProcessView>,
+    /// What there is to do for workers, by queue.
+    pub queues: BTreeMap<String, QueueView>,
     /// How fast orders move.
     pub rates: Rates,
     /// From first start to completion, of orders completed since the server started.
@@ -82,6 +84,20 @@ pub struct ProcessView {
     /// Mean over its completed orders of the whole seconds from accepted to completed, each rounded
     /// down; 0 if there are none.
     pub average_turnaround_seconds: f64,
+}
+
+/// What there is to do in a queue, and who asks for it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct QueueView {
+    /// Orders that wait in it.
+    pub waiting: usize,
+    /// Orders that workers have.
+    pub leased: u32,
+    /// Workers that wait for work.
+    pub workers: usize,
+    /// How long the order that has waited longest has been ready; null if none waits.
+    #[schema(required)]
+    pub oldest_waiting_ms: Option<u64>,
 }
 
 /// How fast orders move.
@@ -189,15 +205,14 @@ fn view(app: &App, stats: &Stats) -> StatsView {
     StatsView {
         orders: counts(stats),
         processes: stats.processes.iter().map(process).collect(),
+        queues: stats.queues.iter().map(queue).collect(),
         rates: Rates {
             accepted_per_second: windows(stats.accepted_per_second),
             completed_per_second: windows(stats.completed_per_second),
         },
         processing_time_ms: spread(&stats.processing_time),
         queue_wait_ms: spread(&stats.queue_wait),
-        oldest_waiting_ms: stats
-            .oldest_waiting_us
-            .map(|us| us.max(0).unsigned_abs() / 1_000),
+        oldest_waiting_ms: stats.oldest_waiting_us.map(whole_millis),
         uptime_seconds: stats.uptime_us.max(0).unsigned_abs() / 1_000_000,
         shard: ShardView {
             number: stats.shard.0,
@@ -257,6 +272,20 @@ fn process(counters: &ProcessTally) -> (String, ProcessView) {
         average_turnaround_seconds: (mean(counters.turnaround_s) * 1_000.0).round() / 1_000.0,
     };
     (counters.process.to_string(), view)
+}
+
+fn queue(it: &QueueStats) -> (String, QueueView) {
+    let view = QueueView {
+        waiting: it.waiting,
+        leased: it.leased,
+        workers: it.workers,
+        oldest_waiting_ms: it.oldest_waiting_us.map(whole_millis),
+    };
+    (it.queue.to_string(), view)
+}
+
+fn whole_millis(micros: i64) -> u64 {
+    micros.max(0).unsigned_abs() / 1_000
 }
 
 fn by_status(tally: &Tally) -> BTreeMap<String, i64> {

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::connection;
-use super::drain::Drain;
+use super::drain::{self, Drain};
 use super::front::Front;
 
 /// Largest head of a request, in bytes.
@@ -241,7 +241,7 @@ async fn refuse(mut stream: TcpStream, linger: Duration, _permit: OwnedSemaphore
     let told = async {
         stream.write_all(NO_ROOM).await?;
         stream.shutdown().await?;
-        connection::read_to_end(&mut stream).await
+        drain::read_to_end(&mut stream).await
     };
     // A client that does not even take the refusal gets none.
     let _ = tokio::time::timeout(linger, told).await;

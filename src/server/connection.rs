@@ -8,8 +8,8 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,18 +18,15 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Api, ServerSettings};
 use super::drain::{self, Drain, Stage};
+use super::hangup::{self, Hangup};
 use super::stream::{self, Mark};
-
-/// Most bytes that are read and thrown away from a client that goes on sending after its last
-/// answer.
-const LINGER_BYTES_MAX: usize = 64 << 20;
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -64,7 +61,7 @@ pub(super) async fn run(stream: TcpStream, api: impl Api, shared: &Shared) {
         Stage::Cut => return,
     };
     // Whatever comes of it, the connection is over.
-    let _ = tokio::time::timeout(linger, read_to_end(&mut io.stream)).await;
+    let _ = tokio::time::timeout(linger, drain::read_to_end(&mut io.stream)).await;
 }
 
 /// Polls the connection until it is done (`true`), or a limit or the shutdown ends it (`false`).
@@ -128,19 +125,6 @@ async fn drive<A: Api>(
     .await
 }
 
-/// Reads and throws away what still comes, up to a bound.
-pub(super) async fn read_to_end(stream: &mut TcpStream) -> io::Result<()> {
-    let mut buffer = [0; 4_096];
-    let mut total = 0;
-    while total < LINGER_BYTES_MAX {
-        match stream.read(&mut buffer).await? {
-            0 => return Ok(()),
-            read => total += read,
-        }
-    }
-    Ok(())
-}
-
 /// What the watch sees of a connection. One task writes and reads it; the atomics only make it
 /// shareable.
 #[derive(Default)]
@@ -156,6 +140,8 @@ struct Pulse {
     /// The server is shutting down: whether something is unread matters from now on.
     is_ending: AtomicBool,
     has_unread: AtomicBool,
+    /// Of a connection on which a client was let wait.
+    hangup: OnceLock<Hangup>,
 }
 
 fn raise(counter: &AtomicU32) {
@@ -340,6 +326,10 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Polled in each turn, also while a handler has the request.
+        if let Some(hangup) = self.pulse.hangup.get() {
+            hangup.look(&self.stream, context);
+        }
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
@@ -359,8 +349,12 @@ impl<A: Api> hyper::service::Service<Request<Incoming>> for Counted<A> {
     type Error = A::Error;
     type Future = CountedAnswer<A::Future>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         raise(&self.pulse.requests);
+        if hangup::matters(&request) {
+            let hangup = self.pulse.hangup.get_or_init(Hangup::default).clone();
+            request.extensions_mut().insert(hangup);
+        }
         self.pulse.is_answering.store(true, Ordering::Relaxed);
         CountedAnswer {
             answer: self.api.call(request),

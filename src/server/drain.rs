@@ -4,11 +4,13 @@
 //! Answers that leave from now on close their connection. One that is idle stays open for a moment,
 //! because a request may be under way on it; what has arrived is answered in any case.
 
+use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -18,6 +20,10 @@ pub(super) const GRACE: Duration = Duration::from_millis(250);
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// How long a client has to take its last answer and close its side.
 pub(super) const LINGER: Duration = Duration::from_millis(500);
+
+/// Most bytes that are read and thrown away from a client that goes on sending after its last
+/// answer.
+const LINGER_BYTES_MAX: usize = 64 << 20;
 
 /// How far the end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,4 +82,17 @@ pub(super) fn has_unread(stream: &TcpStream) -> bool {
 #[cfg(not(unix))]
 pub(super) fn has_unread(_: &TcpStream) -> bool {
     false
+}
+
+/// Reads and throws away what still comes, up to a bound.
+pub(super) async fn read_to_end(stream: &mut TcpStream) -> io::Result<()> {
+    let mut buffer = [0; 4_096];
+    let mut total = 0;
+    while total < LINGER_BYTES_MAX {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(()),
+            read => total += read,
+        }
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ mod body;
 mod connection;
 mod drain;
 mod front;
+mod hangup;
 pub mod idempotency;
 mod requests;
 mod room;
@@ -21,6 +22,7 @@ pub use body::{
     WholeBody,
 };
 pub use front::{Front, URI_BYTES_MAX};
+pub use hangup::Hangup;
 pub use requests::{CLASSES, Requests, Route};
 pub use room::Room;
 pub use stream::streamed;

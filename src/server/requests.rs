@@ -30,6 +30,8 @@ pub enum Route {
     Import,
     /// `POST /v1/orders/{id}/…`, `POST /v1/dead-letters/replay`
     Change,
+    /// `POST /v1/queues/{queue}/…`
+    Queues,
     /// `GET /v1/orders/{id}`
     Read,
     /// `GET /v1/orders/{id}/events`
@@ -50,12 +52,13 @@ pub enum Route {
 
 impl Route {
     /// The routes of the native API.
-    const NATIVE: [Self; 12] = [
+    const NATIVE: [Self; 13] = [
         Self::Create,
         Self::List,
         Self::Batch,
         Self::Import,
         Self::Change,
+        Self::Queues,
         Self::Read,
         Self::History,
         Self::Events,
@@ -85,6 +88,7 @@ impl Route {
             (true, "orders/import") => Self::Import,
             (true, "dead-letters/replay") => Self::Change,
             (true, rest) if rest.starts_with("orders/") => Self::Change,
+            (true, rest) if rest.starts_with("queues/") => Self::Queues,
             (true, _) => Self::Other,
             (false, "orders") => Self::List,
             (false, "dead-letters") => Self::List,
@@ -119,13 +123,14 @@ impl Route {
             Self::Batch => 2,
             Self::Import => 3,
             Self::Change => 4,
-            Self::Read => 5,
-            Self::History => 6,
-            Self::Events => 7,
-            Self::Webhooks => 8,
-            Self::Stats => 9,
-            Self::Operations => 10,
-            Self::Other => 11,
+            Self::Queues => 5,
+            Self::Read => 6,
+            Self::History => 7,
+            Self::Events => 8,
+            Self::Webhooks => 9,
+            Self::Stats => 10,
+            Self::Operations => 11,
+            Self::Other => 12,
             Self::Compat(own) => Self::NATIVE.len() + dialect(own).unwrap_or_default(),
         }
     }
@@ -138,6 +143,7 @@ impl Route {
             Self::Batch => "batch",
             Self::Import => "import",
             Self::Change => "change",
+            Self::Queues => "queues",
             Self::Read => "read",
             Self::History => "history",
             Self::Events => "events",
@@ -250,6 +256,8 @@ mod tests {
             requests.count(Route::Compat(Dialect::ApiV1), status);
         }
         assert_eq!(requests.of(Route::Compat(Dialect::ApiV1)), [2, 0, 1, 1]);
+        let lease = Route::native(&Method::POST, "/v1/queues/warehouse/lease");
+        assert_eq!(lease, Route::Queues);
         assert_eq!(requests.of(Route::Compat(Dialect::OrdersApi)), [0; 4]);
         assert!(
             !requests

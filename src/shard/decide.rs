@@ -83,6 +83,7 @@ impl Shard {
             return None;
         };
         self.book.at_mut(slot).is_queued = false;
+        self.ready.leave(place);
         self.requeue_lost(slot, ready_at, now);
         if !faults::is_planted(Bug::FenceStandsStill) {
             self.last_lease += 1;

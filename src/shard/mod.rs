@@ -26,7 +26,7 @@ use rand::rngs::StdRng;
 
 use self::book::{Book, Slot};
 pub use self::change::Effect;
-pub use self::pull::Leased;
+pub use self::pull::{Leased, QueueLoad};
 pub use self::ready::Allowances;
 use self::ready::Ready;
 use self::time::Leaps;
@@ -305,6 +305,11 @@ impl Shard {
 
     /// Since when the order that has waited longest has been ready. `None`: nobody waits.
     pub fn oldest_ready(&mut self) -> Option<Timestamp> {
+        self.oldest().into_iter().flatten().min()
+    }
+
+    /// The same for the shard itself, then for each queue.
+    fn oldest(&mut self) -> Vec<Option<Timestamp>> {
         let book = &self.book;
         let waits = |ready_at, seq| {
             book.find(seq)
@@ -337,7 +342,11 @@ impl Shard {
 
     /// Takes an order out of the book, and all that goes with it.
     fn close(&mut self, slot: Slot) {
-        let seq = self.book.at(slot).seq;
+        let record = *self.book.at(slot);
+        let seq = record.seq;
+        if record.is_queued {
+            self.ready.leave(decide::place(&record));
+        }
         self.facts.remove(&seq);
         self.marks.remove(&seq);
         self.beats.remove(&seq);

@@ -3,6 +3,8 @@
 //! A lease is given from memory and nobody waits for it to be durable: what is said under it counts
 //! only while its fence is the current one, and a restart ends them all.
 
+use std::sync::Arc;
+
 use super::book::Slot;
 use super::change::Effect;
 use super::decide::place;
@@ -27,6 +29,19 @@ pub struct Leased {
     pub until: Timestamp,
     /// The order's state now, with the step and the attempt.
     pub state: OrderState,
+}
+
+/// What there is to do in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueLoad {
+    /// Its name.
+    pub queue: Arc<str>,
+    /// Orders that wait in it.
+    pub waiting: usize,
+    /// Orders that workers have.
+    pub leased: u32,
+    /// Since when the one that has waited longest has been ready. `None`: none waits.
+    pub oldest: Option<Timestamp>,
 }
 
 impl Leased {
@@ -65,6 +80,22 @@ impl Shard {
     /// Whether an order could be leased from a queue now.
     pub fn can_lease(&self, queue: QueueIndex) -> bool {
         self.ready.can_lease(Taker::Workers(queue)) && self.commit.changed.len() < CHANGES_MAX
+    }
+
+    /// What there is to do in each queue.
+    pub fn queues(&mut self) -> Vec<QueueLoad> {
+        let oldest = self.oldest();
+        let queues = (0..).map(QueueIndex).zip(self.processes.queues().names());
+        let load = |((index, queue), oldest): (_, &Option<Timestamp>)| {
+            let (waiting, leased) = self.ready.load(Taker::Workers(index));
+            QueueLoad {
+                queue: Arc::clone(queue),
+                waiting,
+                leased,
+                oldest: *oldest,
+            }
+        };
+        queues.zip(&oldest[1..]).map(load).collect()
     }
 
     fn leased(&self, slot: Slot, queue: QueueIndex) -> Option<Leased> {

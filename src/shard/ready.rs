@@ -57,31 +57,17 @@ pub(super) struct Class {
 }
 
 const CLASSES: [Class; 6] = [
-    Class {
-        priority: Priority::High,
-        is_begun: true,
-    },
-    Class {
-        priority: Priority::Medium,
-        is_begun: true,
-    },
-    Class {
-        priority: Priority::Low,
-        is_begun: true,
-    },
-    Class {
-        priority: Priority::High,
-        is_begun: false,
-    },
-    Class {
-        priority: Priority::Medium,
-        is_begun: false,
-    },
-    Class {
-        priority: Priority::Low,
-        is_begun: false,
-    },
+    class(Priority::High, true),
+    class(Priority::Medium, true),
+    class(Priority::Low, true),
+    class(Priority::High, false),
+    class(Priority::Medium, false),
+    class(Priority::Low, false),
 ];
+
+const fn class(priority: Priority, is_begun: bool) -> Class {
+    Class { priority, is_begun }
+}
 
 impl Class {
     fn index(self) -> usize {
@@ -126,6 +112,8 @@ pub(super) struct Ready {
 #[derive(Default)]
 struct Line {
     places: Vec<Place>,
+    /// Orders that wait. Those that ended while they waited do not count; their entries go when it
+    /// is their turn.
     waiting: usize,
 }
 
@@ -233,7 +221,6 @@ impl Ready {
         let (ready_at, seq) = step.pop(class.index())?;
         step.running += 1;
         queue.running += 1;
-        self.lines[taker.index()].waiting -= 1;
         Some((place, ready_at, seq))
     }
 
@@ -242,6 +229,22 @@ impl Ready {
         let queue = &mut self.processes[usize::from(place.process.0)];
         queue.running += 1;
         queue.steps[usize::from(place.step)].running += 1;
+    }
+
+    /// An order waits no more: it was leased and is there, or it has ended while it waited.
+    pub(super) fn leave(&mut self, place: Place) {
+        let line = self.step(place).line;
+        self.lines[line].waiting -= 1;
+    }
+
+    /// How many orders wait for a taker, and how many attempts it makes now.
+    pub(super) fn load(&self, taker: Taker) -> (usize, u32) {
+        let line = &self.lines[taker.index()];
+        let step = |place: &Place| {
+            &self.processes[usize::from(place.process.0)].steps[usize::from(place.step)]
+        };
+        let running = line.places.iter().map(|place| step(place).running);
+        (line.waiting, running.sum())
     }
 
     /// An attempt has ended, or the order that was leased turned out not to be there.
@@ -256,21 +259,25 @@ impl Ready {
         self.lines[taker.index()].waiting > 0 && self.next(taker).is_some()
     }
 
-    /// Since when the order that has waited longest has been ready, of those that still wait.
+    /// Since when the order that has waited longest has been ready, of those that still wait: for
+    /// each line, first that of the shard, then the queues.
     ///
     /// Whoever ended while it waited is taken out on the way.
-    pub(super) fn oldest(&mut self, waits: impl Fn(Timestamp, Seq) -> bool) -> Option<Timestamp> {
+    pub(super) fn oldest(
+        &mut self,
+        waits: impl Fn(Timestamp, Seq) -> bool,
+    ) -> Vec<Option<Timestamp>> {
         let steps = self.processes.iter_mut().flat_map(|it| &mut it.steps);
-        let mut oldest: Option<Timestamp> = None;
+        let mut oldest = vec![None; self.lines.len()];
         for step in steps {
             for class in 0..CLASSES.len() {
                 while let Some(Reverse((ready_at, seq))) = step.classes[class].peek().copied() {
                     if waits(ready_at, seq) {
-                        oldest = Some(oldest.map_or(ready_at, |other| other.min(ready_at)));
+                        let oldest: &mut Option<Timestamp> = &mut oldest[step.line];
+                        *oldest = Some(oldest.map_or(ready_at, |other| other.min(ready_at)));
                         break;
                     }
                     step.pop(class);
-                    self.lines[step.line].waiting -= 1;
                 }
             }
         }

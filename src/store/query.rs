@@ -72,6 +72,29 @@ impl Page {
         Ok(page)
     }
 
+    /// Orders that are read together. Where that meets damage they are read one by one: a page of
+    /// the file that cannot be read must not hide all the others.
+    pub(super) fn of_each(
+        seqs: &[Seq],
+        read: impl Fn(&[Seq]) -> Result<Self, StoreError>,
+    ) -> Result<Self, StoreError> {
+        match read(seqs) {
+            Err(StoreError::BadRow { .. }) => {}
+            page => return page,
+        }
+        let mut page = Self::default();
+        for seq in seqs {
+            match read(&[*seq]) {
+                Ok(mut one) => {
+                    page.orders.append(&mut one.orders);
+                    page.left_out += one.left_out;
+                }
+                Err(error) => _ = page.take(Err(error))?,
+            }
+        }
+        Ok(page)
+    }
+
     /// Takes an order that was read, or counts it if its row is damaged: one must not hide all the
     /// others. Answers with the size of its payload.
     pub(super) fn take(&mut self, read: Result<Order, StoreError>) -> Result<usize, StoreError> {

@@ -111,11 +111,6 @@ fn mysqld() -> Option<PathBuf> {
     std::env::var_os("ORDERD_TEST_MYSQLD").map(PathBuf::from)
 }
 
-/// Whether the server is MariaDB.
-pub fn is_mariadb() -> bool {
-    mysqld().is_none()
-}
-
 /// What makes the folder of a server.
 fn installer() -> Command {
     if let Some(mysqld) = mysqld() {
@@ -152,11 +147,6 @@ pub fn run(url: &str, sql: &str) -> Result<u64, String> {
         conn.query_drop(sql).await?;
         Ok(conn.affected_rows())
     })
-}
-
-/// The texts that a question finds, one in each row.
-pub fn texts(url: &str, sql: &str) -> Vec<String> {
-    on(url, async |conn| conn.query(sql).await).unwrap()
 }
 
 /// Does something on a connection of its own.

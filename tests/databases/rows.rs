@@ -56,7 +56,6 @@ fn sqlite(path: &str, sql: &str) -> Vec<Row> {
     let mut statement = connection.prepare(sql).unwrap();
     let names: Vec<String> = statement
         .column_names()
-        .into_iter()
         .map(Into::into)
         .collect();
     let mut rows = statement.query([]).unwrap();

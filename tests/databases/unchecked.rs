@@ -1,6 +1,9 @@
 //! SQL behind a store's back, whatever the CHECK constraints of the schema say to it.
 //! For damage: what is asked for here, no orderd would write.
 
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+
 use crate::databases::{mysql, postgres};
 
 /// Runs SQL in the database of a URL. Answers how many rows it touched.
@@ -13,25 +16,23 @@ pub fn run(url: &str, sql: &str) -> Result<u64, String> {
             let changed = connection.execute(sql, []).map(|rows| rows as u64);
             changed.map_err(|error| error.to_string())
         }
-        ("mysql", _) if mysql::is_mariadb() => {
-            mysql::run(url, &format!("SET check_constraint_checks = OFF; {sql}"))
-        }
-        // They cannot be passed over, so they are taken away for good.
-        ("mysql", _) => {
-            for forget in mysql::texts(url, CHECKS_OF_MYSQL) {
-                mysql::run(url, &forget)?;
-            }
-            mysql::run(url, sql)
-        }
+        // There they cannot be passed over, so they are taken away for good.
+        ("mysql", _) => mysql::on(url, async |conn| forget_checks(conn).await)
+            .and_then(|()| mysql::run(url, sql)),
         _ => postgres::run(url, FORGET_CHECKS).and_then(|_| postgres::run(url, sql)),
     }
 }
 
-/// The statements that take away the constraints of a database of MySQL.
-const CHECKS_OF_MYSQL: &str =
-    "SELECT concat('ALTER TABLE ', table_name, ' DROP CHECK ', constraint_name)
-    FROM information_schema.table_constraints
-    WHERE constraint_type = 'CHECK' AND constraint_schema = DATABASE()";
+/// Takes away the constraints of a database, in words that MySQL and MariaDB share.
+async fn forget_checks(conn: &mut Conn) -> Result<(), mysql_async::Error> {
+    let forget = "SELECT concat('ALTER TABLE ', table_name, ' DROP CONSTRAINT ', constraint_name)
+        FROM information_schema.table_constraints
+        WHERE constraint_type = 'CHECK' AND constraint_schema = DATABASE()";
+    for forget in conn.query::<String, _>(forget).await? {
+        conn.query_drop(forget).await?;
+    }
+    Ok(())
+}
 
 const FORGET_CHECKS: &str = "DO $$ DECLARE it record; BEGIN
     FOR it IN SELECT conrelid::regclass AS owner, conname FROM pg_constraint

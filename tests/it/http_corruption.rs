@@ -6,8 +6,8 @@ use std::time::Duration;
 use orderd::clock::monotonic;
 use serde_json::{Value, json};
 
-use super::support::{Setup, TestServer, order_with};
-use super::unchecked;
+use super::support::{Setup, TestServer, order_with, within};
+use super::{http_queues, unchecked};
 
 /// Ways to damage the row of an order so that it can be seen.
 const DAMAGES: [&str; 6] = [
@@ -112,6 +112,67 @@ async fn a_damaged_journal_row_is_named_and_its_events_are_shown_to_nobody() {
     assert_eq!(server.get("/v1/orders/a/events").await.status, 200);
     assert_eq!(server.get("/v1/orders/b").await.status, 200);
     assert_eq!(cancel(&server, "b").await, 200);
+    server.stop().await;
+}
+
+/// What a step said fills pages of its own. One of them leads to a page that is not there.
+fn break_the_output(path: &str) {
+    let mut file = std::fs::read(path).unwrap();
+    let size = usize::from(u16::from_be_bytes([file[16], file[17]]));
+    let page = file
+        .chunks_mut(size)
+        .find(|page| page[4..].iter().all(|byte| *byte == b'z'));
+    page.unwrap()[..4].copy_from_slice(&[0x7f; 4]);
+    std::fs::write(path, file).unwrap();
+}
+
+#[tokio::test]
+async fn work_of_which_a_page_cannot_be_read_is_dead_and_the_rest_is_leased() {
+    let server = http_queues::start().await;
+    for id in ["a", "b"] {
+        http_queues::create(&server, id, "shop").await;
+    }
+    let mut picked = 0;
+    while picked < 2 {
+        for leased in http_queues::lease(&server, "pickers").await {
+            let mut done = http_queues::mention(&leased);
+            if leased["order_id"] == "a" {
+                done["output"] = "z".repeat(60_000).into();
+            }
+            let reply = http_queues::ask(&server, "pickers", "complete", done).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            picked += 1;
+        }
+    }
+    let place = server.stop().await;
+    let url = place.url();
+    let Some(path) = url.strip_prefix("sqlite:") else {
+        // Database servers have files of their own.
+        return;
+    };
+    // Whoever closes the file last has its log copied.
+    assert_eq!(
+        unchecked::run(&url, "UPDATE orders SET seq = seq WHERE seq = 0"),
+        Ok(0)
+    );
+    break_the_output(path);
+    let server = http_queues::start_at(None, Some(place)).await;
+    let leased = async {
+        loop {
+            // Those of which nothing can be read are not in the answer.
+            let leased = http_queues::lease(&server, "packers").await;
+            if !leased.is_empty() {
+                break leased;
+            }
+        }
+    };
+    let leased = within(leased).await;
+    assert_eq!((leased.len(), &leased[0]["order_id"]), (1, &json!("b")));
+    let dead =
+        async { while server.get("/v1/stats").await.json()["orders"]["by_status"]["dead"] != 1 {} };
+    within(dead).await;
+    let corruption = (500, "corruption".to_owned());
+    assert_eq!(refused(&server, "/v1/orders/a").await, corruption);
     server.stop().await;
 }
 

@@ -2,13 +2,16 @@
 //!
 //! Who gets what and when is compared with a model of the shard; here is what a worker sees of it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use orderd::http::schema;
 use orderd::order::{Process, Pull, RetryPolicy, Step, StepKind};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
-use crate::support::{Reply, Setup, TestServer, order_with, together, within};
+use crate::databases::Place;
+use crate::support::{Connection, Reply, Setup, TestServer, order_with, together, within};
 
 /// A process of two steps that workers do, and one with a lease of a millisecond.
 pub fn pulled() -> Vec<Process> {
@@ -45,24 +48,33 @@ pub fn pulled() -> Vec<Process> {
 }
 
 pub async fn start() -> TestServer {
-    let mut setup = Setup::default();
+    start_at(None, None).await
+}
+
+/// The same on what another server has left, and perhaps at its address.
+pub async fn start_at(address: Option<SocketAddr>, place: Option<Box<dyn Place>>) -> TestServer {
+    let mut setup = Setup {
+        address,
+        place,
+        ..Setup::default()
+    };
     setup.processes.extend(pulled());
     TestServer::with(setup).await
 }
 
-async fn create(server: &TestServer, id: &str, process: &str) {
+pub async fn create(server: &TestServer, id: &str, process: &str) {
     let fields = json!({"order_id": id, "process": process});
     server.create(&order_with(fields)).await;
 }
 
 /// What a worker asks of a queue, or says to it.
-async fn ask(server: &TestServer, queue: &str, verb: &str, body: Value) -> Reply {
+pub async fn ask(server: &TestServer, queue: &str, verb: &str, body: Value) -> Reply {
     let path = format!("/v1/queues/{queue}/{verb}");
     within(server.post(&path, body.to_string())).await
 }
 
 /// Leases what there is within the longest wait.
-async fn lease(server: &TestServer, queue: &str) -> Vec<Value> {
+pub async fn lease(server: &TestServer, queue: &str) -> Vec<Value> {
     let body = json!({"max": 10, "wait": "30s", "worker": "w1"});
     let reply = ask(server, queue, "lease", body).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
@@ -75,7 +87,7 @@ async fn lease(server: &TestServer, queue: &str) -> Vec<Value> {
 }
 
 /// The words that begin everything that is said of an attempt.
-fn mention(leased: &Value) -> Value {
+pub fn mention(leased: &Value) -> Value {
     json!({"order_id": leased["order_id"], "step": leased["step"], "fence": leased["fence"]})
 }
 
@@ -271,13 +283,7 @@ async fn leases_from_before_a_restart_are_worthless_and_the_work_is_there_at_onc
     let server = start().await;
     create(&server, "a", "shop").await;
     let before = lease(&server, "pickers").await.remove(0);
-    let place = server.stop().await;
-    let mut setup = Setup {
-        place: Some(place),
-        ..Setup::default()
-    };
-    setup.processes.extend(pulled());
-    let server = TestServer::with(setup).await;
+    let server = start_at(None, Some(server.stop().await)).await;
     let reply = ask(&server, "pickers", "complete", mention(&before)).await;
     assert_eq!(reply.code(), "stale-fence");
     let again = lease(&server, "pickers").await.remove(0);
@@ -306,6 +312,35 @@ async fn leases_from_before_a_restart_are_worthless_and_the_work_is_there_at_onc
     server.stop().await;
 }
 
+/// What does not fit into an answer is leased by the next one, and no attempt is lost.
+#[tokio::test]
+async fn orders_that_are_too_large_for_one_answer_stay_in_the_queue() {
+    let server = start().await;
+    let item = json!({"sku": "s".repeat(60), "quantity": 1});
+    let items: Vec<_> = (0..1_000).map(|_| item.clone()).collect();
+    let large: Vec<_> = (0..100)
+        .map(|_| order_with(json!({"process": "shop", "items": items})))
+        .collect();
+    for batch in large.chunks(50) {
+        let reply = server.post("/v1/orders/batch", json!(batch).to_string());
+        assert_eq!(reply.await.status, 200);
+    }
+    let mut taken = Vec::new();
+    while taken.len() < 100 {
+        let body = json!({"max": 100, "wait": "30s"});
+        let reply = ask(&server, "pickers", "lease", body).await;
+        assert!(reply.body.len() < 10 << 20, "{}", reply.body.len());
+        let page = reply.json()["data"].as_array().unwrap().clone();
+        assert!(!page.is_empty() && page.len() < 100, "{}", page.len());
+        assert!(page.iter().all(|it| it["attempt"] == 1));
+        taken.extend(page.into_iter().map(|it| it["order_id"].to_string()));
+    }
+    taken.sort();
+    taken.dedup();
+    assert_eq!(taken.len(), 100);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_cancelled_order_is_nobodys_work() {
     let server = start().await;
@@ -320,29 +355,79 @@ async fn a_cancelled_order_is_nobodys_work() {
     server.stop().await;
 }
 
+/// A worker that waits for work of the pickers, once that is so.
+async fn waiting(server: &TestServer) -> Connection {
+    let mut connection = server.connect().await;
+    let headers = ["Content-Type: application/json"];
+    let post = "POST /v1/queues/pickers/lease";
+    let body = json!({"wait": "30s"}).to_string();
+    connection.request(post, &headers, body.as_bytes()).await;
+    until(server, |pickers| pickers["workers"] == 1).await;
+    connection
+}
+
+/// Waits until the statistics say this of the queue of the pickers.
+async fn until(server: &TestServer, is_so: impl Fn(&Value) -> bool) {
+    let asked = async {
+        while !is_so(&server.get("/v1/stats").await.json()["queues"]["pickers"]) {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(asked).await;
+}
+
 #[tokio::test]
 async fn a_server_that_stops_lets_nobody_wait() {
     let server = start().await;
-    let address = server.address;
-    let waiting = tokio::spawn(async move {
-        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let head =
-            "POST /v1/queues/pickers/lease HTTP/1.1\r\nHost: a\r\nContent-Length: 14\r\n\r\n";
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        stream
-            .write_all(format!("{head}{{\"wait\":\"30s\"}}").as_bytes())
-            .await
-            .unwrap();
-        let mut answer = vec![0; 12];
-        let _ = stream.read_exact(&mut answer).await;
-        answer
-    });
-    // One that is asked after it is answered after it.
-    let reply = ask(&server, "pickers", "lease", json!({"wait": "1ms"})).await;
-    assert_eq!(reply.status, 200);
-    let stopped = tokio::time::timeout(Duration::from_secs(20), server.stop()).await;
+    let mut worker = waiting(&server).await;
+    let stopped = tokio::time::timeout(Duration::from_secs(20), server.stop());
+    let (stopped, reply) = tokio::join!(stopped, worker.reply());
     assert!(stopped.is_ok(), "a worker that waits holds up the end");
-    waiting.await.unwrap();
+    assert_eq!((reply.status, reply.code()), (503, "draining".to_owned()));
+}
+
+#[tokio::test]
+async fn a_worker_that_hangs_up_while_it_waits_is_given_nothing() {
+    let server = start().await;
+    drop(waiting(&server).await);
+    // It may only have closed its half; then it is told that there is nothing.
+    let mut half = waiting(&server).await;
+    half.0.shutdown().await.unwrap();
+    assert_eq!(half.reply().await.text(), r#"{"data":[]}"#);
+    until(&server, |pickers| pickers["workers"] == 0).await;
+    create(&server, "a", "shop").await;
+    until(&server, |pickers| pickers["waiting"] == 1).await;
+    let leased = lease(&server, "pickers").await.remove(0);
+    assert_eq!(leased["attempt"], 1);
+    until(&server, |pickers| pickers["leased"] == 1).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_depth_of_a_queue_is_told() {
+    let server = start().await;
+    for id in ["a", "b", "c", "d"] {
+        create(&server, id, "shop").await;
+    }
+    until(&server, |pickers| pickers["waiting"] == 4).await;
+    assert_eq!(server.post("/v1/orders/d/cancel", "").await.status, 200);
+    let reply = ask(&server, "pickers", "lease", json!({})).await;
+    assert_eq!(reply.json()["data"].as_array().unwrap().len(), 1);
+    let stats = server.get("/v1/stats").await.json();
+    let pickers = &stats["queues"]["pickers"];
+    let counts = [&pickers["waiting"], &pickers["leased"], &pickers["workers"]];
+    assert_eq!(counts, [&json!(2), &json!(1), &json!(0)]);
+    assert!(pickers["oldest_waiting_ms"].is_u64());
+    let metrics = server.get("/metrics").await.text();
+    for line in [
+        "orderd_queue_waiting{queue=\"pickers\"} 2",
+        "orderd_queue_leased{queue=\"pickers\"} 1",
+        "orderd_queue_workers{queue=\"pickers\"} 0",
+        "orderd_queue_waiting{queue=\"packers\"} 0",
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{line} {metrics}");
+    }
+    server.stop().await;
 }
 
 /// Asks each of these, and expects its problem at its place.

@@ -44,6 +44,8 @@ pub struct Setup {
     pub gauge: Option<Gauge>,
     /// How long is waited for a database server.
     pub timeouts: Timeouts,
+    /// Where it listens. `None`: at a free port.
+    pub address: Option<SocketAddr>,
     /// With the data of a server that was stopped. `None`: with none.
     pub place: Option<Box<dyn Place>>,
 }
@@ -64,6 +66,7 @@ impl Default for Setup {
             ],
             gauge: None,
             timeouts: Timeouts::default(),
+            address: None,
             place: None,
         }
     }
@@ -183,7 +186,9 @@ impl TestServer {
             feed,
             webhooks: Arc::clone(&webhooks),
         }));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = TcpListener::bind(setup.address.unwrap_or(free)).await;
+        let listener = listener.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let router = http::router(Arc::clone(&app));

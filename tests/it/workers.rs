@@ -1,12 +1,13 @@
 //! The workers in `examples/workers`, each with a real server: they do what waits, and what they
 //! said is shown with the orders. Their languages must be installed; `scripts/test` sees to it.
 
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::http_queues::start;
+use crate::http_queues::{start, start_at};
 use crate::support::{TestServer, order_with, within};
 
 /// A worker that is ended with its test.
@@ -32,14 +33,25 @@ impl Drop for Worker {
     }
 }
 
+/// Orders come, the server is started anew while the worker waits for more, and orders come.
 async fn is_worked_off(program: &str, file: &str, output: impl Fn(&Value) -> bool) {
     let server = start().await;
     let worker = Worker::start(program, file, &server);
-    for at in 0..5 {
+    work_off(&server, 0..5, &output).await;
+    let address = Some(server.address);
+    let place = Some(server.stop().await);
+    let server = start_at(address, place).await;
+    work_off(&server, 5..8, &output).await;
+    drop(worker);
+    server.stop().await;
+}
+
+async fn work_off(server: &TestServer, orders: Range<usize>, output: impl Fn(&Value) -> bool) {
+    for at in orders.clone() {
         let fields = json!({"order_id": format!("order-{at}"), "process": "shop"});
         server.create(&order_with(fields)).await;
     }
-    for at in 0..5 {
+    for at in orders {
         let path = format!("/v1/orders/order-{at}");
         let done = within(async {
             loop {
@@ -52,8 +64,6 @@ async fn is_worked_off(program: &str, file: &str, output: impl Fn(&Value) -> boo
         let said = done.await["outputs"]["pick"].clone();
         assert!(output(&said), "{said}");
     }
-    drop(worker);
-    server.stop().await;
 }
 
 #[tokio::test]

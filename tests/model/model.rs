@@ -5,13 +5,14 @@
 //! next attempt) it reads what the shard drew, and checks that it was allowed to.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use orderd::clock::{Now, Timestamp};
 use orderd::order::{
     Changed, Event, EventKind, Hold, OpenOrder, OrderState, Output, Position, Priority, Process,
-    ProcessTally, RetryPolicy, Seq, Simulate, Status, StatusKind, StepKind,
+    ProcessTally, Queues, RetryPolicy, Seq, Simulate, Status, StatusKind, StepKind,
 };
-use orderd::shard::Allowances;
+use orderd::shard::{Allowances, QueueLoad};
 
 /// A difference between the model and the shard.
 pub type Difference = String;
@@ -334,6 +335,33 @@ impl Model {
         let own = self.orders.iter().filter(|it| self.queue(it) == queue);
         let waiting = own.filter(may_run);
         waiting.filter_map(rank).min().map(|(_, seq)| seq)
+    }
+
+    /// What there is to do in each queue.
+    pub fn queues(&self) -> Vec<QueueLoad> {
+        let load = |queue: &Arc<str>| {
+            let own = || {
+                self.orders
+                    .iter()
+                    .filter(|it| self.queue(it) == Some(queue))
+            };
+            let since = |it: &Entry| match it.place {
+                Place::Turn(since) => Some(since),
+                _ => None,
+            };
+            let is_leased = |it: &&Entry| {
+                let runs = matches!(it.place, Place::Time(..) | Place::Commit);
+                runs && matches!(it.status, Status::Processing { .. })
+            };
+            QueueLoad {
+                queue: Arc::clone(queue),
+                waiting: own().filter_map(since).count(),
+                leased: own().filter(is_leased).count() as u32,
+                oldest: own().filter_map(since).min(),
+            }
+        };
+        let queues = Queues::of(&self.processes);
+        queues.names().iter().map(load).collect()
     }
 
     pub fn oldest_ready(&self) -> Option<Timestamp> {

@@ -448,6 +448,7 @@ impl<'a> Pair<'a> {
         }
         same("last position", model.position, shard.position())?;
         same("oldest", model.oldest_ready(), shard.oldest_ready())?;
+        same("queues", model.queues(), shard.queues())?;
         let waits = |it: &Entry| matches!(it.place, Place::Turn(_)) && model.queue(it).is_none();
         let waits = model.orders.iter().any(waits);
         if waits && model.next_to_start(None).is_none() {

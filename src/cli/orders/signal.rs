@@ -34,11 +34,7 @@ pub struct Arguments {
 /// Sends the signal, and shows how the order is now.
 pub(super) async fn run(arguments: &Arguments, client: &mut Client) -> anyhow::Result<u8> {
     let (id, name) = (&arguments.id, &arguments.name);
-    let path = format!(
-        "/v1/orders/{}/signals/{}",
-        encoded(id),
-        encoded(name)
-    );
+    let path = format!("/v1/orders/{}/signals/{}", encoded(id), encoded(name));
     let version = arguments.if_version;
     let answer = client.api.change(&path, &arguments.data, version).await?;
     let is_news = answer.status == 201;

@@ -282,12 +282,14 @@ impl Store for Mysql {
     }
 
     fn orders_at(&self, seqs: &[Seq]) -> Result<Vec<Order>, StoreError> {
-        let seqs: Arc<[i64]> = seqs.iter().map(|seq| seq.0).collect();
-        let read = self.points.ask(move |link| {
-            let seqs = Arc::clone(&seqs);
-            Box::pin(async move { read::orders_at(link, &seqs).await })
-        });
-        let page = self.motor.run(read)?;
+        let page = Page::of_each(seqs, |seqs| {
+            let seqs: Arc<[i64]> = seqs.iter().map(|seq| seq.0).collect();
+            let read = self.points.ask(move |link| {
+                let seqs = Arc::clone(&seqs);
+                Box::pin(async move { read::orders_at(link, &seqs).await })
+            });
+            self.motor.run(read)
+        })?;
         Ok(self.counted_page(page).orders)
     }
 

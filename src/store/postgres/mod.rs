@@ -279,8 +279,10 @@ impl Store for Postgres {
     }
 
     fn orders_at(&self, seqs: &[Seq]) -> Result<Vec<Order>, StoreError> {
-        let read = async { read::orders_at(&*self.points.link().await?, seqs).await };
-        let page = self.motor.run(read)?;
+        let page = Page::of_each(seqs, |seqs| {
+            let read = async { read::orders_at(&*self.points.link().await?, seqs).await };
+            self.motor.run(read)
+        })?;
         Ok(self.counted_page(page).orders)
     }
 

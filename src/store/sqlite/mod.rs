@@ -341,7 +341,8 @@ impl Store for Sqlite {
     }
 
     fn orders_at(&self, seqs: &[Seq]) -> Result<Vec<Order>, StoreError> {
-        let page = read::orders_at(&self.points.connection(), seqs)?;
+        let read = |seqs: &[Seq]| read::orders_at(&self.points.connection(), seqs);
+        let page = Page::of_each(seqs, read)?;
         Ok(self.counted_page(page).orders)
     }
 

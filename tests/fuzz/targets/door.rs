@@ -17,7 +17,7 @@ use orderd::config::DialectSettings;
 use orderd::engine::{self, Engine, Turns};
 use orderd::http;
 use orderd::order::{
-    Currency, Dialect, Process, Processes, RetryPolicy, ShardNumber, Simulate, Step, StepKind,
+    Currency, Dialect, Process, Processes, Pull, RetryPolicy, ShardNumber, Simulate, Step, StepKind,
 };
 use orderd::outbound;
 use orderd::server::{self, BodyBudget, Requests, Voice};
@@ -139,7 +139,8 @@ impl Doors {
     pub fn send(&mut self, place: &Place, door: &str, request: Request<Body>) -> Option<Answer> {
         self.requests += 1;
         self.clock.advance(1_000);
-        let patience = match request.headers().contains_key("prefer") {
+        let is_lease = request.uri().path().ends_with("/lease");
+        let patience = match is_lease || request.headers().contains_key("prefer") {
             true => HANG_UP,
             false => PATIENCE,
         };
@@ -225,7 +226,8 @@ fn settings(dialect: Dialect) -> DialectSettings {
     }
 }
 
-/// Those of the dialects, one whose work takes no time, and one that always fails.
+/// Those of the dialects, one whose work takes no time, one that always fails, and one that workers
+/// do.
 fn processes() -> Vec<Process> {
     let own = [("default", 0), ("failing", 1_000_000)].map(|(name, failures_ppm)| Process {
         name: name.into(),
@@ -247,6 +249,16 @@ fn processes() -> Vec<Process> {
             },
         }],
     });
+    let mut packed = Process {
+        name: "packed".into(),
+        ..Process::built_in()
+    };
+    packed.steps[0].name = "pack".into();
+    packed.steps[0].kind = StepKind::Pull(Pull {
+        queue: "warehouse".into(),
+        lease_us: 2_000,
+    });
     let dialects = Dialect::ALL.map(Dialect::built_in_process);
-    own.into_iter().chain(dialects).collect()
+    let all = own.into_iter().chain([packed]).chain(dialects);
+    all.collect()
 }

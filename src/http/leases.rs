@@ -1,0 +1,260 @@
+//! Leases: workers take waiting orders from a queue.
+//!
+//! Leases come from the engine's memory, what was ordered from the store, in as few reads as the
+//! orders are small. What does not reach its worker goes back into the queue.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::aside;
+use super::changes::object;
+use super::error::ApiError;
+use super::parameters::Parameters;
+use super::queues::{self, Name};
+use super::reports;
+use super::wire::{Count, Fields, Text};
+use super::{App, orders, render, schema};
+use crate::engine::{Lease, SubmitError, Wanted};
+use crate::order::{
+    Action, Change, Fault, Order, Outcome, QueueIndex, Report, Seq, Signature, Verdict, effect_key,
+};
+use crate::server::{Hangup, ORDER_BYTES_MAX};
+use crate::shard::Leased;
+use crate::store::{Store, StoreError};
+
+/// Most orders of one lease.
+const LEASE_MAX: i64 = 1_000;
+/// Longest wait for work.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// What was ordered, in bytes, after which no more orders go into one answer.
+const LEASE_BYTES: usize = 4 << 20;
+/// The answer when there is nothing.
+const EMPTY: &[u8] = b"{\"data\":[]}";
+/// Orders that are read at first, while nobody knows how large they are.
+const FIRST_READ: usize = 4;
+/// Most orders that are read at once.
+const READ_MAX: usize = 64;
+
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(lease))
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeaseBody<'a> {
+    #[serde(default)]
+    max: Option<Count>,
+    #[serde(borrow, default)]
+    wait: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    worker: Option<Text<'a>>,
+}
+
+impl Fields for LeaseBody<'_> {
+    const EXPECTING: &'static str = "an object with max, wait and worker";
+}
+
+/// Lease work
+///
+/// Up to `max` waiting orders of the queue, started ones first, then by rank. Each is the worker's
+/// until its deadline; a beat extends it. If none waits, the answer comes with the first one, or
+/// empty after `wait`. A worker that is not heard of in time loses the work to another one, and the
+/// attempt counts. A lease is not kept under an `Idempotency-Key`.
+#[utoipa::path(
+    post,
+    path = "/v1/queues/{queue}/lease",
+    tag = "queues",
+    operation_id = "leaseWork",
+    params(("queue" = String, Path, description = "The queue.", example = "warehouse")),
+    request_body(
+        content = Option<schema::LeaseRequest>,
+        description = "How much, and how long to wait; may be left out.",
+        content_type = "application/json"
+    ),
+    responses((status = 200, description = "The work.", body = schema::LeasePage))
+)]
+async fn lease(
+    State(app): State<Arc<App>>,
+    queue: Name,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    Parameters::none(&head.uri)?;
+    let (_, queue) = queues::find(&app, queue)?;
+    queues::only_json(&head.headers)?;
+    queues::without_key(&head.headers)?;
+    let (wanted, patience) = {
+        let body = app.bodies.read(body, ORDER_BYTES_MAX).await?;
+        wanted(&body.bytes, queue)?
+    };
+    let is_patient = !patience.is_zero();
+    let mut draining = app.draining.subscribe();
+    let lease = tokio::select! {
+        biased;
+        lease = app.engine.lease(wanted, patience) => lease?,
+        // The ask is withdrawn. A client that closed only its half can still read this.
+        () = hung_up(head.extensions.get()), if is_patient => {
+            return Ok(orders::json(EMPTY.to_vec()));
+        }
+        _ = draining.wait_for(|is_draining| *is_draining) => {
+            return Err(SubmitError::Draining.into());
+        }
+    };
+    answer(&app, lease).await
+}
+
+/// Waits until the client that waits for work has hung up.
+async fn hung_up(hangup: Option<&Hangup>) {
+    match hangup {
+        Some(hangup) => hangup.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The answer with what was leased. What does not fit into it goes back into the queue.
+async fn answer(app: &App, lease: Lease) -> Result<Response, ApiError> {
+    let seqs: Vec<Seq> = lease.orders().iter().map(|it| it.fence.seq).collect();
+    let (mut found, asked) = match &*seqs {
+        [] => Default::default(),
+        _ => {
+            let store = Arc::clone(&app.store);
+            aside::ask(move || read(&*store, &seqs)).await?
+        }
+    };
+    let (mut out, mut lost) = (b"{\"data\":[".to_vec(), Vec::new());
+    for leased in &lease.orders()[..asked] {
+        match found.remove(&leased.fence.seq) {
+            Some(order) => {
+                if !out.ends_with(b"[") {
+                    out.push(b',');
+                }
+                write(&mut out, leased, order);
+            }
+            None => lost.push(damaged(leased)),
+        }
+    }
+    out.extend_from_slice(b"]}");
+    let room = app.room(out.len()).await?;
+    if !lost.is_empty() {
+        // Nobody can do it: a person must look. If even that fails, their leases run out.
+        let _ = app.engine.ask_later(lost);
+    }
+    lease.keep(asked);
+    let mut response = orders::json(out);
+    room.keep(&mut response);
+    Ok(response)
+}
+
+/// Reads orders, the first ones first, until there is enough for one answer. Tells of how many of
+/// them it has asked; those of which nothing is there are damaged.
+fn read(store: &dyn Store, seqs: &[Seq]) -> Result<(HashMap<Seq, Order>, usize), StoreError> {
+    let (mut found, mut asked) = (HashMap::with_capacity(seqs.len()), 0);
+    let (mut bytes, mut count) = (0, FIRST_READ);
+    while asked < seqs.len() && bytes < LEASE_BYTES {
+        let piece = &seqs[asked..seqs.len().min(asked + count)];
+        for order in store.orders_at(piece)? {
+            bytes += size(&order);
+            found.insert(order.seq, order);
+        }
+        asked += piece.len();
+        // As many as are likely to fit.
+        let left = LEASE_BYTES.saturating_sub(bytes);
+        count = (left / (bytes / asked).max(1)).clamp(1, READ_MAX);
+    }
+    Ok((found, asked))
+}
+
+/// About how many bytes an order brings into an answer.
+fn size(order: &Order) -> usize {
+    let outputs = order.outputs.iter().map(|it| it.output.len());
+    render::ORDER_SIZE_HINT + order.payload.len() + outputs.sum::<usize>()
+}
+
+/// What is said of an order whose row cannot be read.
+fn damaged(leased: &Leased) -> Change {
+    let reason = "what is stored of the order is damaged".into();
+    let report = Report {
+        verdict: Verdict::Ended(Outcome::Fail { reason }),
+        ..leased.hand_back()
+    };
+    Change {
+        seq: leased.fence.seq,
+        versions: None,
+        action: Action::Report(Box::new(report)),
+    }
+}
+
+fn write(out: &mut Vec<u8>, leased: &Leased, mut order: Order) {
+    let (id, step) = (order.id.clone(), Arc::clone(&leased.state.step));
+    out.extend_from_slice(b"{\"order_id\":");
+    render::text(out, id.as_str());
+    out.extend_from_slice(b",\"step\":");
+    render::text(out, &step);
+    out.extend_from_slice(b",\"attempt\":");
+    render::number(out, leased.state.attempt);
+    out.extend_from_slice(b",\"fence\":");
+    render::text(out, &leased.fence.text(&id, &step));
+    out.extend_from_slice(b",\"effect_key\":");
+    render::text(out, &effect_key(&id, &step));
+    out.extend_from_slice(b",\"deadline\":");
+    render::time(out, leased.until);
+    // The row may be older than the lease.
+    order.state = leased.state.clone();
+    let outputs = std::mem::take(&mut order.outputs);
+    out.extend_from_slice(b",\"order\":");
+    render::order(out, &order);
+    out.extend_from_slice(b",\"outputs\":{");
+    for (at, it) in outputs.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        render::text(out, &it.step);
+        out.push(b':');
+        out.extend_from_slice(it.output.as_bytes());
+    }
+    out.extend_from_slice(b"}}");
+}
+
+/// What a worker asks for, and how long it waits.
+fn wanted(body: &[u8], queue: QueueIndex) -> Result<(Wanted, Duration), ApiError> {
+    let body = match body.trim_ascii() {
+        b"" | b"null" => LeaseBody::default(),
+        body => object(body)?,
+    };
+    let mut faults = Vec::new();
+    let max = body.max.map_or(1, |count| count.0);
+    if !(1..=LEASE_MAX).contains(&max) {
+        let detail = format!("must be 1 to {LEASE_MAX}, is {max}");
+        faults.push(Fault::new("/max", "out-of-range", detail));
+    }
+    let wait = body.wait.map_or(Some(Duration::ZERO), |text| {
+        reports::time(&text.0, WAIT_MAX)
+    });
+    if wait.is_none() {
+        let detail = "must be a time such as \"10s\", at most 30s";
+        faults.push(Fault::new("/wait", "out-of-range", detail));
+    }
+    let worker = body.worker.map(|text| Cow::into_owned(text.0));
+    if let Err(found) = Signature::check(None, worker.as_deref()) {
+        let renamed = found
+            .into_iter()
+            .map(|it| Fault::new("/worker", it.code, it.detail));
+        faults.extend(renamed);
+    }
+    let (Some(wait), true) = (wait, faults.is_empty()) else {
+        return Err(ApiError::invalid_change(faults));
+    };
+    let wanted = Wanted {
+        queue,
+        max: usize::try_from(max).unwrap_or(1),
+        worker: worker.map(String::into_boxed_str),
+    };
+    Ok((wanted, wait))
+}
