@@ -61,6 +61,11 @@ impl Turns {
     }
 }
 
+/// Whether there is no way to the store at the moment, so that the same may be asked again.
+pub(super) fn is_away(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unreachable { .. })
+}
+
 /// What new orders are told while the store cannot be reached.
 pub(super) fn unreachable() -> SubmitError {
     let detail = "it cannot be reached".into();

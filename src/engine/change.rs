@@ -12,7 +12,9 @@ use super::inbox::Command;
 use super::{Handle, SubmitError};
 use crate::clock::Now;
 use crate::faults::{self, Bug};
-use crate::order::{Action, Change, ChangeKey, Commit, KeptAnswer, Refusal, RequestKey};
+use crate::order::{
+    Action, Change, ChangeKey, Commit, Fingerprint, KeptAnswer, Refusal, RequestKey,
+};
 use crate::shard::{Effect, Shard};
 use crate::store::{Store, StoreError};
 
@@ -101,7 +103,7 @@ impl Handle {
 
     /// The same under an idempotency key: the answer is kept with the changes. With
     /// [`SubmitError::KeyTaken`] nothing was decided, and what was answered under the key is in the
-    /// store. There may be no changes at all, only an answer to keep.
+    /// store.
     pub async fn change_under(
         &self,
         key: KeyOfChanges,
@@ -178,7 +180,7 @@ impl Changes {
         }
         let key = request.key.as_ref().map(|under| &under.key);
         if let Some((error, _)) = &self.refused {
-            let is_waiting = key.is_some_and(|key| shard.has_change_key(key));
+            let is_waiting = key.is_some_and(|key| shard.sent_under(key).is_some());
             request.refuse(match is_waiting {
                 true => SubmitError::OutcomeUnknown,
                 false => error.clone(),
@@ -196,14 +198,15 @@ impl Changes {
             return Ok(());
         }
         let key = request.key.as_ref().map(|under| &under.key);
-        let answer = match key.map_or(Ok(false), |key| is_taken(key, shard, store, now)) {
+        let sent = key.map_or(Ok(None), |key| sent_under(key, shard, store, now));
+        let answer = match sent {
             Err(error) => {
                 request.refuse(SubmitError::from_store(&error));
                 return Err(error);
             }
             // Its twin may be in this commit, so the answer waits, too.
-            Ok(true) => Err(SubmitError::KeyTaken),
-            Ok(false) => Ok(decide(request.changes, request.key, shard, now)),
+            Ok(Some(_)) => Err(SubmitError::KeyTaken),
+            Ok(None) => Ok(decide(request.changes, request.key, shard, now)),
         };
         faults::point("change-decided");
         let reply = request.reply;
@@ -269,20 +272,21 @@ impl Changes {
     }
 }
 
-/// Whether something was answered under a key, or will be with the commit that is being built.
-fn is_taken(
+/// What was sent under a key, if something was answered under it, or will be with the commit that
+/// is being built.
+pub(super) fn sent_under(
     key: &RequestKey,
     shard: &Shard,
     store: &dyn Store,
     now: Now,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Fingerprint>, StoreError> {
     if faults::is_planted(Bug::ChangeMadeAgain) {
-        return Ok(false);
+        return Ok(None);
     }
-    if shard.has_change_key(key) {
-        return Ok(true);
+    match shard.sent_under(key) {
+        None => store.sent_under(key, shard.keys_expired_before(now)),
+        sent => Ok(sent),
     }
-    store.is_key_taken(key, shard.keys_expired_before(now))
 }
 
 fn decide(changes: Vec<Change>, key: Option<KeyOfChanges>, shard: &mut Shard, now: Now) -> Decided {
@@ -295,7 +299,13 @@ fn decide(changes: Vec<Change>, key: Option<KeyOfChanges>, shard: &mut Shard, no
     let kept = key.and_then(|KeyOfChanges { key, answer, .. }| {
         let answer = answer(&answers, shard.commit())?;
         let kept = answer.clone();
-        shard.keep_change_answer(ChangeKey { seq, key, answer }, now);
+        let record = ChangeKey {
+            seq,
+            is_of_new: false,
+            key,
+            answer,
+        };
+        shard.keep_change_answer(record, now);
         Some(kept)
     });
     Decided { answers, kept }

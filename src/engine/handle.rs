@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
 use super::Stats;
-use super::inbox::{Answer, Command, Inbox, Push};
+use super::inbox::{Command, Inbox, Push};
 use super::pressure::Pressure;
 use crate::clock::{self, Timestamp};
 use crate::faults::{self, Bug};
@@ -20,7 +20,7 @@ use crate::store::StoreError;
 #[derive(Clone)]
 pub struct Handle {
     inbox: Arc<Inbox>,
-    pressure: Arc<Pressure>,
+    pub(super) pressure: Arc<Pressure>,
     head: watch::Receiver<Position>,
 }
 
@@ -149,29 +149,6 @@ impl Handle {
         Ok(Accepted { order, end })
     }
 
-    /// Submits many orders in one flush, those with an index in `keys` under that idempotency key;
-    /// the indexes ascend. Answers for each order, in order.
-    pub async fn submit_batch(
-        &self,
-        orders: Vec<NewOrder>,
-        keys: Vec<(usize, NewKey)>,
-    ) -> Result<Vec<Answer>, SubmitError> {
-        self.check_store()?;
-        if let Err(refused) = self.pressure.enter_any(&orders) {
-            let refused = refused.into_iter().map(|one| self.unless_closed(one));
-            return Ok(refused.map(Err).collect());
-        }
-        let (reply, answer) = oneshot::channel();
-        let arrived_at = clock::monotonic();
-        self.push(Command::SubmitBatch {
-            orders,
-            keys,
-            reply,
-            arrived_at,
-        })?;
-        answer.await.map_err(|_| SubmitError::OutcomeUnknown)
-    }
-
     /// A picture of the engine. `None` once it has ended.
     pub async fn stats(&self) -> Option<Stats> {
         let (reply, answer) = oneshot::channel();
@@ -209,7 +186,7 @@ impl Handle {
     }
 
     /// A refusal for now, or for good.
-    fn unless_closed(&self, refused: SubmitError) -> SubmitError {
+    pub(super) fn unless_closed(&self, refused: SubmitError) -> SubmitError {
         if self.inbox.is_open() {
             refused
         } else {

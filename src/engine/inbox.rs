@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::batch::{Batch, BatchAnswer};
 use super::{Stats, SubmitError, change, leases};
 use crate::order::{NewKey, NewOrder, Order, OrderState, ProcessTally};
 
@@ -32,10 +33,8 @@ pub(super) enum Command {
     },
     /// Accept many orders in one commit.
     SubmitBatch {
-        orders: Vec<NewOrder>,
-        /// Keys of some of them, with their index; ascending.
-        keys: Vec<(usize, NewKey)>,
-        reply: oneshot::Sender<Vec<Answer>>,
+        batch: Batch,
+        reply: oneshot::Sender<BatchAnswer>,
         arrived_at: Instant,
     },
     /// Change accepted orders.
@@ -61,7 +60,7 @@ impl Command {
     pub(super) fn orders(&self) -> &[NewOrder] {
         match self {
             Self::Submit { order, .. } => std::slice::from_ref(order),
-            Self::SubmitBatch { orders, .. } => orders,
+            Self::SubmitBatch { batch, .. } => &batch.orders,
             _ => &[],
         }
     }
@@ -70,9 +69,9 @@ impl Command {
     pub(super) fn refuse(self, error: &SubmitError) {
         match self {
             Self::Submit { reply, .. } => drop(reply.send(Err(error.clone()))),
-            Self::SubmitBatch { orders, reply, .. } => {
-                let refused = orders.iter().map(|_| Err(error.clone())).collect();
-                drop(reply.send(refused));
+            Self::SubmitBatch { batch, reply, .. } => {
+                let refused = batch.orders.iter().map(|_| Err(error.clone())).collect();
+                drop(reply.send(Ok(refused)));
             }
             Self::Change(request) => request.refuse(error.clone()),
             Self::Lease(request) => request.refuse(error.clone()),
@@ -87,10 +86,7 @@ impl Command {
                 orders: 1,
                 bytes: order.payload.len(),
             },
-            Self::SubmitBatch { orders, .. } => Weight {
-                orders: orders.len().max(1),
-                bytes: orders.iter().map(|order| order.payload.len()).sum(),
-            },
+            Self::SubmitBatch { batch, .. } => batch.weight(),
             Self::Change(request) => Weight {
                 orders: request.changes().max(1),
                 bytes: request.bytes(),
@@ -106,7 +102,7 @@ impl Command {
 /// What a command takes of the inbox's room.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Weight {
-    orders: usize,
+    pub(super) orders: usize,
     pub(super) bytes: usize,
 }
 

@@ -5,6 +5,7 @@
 //! Nothing is answered before it is flushed.
 
 mod away;
+mod batch;
 mod change;
 mod handle;
 mod inbox;
@@ -31,6 +32,7 @@ use rand::rngs::StdRng;
 use thiserror::Error;
 use tokio::sync::watch;
 
+pub use batch::Batch;
 pub use change::{Answering, ChangeAnswer, Decided, KeyOfChanges};
 pub use handle::{Accepted, Handle, SubmitError};
 pub use inbox::Answer;

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::away::is_away;
 use super::run::Turns;
 use crate::faults::{self, Bug};
 use crate::order::{OpenOrder, Seq, ShardNumber};
@@ -239,11 +240,6 @@ impl Turns {
             );
         }
     }
-}
-
-/// Whether there is no way to the store at the moment, so that the same may be asked again.
-fn is_away(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unreachable { .. })
 }
 
 #[cfg(test)]

@@ -89,8 +89,10 @@ mod tests {
 
     use crate::clock::{ManualClock, Timestamp};
     use crate::engine::tests::{by_hand, checked, order};
-    use crate::engine::{Handle, Stats, SubmitError, Turns};
-    use crate::order::{Action, Change, Seq, Signature};
+    use crate::engine::{Batch, Handle, KeyOfChanges, Stats, SubmitError, Turns};
+    use crate::order::{
+        Action, Change, ChangeKey, Fingerprint, KeptAnswer, RequestKey, Seq, Signature,
+    };
     use crate::shard::Effect;
     use crate::store::StoreError;
     use crate::store::sqlite::Sqlite;
@@ -163,6 +165,76 @@ mod tests {
             "{cancelled:?}"
         );
         assert!(!stats(&mut turns, &handle).await.is_refused);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_the_store_refuses_leaves_its_key_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _, handle, mut turns) = busy(folder.path()).await;
+        let send = |id, fingerprint| {
+            let (handle, batch) = (handle.clone(), keyed_batch(id, fingerprint));
+            async move { handle.submit_whole(batch).await }
+        };
+        store.run("CREATE TRIGGER no BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, 'no'); END");
+        let refused = ask(&mut turns, send("two", [2; 32])).await.unwrap();
+        assert!(
+            matches!(&*refused, [Err(SubmitError::StoreUnavailable { .. })]),
+            "{refused:?}"
+        );
+        store.run("DROP TRIGGER no");
+        let other = ask(&mut turns, send("three", [3; 32])).await.unwrap();
+        assert!(matches!(&*other, [Ok(_)]), "{other:?}");
+        let late = ask(&mut turns, send("two", [2; 32])).await;
+        assert_eq!(late.unwrap_err(), SubmitError::KeyTaken);
+        let again = ask(&mut turns, send("three", [3; 32])).await.unwrap();
+        assert!(
+            matches!(&*again, [Err(SubmitError::Exists { .. })]),
+            "{again:?}"
+        );
+    }
+
+    /// One order under a key of the batch.
+    fn keyed_batch(id: &str, fingerprint: Fingerprint) -> Batch {
+        let answer = KeptAnswer {
+            status: 200,
+            content_type: "application/json".into(),
+            location: None,
+            etag: None,
+            body: (*b"{}").into(),
+        };
+        let whole = ChangeKey {
+            seq: None,
+            is_of_new: true,
+            key: RequestKey::new("scope", b"k", fingerprint).unwrap(),
+            answer,
+        };
+        Batch {
+            orders: vec![order(Some(id))],
+            keys: Vec::new(),
+            whole: Some(Box::new(whole)),
+        }
+    }
+
+    /// Nothing can be found out about the key, but the store is there.
+    #[tokio::test]
+    async fn a_key_that_cannot_be_looked_up_holds_up_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _, handle, mut turns) = busy(folder.path()).await;
+        store.run("ALTER TABLE idempotency_keys RENAME TO elsewhere");
+        let under = KeyOfChanges {
+            key: RequestKey::new("scope", b"k", [7; 32]).unwrap(),
+            answer: Box::new(|_, _| None),
+            answer_bytes: 0,
+        };
+        let sender = handle.clone();
+        let keyed = tokio::spawn(async move { sender.change_under(under, Vec::new()).await });
+        tokio::task::yield_now().await;
+        assert_eq!(ask(&mut turns, submit(&handle, "two")).await, None);
+        let told = keyed.await.unwrap();
+        assert!(
+            matches!(told, Err(SubmitError::StoreUnavailable { .. })),
+            "{told:?}"
+        );
     }
 
     #[tokio::test]

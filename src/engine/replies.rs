@@ -9,6 +9,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::SubmitError;
+use super::batch::BatchAnswer;
 use super::inbox::Answer;
 use crate::faults::{self, Bug};
 use crate::order::{Order, OrderState, Seq};
@@ -33,7 +34,9 @@ enum Ticket {
 /// A batch whose items are in the commit, or refused already.
 struct Batch {
     answers: Vec<Answer>,
-    reply: oneshot::Sender<Vec<Answer>>,
+    /// Nothing of it is in the commit, because of this.
+    refused: Option<SubmitError>,
+    reply: oneshot::Sender<BatchAnswer>,
     arrived_at: Instant,
 }
 
@@ -60,9 +63,10 @@ impl Replies {
     }
 
     /// A batch begins; its items follow with `expect_item` or `refuse_item`, in order.
-    pub(super) fn begin_batch(&mut self, reply: oneshot::Sender<Vec<Answer>>, arrived_at: Instant) {
+    pub(super) fn begin_batch(&mut self, reply: oneshot::Sender<BatchAnswer>, arrived_at: Instant) {
         self.batches.push(Batch {
             answers: Vec::new(),
+            refused: None,
             reply,
             arrived_at,
         });
@@ -82,6 +86,14 @@ impl Replies {
     pub(super) fn refuse_item(&mut self, error: SubmitError) {
         if let Some(batch) = self.batches.last_mut() {
             batch.answers.push(Err(error));
+        }
+    }
+
+    /// The batch that began last is refused whole. The answer waits for the commit all the same:
+    /// the reason may be in it.
+    pub(super) fn refuse_batch(&mut self, error: SubmitError) {
+        if let Some(batch) = self.batches.last_mut() {
+            batch.refused = Some(error);
         }
     }
 
@@ -156,7 +168,8 @@ impl Replies {
     fn release_batches(&mut self) {
         for batch in self.batches.drain(..) {
             faults::point("answers-batch-held");
-            let _ = batch.reply.send(batch.answers);
+            let answer = batch.refused.map_or(Ok(batch.answers), Err);
+            let _ = batch.reply.send(answer);
         }
     }
 

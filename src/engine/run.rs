@@ -219,7 +219,7 @@ impl Turns {
                     let Parts { shard, store, .. } = &mut self.parts;
                     let taken = self.changes.take(*request, shard, &**store, self.now);
                     // One who waits in vain is enough for a turn.
-                    self.room.is_away |= taken.is_err();
+                    self.room.is_away |= taken.is_err_and(|error| away::is_away(&error));
                 }
                 Some(Command::Submit {
                     order,
@@ -232,26 +232,22 @@ impl Turns {
                     Err(error) => drop(reply.send(Err(error))),
                 },
                 Some(Command::SubmitBatch {
-                    orders,
-                    keys,
+                    batch,
                     reply,
                     arrived_at,
                 }) => {
                     self.replies.begin_batch(reply, arrived_at);
-                    let mut keys = keys.into_iter().peekable();
-                    for (at, order) in orders.into_iter().enumerate() {
-                        let key = keys.next_if(|(place, _)| *place == at);
-                        match self.submit(order, key.map(|(_, key)| key)) {
-                            Ok(()) => self.replies.expect_item(),
-                            Err(error) => self.replies.refuse_item(error),
-                        }
-                    }
+                    self.submit_batch(batch);
                 }
             }
         }
     }
 
-    fn submit(&mut self, order: NewOrder, key: Option<NewKey>) -> Result<(), SubmitError> {
+    pub(super) fn submit(
+        &mut self,
+        order: NewOrder,
+        key: Option<NewKey>,
+    ) -> Result<(), SubmitError> {
         if let Some(error) = self.refuses_new() {
             self.parts.pressure.turn_back([&order]);
             return Err(error);

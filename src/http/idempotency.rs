@@ -12,6 +12,7 @@ use super::code::Code;
 use super::error::ApiError;
 use super::media_type::MediaType;
 use super::{App, if_match, orders, render};
+use crate::engine::SubmitError;
 use crate::order::{KeptAnswer, NewKey, NewOrder, Order, OrderId, RequestKey};
 use crate::server::idempotency::{self, NoAnswer};
 
@@ -163,6 +164,29 @@ pub(super) async fn again(
     Ok(response)
 }
 
+/// Whether a request came before under this key and was answered. Another request under it is an
+/// error.
+pub(super) async fn is_again(app: &App, key: &RequestKey) -> Result<bool, ApiError> {
+    let expired_before = app.engine.keys_expired_before();
+    match idempotency::first_answer(&*app.store, key, expired_before, false).await {
+        Ok(_) => Ok(true),
+        Err(NoAnswer::Unknown) => Ok(false),
+        Err(NoAnswer::OtherRequest) => Err(reused()),
+        Err(NoAnswer::Damaged(error)) => Err(error.into()),
+        Err(NoAnswer::Unreadable) => {
+            let detail = "what is kept under the key cannot be read now".into();
+            Err(SubmitError::StoreUnavailable { detail }.into())
+        }
+    }
+}
+
+fn reused() -> ApiError {
+    ApiError::new(
+        Code::IdempotencyKeyReused,
+        "another request was accepted under this key; take a new key for a new request",
+    )
+}
+
 /// What to answer to a request that is refused now: what was answered the first time, if this is a
 /// repetition. That also resolves answers that were lost, whatever the engine says now.
 pub(super) async fn resolve(
@@ -177,10 +201,7 @@ pub(super) async fn resolve(
     let expired_before = app.engine.keys_expired_before();
     let first = idempotency::first_answer(&*app.store, key, expired_before, is_id_taken).await;
     first.map_err(|none| match none {
-        NoAnswer::OtherRequest => ApiError::new(
-            Code::IdempotencyKeyReused,
-            "another request was accepted under this key; take a new key for a new request",
-        ),
+        NoAnswer::OtherRequest => reused(),
         NoAnswer::Damaged(error) => error.into(),
         NoAnswer::Unreadable if refusal.code() == Code::IdempotencyKeyInUse => ApiError::new(
             Code::OutcomeUnknown,

@@ -15,6 +15,9 @@ use crate::clock::Timestamp;
 /// Longest key, in characters.
 pub const KEY_LENGTH_MAX: usize = 255;
 
+/// SHA-256 of what was sent under a key.
+pub type Fingerprint = [u8; 32];
+
 /// A key, for whom and what it counts, and what was asked under it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestKey {
@@ -23,7 +26,7 @@ pub struct RequestKey {
     /// The client's key: 1 to 255 visible ASCII characters.
     pub key: Box<str>,
     /// SHA-256 of what was sent under it.
-    pub fingerprint: [u8; 32],
+    pub fingerprint: Fingerprint,
 }
 
 /// A key has another length or other characters than 1 to 255 visible ASCII characters.
@@ -36,7 +39,7 @@ impl RequestKey {
     pub fn new(
         scope: impl Into<Cow<'static, str>>,
         key: &[u8],
-        fingerprint: [u8; 32],
+        fingerprint: Fingerprint,
     ) -> Result<Self, BadKey> {
         let fits = (1..=KEY_LENGTH_MAX).contains(&key.len());
         if !fits || !key.iter().all(u8::is_ascii_graphic) {
@@ -106,11 +109,14 @@ pub struct KeyRecord {
     pub answer: KeptAnswer,
 }
 
-/// A key and an answer, for the store to keep with changes of accepted orders.
+/// A key and an answer, for the store to keep with changes of accepted orders, or with a batch of
+/// new ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeKey {
     /// The order that was asked about; `None` if it was not exactly one.
     pub seq: Option<Seq>,
+    /// It goes with new orders: if those are taken out of the commit, it is, too.
+    pub is_of_new: bool,
     /// The key, which was free when the changes were decided.
     pub key: RequestKey,
     /// The answer.
@@ -121,7 +127,7 @@ pub struct ChangeKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptKey {
     /// SHA-256 of what was sent under it.
-    pub fingerprint: [u8; 32],
+    pub fingerprint: Fingerprint,
     /// The first answer.
     pub answer: KeptAnswer,
     /// When it was kept, on the clock by which keys age.

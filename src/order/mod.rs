@@ -41,8 +41,8 @@ pub use fence::{Fence, effect_key};
 pub use hold::{Hold, HoldDraft, NewHold};
 pub use id::{IdSource, OrderId, OrderIdError, Position, Seq, ShardNumber, Spelling, WantedId};
 pub use idempotency::{
-    Answering, BadKey, ChangeKey, KEY_LENGTH_MAX, KeptAnswer, KeptKey, KeyRecord, NewKey,
-    RequestKey,
+    Answering, BadKey, ChangeKey, Fingerprint, KEY_LENGTH_MAX, KeptAnswer, KeptKey, KeyRecord,
+    NewKey, RequestKey,
 };
 pub use item::{Item, Line};
 pub use marks::{Marks, Steps};

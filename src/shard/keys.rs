@@ -6,7 +6,7 @@
 use super::Shard;
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
-use crate::order::{ChangeKey, KeyRecord, NewKey, RequestKey};
+use crate::order::{ChangeKey, Fingerprint, KeyRecord, NewKey, RequestKey};
 
 impl Shard {
     /// Lets the order that was submitted last be kept under its key, with the answer to it.
@@ -26,7 +26,7 @@ impl Shard {
     }
 
     /// Lets the changes that were just decided be kept under their key, with the answer to them.
-    /// If the commit is refused, both stay in it.
+    /// If the commit is refused, both stay in it. Or the new orders that were just submitted.
     pub fn keep_change_answer(&mut self, kept: ChangeKey, now: Now) {
         self.commit.at = self.set_now(now);
         self.commit.change_keys.push(kept);
@@ -44,10 +44,11 @@ impl Shard {
         self.commit.keys_expired_before = self.keys_expired_before(self.now);
     }
 
-    /// Whether changes in the commit that is being built came under this key.
-    pub fn has_change_key(&self, key: &RequestKey) -> bool {
+    /// What was sent under this key, if it is one of the commit that is being built.
+    pub fn sent_under(&self, key: &RequestKey) -> Option<Fingerprint> {
         let mut kept = self.commit.change_keys.iter();
-        kept.any(|kept| kept.key.is_same(key))
+        let found = kept.find(|kept| kept.key.is_same(key))?;
+        Some(found.key.fingerprint)
     }
 
     /// Keys that were kept before this time are over at `now`.
@@ -133,8 +134,13 @@ mod tests {
             etag: None,
             body: (*b"{}").into(),
         };
-        let seq = None;
-        before.keep_change_answer(ChangeKey { seq, key, answer }, at(0, 1));
+        let kept = ChangeKey {
+            seq: None,
+            is_of_new: false,
+            key,
+            answer,
+        };
+        before.keep_change_answer(kept, at(0, 1));
         let kept_at = before.commit().keys_kept_at;
         assert_eq!(kept_at, at(0, 1).wall);
         assert!(kept_at >= before.keys_expired_before(at(0, 1)));

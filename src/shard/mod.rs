@@ -276,6 +276,7 @@ impl Shard {
                 .binary_search_by_key(&seq, |order| order.seq)
                 .is_ok()
         };
+        self.commit.change_keys.retain(|kept| !kept.is_of_new);
         self.commit.events.retain(|event| !is_created(event.seq));
         self.fresh.retain(|(_, seq)| !is_created(*seq));
     }

@@ -29,8 +29,8 @@ pub use query::{Durability, EventPlace, EventView, JournalRow, ListQuery, Page, 
 
 use crate::clock::Timestamp;
 use crate::order::{
-    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Process, ProcessTally, Receipt,
-    RequestKey, Seq, ShardNumber,
+    Commit, Fingerprint, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Process,
+    ProcessTally, Receipt, RequestKey, Seq, ShardNumber,
 };
 
 /// A read in progress. Reads run beside commits and never hold them up.
@@ -38,7 +38,7 @@ pub type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 
 /// Where orders are kept.
 ///
-/// `open_shard`, `is_key_taken`, `commit` and `reopen` block and are called by the engine's thread
+/// `open_shard`, `sent_under`, `commit` and `reopen` block and are called by the engine's thread
 /// alone. Reads may be called from anywhere, at any time, and see the latest commit that has
 /// returned.
 pub trait Store: Send + Sync {
@@ -46,10 +46,16 @@ pub trait Store: Send + Sync {
     /// and tells where it stands. Durable when it returns.
     fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError>;
 
-    /// Whether something is kept under a key since `expired_before` or later. Changes under a key
-    /// are decided only if it is free; nobody else can take it before they are committed.
-    fn is_key_taken(&self, key: &RequestKey, expired_before: Timestamp)
-    -> Result<bool, StoreError>;
+    /// The fingerprint of what was sent under a key, if something is kept under it since
+    /// `expired_before` or later. Changes under a key are decided only if it is free; nobody else
+    /// can take it before they are committed.
+    ///
+    /// With [`StoreError::Unreachable`] nobody could be asked; any other error is about this key.
+    fn sent_under(
+        &self,
+        key: &RequestKey,
+        expired_before: Timestamp,
+    ) -> Result<Option<Fingerprint>, StoreError>;
 
     /// Makes one batch of changes durable, all or nothing, if its epoch is still the shard's.
     ///

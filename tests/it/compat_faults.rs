@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
-    ShardNumber,
+    Commit, Fingerprint, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt,
+    RequestKey, Seq, ShardNumber,
 };
 use orderd::store::{
     Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Room, Store,
@@ -68,8 +68,12 @@ impl Store for Faulty {
         self.inner.open_shard(shard)
     }
 
-    fn is_key_taken(&self, key: &RequestKey, expired: Timestamp) -> Result<bool, StoreError> {
-        self.inner.is_key_taken(key, expired)
+    fn sent_under(
+        &self,
+        key: &RequestKey,
+        expired: Timestamp,
+    ) -> Result<Option<Fingerprint>, StoreError> {
+        self.inner.sent_under(key, expired)
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {

@@ -225,6 +225,65 @@ async fn the_key_of_a_batch_belongs_to_the_whole_of_it() {
     server.stop().await;
 }
 
+/// Its key is kept with the first order that is accepted, by the same commit.
+#[tokio::test]
+async fn a_batch_of_which_nothing_is_accepted_leaves_its_key_free() {
+    let mut setup = Setup::default();
+    setup.engine.open_orders_max = 1;
+    let server = TestServer::with(setup).await;
+    let later = |id| order_with(json!({"order_id": id, "start_at": "2999-01-01T00:00:00Z"}));
+    assert_eq!(
+        create_batch(&server, "b-0", &json!([later("a")]))
+            .await
+            .status,
+        200
+    );
+    let refused = json!([later("b"), later("c")]);
+    let refused = create_batch(&server, "b-1", &refused).await.json();
+    assert_eq!(refused["results"][1]["problem"]["code"], "overloaded");
+    server.post("/v1/orders/a/cancel", "{}").await;
+    let commits = async || {
+        server.get("/v1/stats").await.json()["shard"]["position"]
+            .as_i64()
+            .unwrap()
+    };
+    let before = commits().await;
+    let other = create_batch(&server, "b-1", &json!([later("d")])).await;
+    assert_eq!(
+        other.json()["results"][0]["status"],
+        201,
+        "{}",
+        other.text()
+    );
+    assert_eq!(
+        commits().await,
+        before + 1,
+        "the key costs a flush of its own"
+    );
+    let again = create_batch(&server, "b-1", &json!([later("e")])).await;
+    assert_eq!(again.code(), "idempotency-key-reused");
+    server.stop().await;
+}
+
+/// There is no room for anything any more, but what was answered is answered again.
+#[tokio::test]
+async fn a_batch_is_repeated_while_there_is_no_room() {
+    let mut setup = Setup::default();
+    setup.engine.open_orders_max = 2;
+    let server = TestServer::with(setup).await;
+    let later = |id| order_with(json!({"order_id": id, "start_at": "2999-01-01T00:00:00Z"}));
+    let sent = json!([later("a"), later("b"), later("c")]);
+    let first = create_batch(&server, "b-1", &sent).await.json();
+    assert_eq!(first["results"][2]["problem"]["code"], "overloaded");
+    let again = create_batch(&server, "b-1", &sent).await.json();
+    for at in [0, 1] {
+        assert_eq!(again["results"][at], first["results"][at]);
+    }
+    let other = create_batch(&server, "b-1", &json!([later("d")])).await;
+    assert_eq!(other.code(), "idempotency-key-reused");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_batch_that_found_room_for_some_is_not_called_answered() {
     let mut setup = Setup::default();

@@ -289,7 +289,7 @@ impl<'a> Pair<'a> {
         let key = RequestKey::new("changes", format!("{number}").as_bytes(), [0; 32]);
         let key = key.map_err(|error| error.to_string())?;
         let is_kept = self.kept.contains(&key);
-        same("kept", is_kept, self.shard.has_change_key(&key))?;
+        same("kept", is_kept, self.shard.sent_under(&key).is_some())?;
         if is_kept {
             return Ok(());
         }
@@ -301,8 +301,12 @@ impl<'a> Pair<'a> {
             etag: None,
             body: [].into(),
         };
-        let seq = None;
-        let kept = ChangeKey { seq, key, answer };
+        let kept = ChangeKey {
+            seq: None,
+            is_of_new: false,
+            key,
+            answer,
+        };
         self.shard.keep_change_answer(kept, self.now);
         self.count("kept under a key", 1);
         Ok(())

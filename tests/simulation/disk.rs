@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use orderd::clock::{ManualClock, Timestamp};
 use orderd::order::{
-    ChangeKey, Commit, KeptKey, KeyRecord, OpenOrder, Opening, Order, OrderId, Position, Process,
-    ProcessTally, Receipt, RequestKey, Seq, ShardNumber,
+    ChangeKey, Commit, Fingerprint, KeptKey, KeyRecord, OpenOrder, Opening, Order, OrderId,
+    Position, Process, ProcessTally, Receipt, RequestKey, Seq, ShardNumber,
 };
 use orderd::store::{
     Durability, EventPlace, EventView, JournalRow, ListQuery, Page, Reading, Reopened, Store,
@@ -293,10 +293,15 @@ impl Store for Disk {
         Ok(Reopened { opening, fate })
     }
 
-    fn is_key_taken(&self, key: &RequestKey, expired: Timestamp) -> Result<bool, StoreError> {
+    fn sent_under(
+        &self,
+        key: &RequestKey,
+        expired: Timestamp,
+    ) -> Result<Option<Fingerprint>, StoreError> {
         let stored = self.stored();
         let kept = stored.keys.get(&key.key);
-        Ok(kept.is_some_and(|kept| kept.kept_at >= expired))
+        let counts = kept.filter(|kept| kept.kept_at >= expired);
+        Ok(counts.map(|kept| kept.fingerprint))
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker};
 use orderd::cli::verify;
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
-    ShardNumber,
+    Commit, Fingerprint, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt,
+    RequestKey, Seq, ShardNumber,
 };
 use orderd::store::Snapshot as _;
 use orderd::store::sqlite::{FileSystem, Snapshot, Sqlite};
@@ -264,8 +264,12 @@ impl Store for OnFiles {
         answer
     }
 
-    fn is_key_taken(&self, key: &RequestKey, expired: Timestamp) -> Result<bool, StoreError> {
-        self.survive(self.store().is_key_taken(key, expired))
+    fn sent_under(
+        &self,
+        key: &RequestKey,
+        expired: Timestamp,
+    ) -> Result<Option<Fingerprint>, StoreError> {
+        self.survive(self.store().sent_under(key, expired))
     }
 
     fn tidy_up(&self) {

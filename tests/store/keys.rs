@@ -47,6 +47,7 @@ fn cancel(hand: &Hand, commit: &mut Commit, id: &str, key: &str) {
     backend::change(commit, &before, state, EventKind::Cancelled);
     commit.change_keys.push(ChangeKey {
         seq: Some(before.seq),
+        is_of_new: false,
         key: of_changes(key),
         answer: answer(id),
     });
@@ -54,7 +55,9 @@ fn cancel(hand: &Hand, commit: &mut Commit, id: &str, key: &str) {
 
 fn is_taken(hand: &Hand, key: &str, expired_before: Timestamp) -> bool {
     let key = of_changes(key);
-    hand.store.is_key_taken(&key, expired_before).unwrap()
+    let sent = hand.store.sent_under(&key, expired_before).unwrap();
+    assert!(sent.is_none_or(|sent| sent == key.fingerprint));
+    sent.is_some()
 }
 
 fn kept(hand: &Hand, key: &str) -> Option<(KeptAnswer, Timestamp)> {
@@ -224,6 +227,7 @@ pub fn an_answer_is_kept_with_its_change(backend: &Backend) {
     let mut commit = hand.blank();
     commit.change_keys.push(ChangeKey {
         seq: None,
+        is_of_new: false,
         key: of_changes("alone"),
         answer: answer("c"),
     });

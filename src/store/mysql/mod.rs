@@ -45,8 +45,8 @@ use super::{
 };
 use crate::clock::{self, Timestamp};
 use crate::order::{
-    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
-    ShardNumber,
+    Commit, Fingerprint, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt,
+    RequestKey, Seq, ShardNumber,
 };
 
 /// How often the connection is looked at between commits.
@@ -178,14 +178,14 @@ impl Store for Mysql {
         Ok(opening)
     }
 
-    fn is_key_taken(
+    fn sent_under(
         &self,
         key: &RequestKey,
         expired_before: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Fingerprint>, StoreError> {
         let mut pen = self.pen();
         let pen = pen.as_mut().ok_or_else(given_up)?;
-        pen.run(|writer| writer.is_key_taken(key, expired_before))
+        pen.run(|writer| writer.sent_under(key, expired_before))
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {

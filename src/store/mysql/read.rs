@@ -10,8 +10,8 @@ use super::connect::Link;
 use super::row;
 use crate::clock::Timestamp;
 use crate::order::{
-    KeptAnswer, KeptKey, OpenOrder, Order, OrderId, Position, Priority, Process, ProcessTally,
-    RequestKey, Seq, ShardNumber, StatusKind,
+    Fingerprint, KeptAnswer, KeptKey, OpenOrder, Order, OrderId, Position, Priority, Process,
+    ProcessTally, RequestKey, Seq, ShardNumber, StatusKind,
 };
 use crate::store::{JournalRow, Page, ShardHead, StoreError};
 
@@ -70,15 +70,17 @@ pub(super) async fn kept_key(link: &mut Link, scope: &str, key: &str) -> Read<Op
     rows.first().map(kept).transpose()
 }
 
-/// Whether a key was claimed at `expired_before` or later.
-pub(super) async fn is_key_taken(
+/// What was sent under a key that was claimed at `expired_before` or later.
+pub(super) async fn sent_under(
     link: &mut Link,
     key: &RequestKey,
     expired_before: Timestamp,
-) -> Read<bool> {
-    let sql = "SELECT 1 FROM idempotency_keys WHERE scope = ? AND `key` = ? AND kept_at >= ?";
+) -> Read<Option<Fingerprint>> {
+    let sql = "SELECT fingerprint FROM idempotency_keys
+                WHERE scope = ? AND `key` = ? AND kept_at >= ?";
     let values = (&*key.scope, &*key.key, expired_before.0);
-    Ok(!link.query(sql, values).await?.is_empty())
+    let rows = link.query(sql, values).await?;
+    rows.first().map(|row| hash(row, 0)).transpose()
 }
 
 fn kept(row: &Row) -> Read<KeptKey> {

@@ -7,7 +7,7 @@ use super::connect::{Link, Role, Session, Target};
 use super::write::Writer;
 use super::{error, open, read};
 use crate::clock::Timestamp;
-use crate::order::{Commit, RequestKey};
+use crate::order::{Commit, Fingerprint, RequestKey};
 use crate::store::error::given_up;
 use crate::store::{Durability, Reopened, StoreError};
 
@@ -115,18 +115,26 @@ impl Writer {
         reopened.ok_or_else(given_up)
     }
 
-    /// Whether something is kept under a key since `expired_before` or later.
-    pub(super) async fn is_key_taken(
+    /// What was sent under a key, if something is kept under it since `expired_before` or later.
+    pub(super) async fn sent_under(
         &mut self,
         key: &RequestKey,
         expired_before: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let patience = self.target.timeouts.connect;
-        let asked = read::is_key_taken(&mut self.link, key, expired_before);
-        let late = |_| StoreError::Unreadable {
-            detail: format!("no answer within {} s", patience.as_secs_f32()),
+    ) -> Result<Option<Fingerprint>, StoreError> {
+        let unreachable = |detail: String| StoreError::Unreachable {
+            database: self.target.name(),
+            detail,
         };
-        tokio::time::timeout(patience, asked).await.map_err(late)?
+        let patience = self.target.timeouts.connect;
+        let asked = read::sent_under(&mut self.link, key, expired_before);
+        match tokio::time::timeout(patience, asked).await {
+            Ok(Err(error)) if self.link.is_ended() => Err(unreachable(error.to_string())),
+            Ok(answer) => answer,
+            Err(_) => {
+                let detail = format!("no answer within {} s", patience.as_secs_f32());
+                Err(unreachable(detail))
+            }
+        }
     }
 
     /// Whether another server has opened the shard since, as far as the database can be asked.

@@ -266,7 +266,8 @@ impl Link {
         }
     }
 
-    fn unreachable(&self, detail: String) -> StoreError {
+    /// The error for a question that was not answered.
+    pub(super) fn unreachable(&self, detail: String) -> StoreError {
         StoreError::Unreachable {
             database: self.name.to_string(),
             detail,

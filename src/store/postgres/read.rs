@@ -12,8 +12,8 @@ use super::row;
 use super::tail::small;
 use crate::clock::Timestamp;
 use crate::order::{
-    KeptAnswer, KeptKey, OpenOrder, Order, OrderId, Position, Priority, Process, ProcessTally,
-    RequestKey, Seq, ShardNumber, StatusKind,
+    Fingerprint, KeptAnswer, KeptKey, OpenOrder, Order, OrderId, Position, Priority, Process,
+    ProcessTally, RequestKey, Seq, ShardNumber, StatusKind,
 };
 use crate::store::{JournalRow, Page, ShardHead, StoreError};
 
@@ -47,16 +47,17 @@ pub(super) async fn kept_key(link: &Link, scope: &str, key: &str) -> Read<Option
     rows.first().map(kept).transpose()
 }
 
-/// Whether a key was claimed at `expired_before` or later.
-pub(super) async fn is_key_taken(
+/// What was sent under a key that was claimed at `expired_before` or later.
+pub(super) async fn sent_under(
     link: &Link,
     key: &RequestKey,
     expired_before: Timestamp,
-) -> Read<bool> {
-    let sql = "SELECT 1 FROM idempotency_keys WHERE scope = $1 AND key = $2 AND kept_at >= $3";
+) -> Read<Option<Fingerprint>> {
+    let sql = "SELECT fingerprint FROM idempotency_keys
+                WHERE scope = $1 AND key = $2 AND kept_at >= $3";
     let (scope, key) = (&*key.scope, &*key.key);
     let rows = link.query(sql, &[&scope, &key, &expired_before.0]).await?;
-    Ok(!rows.is_empty())
+    rows.first().map(|row| hash(row, 0)).transpose()
 }
 
 fn kept(row: &Row) -> Read<KeptKey> {

@@ -8,7 +8,7 @@ use super::statements::Statements;
 use super::write::Writer;
 use super::{error, open, read};
 use crate::clock::Timestamp;
-use crate::order::{Commit, RequestKey};
+use crate::order::{Commit, Fingerprint, RequestKey};
 use crate::store::error::given_up;
 use crate::store::{Durability, Reopened, StoreError};
 
@@ -146,16 +146,17 @@ impl Writer {
         reopened.ok_or_else(given_up)
     }
 
-    /// Whether something is kept under a key since `expired_before` or later.
-    pub(super) async fn is_key_taken(
+    /// What was sent under a key, if something is kept under it since `expired_before` or later.
+    pub(super) async fn sent_under(
         &self,
         key: &RequestKey,
         expired_before: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let asked = read::is_key_taken(&self.link, key, expired_before);
+    ) -> Result<Option<Fingerprint>, StoreError> {
+        let asked = read::sent_under(&self.link, key, expired_before);
         let patience = self.target.timeouts.connect;
-        let late = |_| StoreError::Unreadable {
-            detail: format!("no answer within {} s", patience.as_secs_f32()),
+        let late = |_| {
+            let detail = format!("no answer within {} s", patience.as_secs_f32());
+            self.link.unreachable(detail)
         };
         tokio::time::timeout(patience, asked).await.map_err(late)?
     }

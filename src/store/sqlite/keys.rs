@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::row::unreadable;
 use crate::clock::Timestamp;
-use crate::order::{Commit, KeptAnswer, KeptKey, RequestKey, Seq};
+use crate::order::{Commit, Fingerprint, KeptAnswer, KeptKey, RequestKey, Seq};
 use crate::store::StoreError;
 
 /// Keeps an answer under its key, unless the key was claimed in the time for which keys count: then
@@ -52,16 +52,18 @@ pub(super) fn claim_changes(connection: &Connection, commit: &Commit) -> rusqlit
     Ok(())
 }
 
-/// Whether a key was claimed at `expired_before` or later.
-pub(super) fn is_taken(
+/// What was sent under a key that was claimed at `expired_before` or later.
+pub(super) fn sent_under(
     connection: &Connection,
     key: &RequestKey,
     expired_before: Timestamp,
-) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM idempotency_keys WHERE scope = ?1 AND key = ?2 AND kept_at >= ?3";
+) -> Result<Option<Fingerprint>, StoreError> {
+    let sql = "SELECT fingerprint FROM idempotency_keys
+                WHERE scope = ?1 AND key = ?2 AND kept_at >= ?3";
     let mut statement = connection.prepare_cached(sql).map_err(unreadable)?;
-    let taken = statement.exists(params![key.scope, &*key.key, expired_before.0]);
-    taken.map_err(unreadable)
+    let values = params![key.scope, &*key.key, expired_before.0];
+    let found = statement.query_row(values, |row| row.get(0)).optional();
+    found.map_err(unreadable)
 }
 
 /// Gives a key back that was claimed for an order which then was not stored.

@@ -45,8 +45,8 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::order::{
-    Commit, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt, RequestKey, Seq,
-    ShardNumber,
+    Commit, Fingerprint, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt,
+    RequestKey, Seq, ShardNumber,
 };
 
 /// An opened SQLite store.
@@ -254,12 +254,12 @@ impl Store for Sqlite {
         })
     }
 
-    fn is_key_taken(
+    fn sent_under(
         &self,
         key: &RequestKey,
         expired_before: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.write(|writer| keys::is_taken(&writer.connection, key, expired_before))
+    ) -> Result<Option<Fingerprint>, StoreError> {
+        self.write(|writer| keys::sent_under(&writer.connection, key, expired_before))
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
