@@ -341,19 +341,16 @@ impl From<SubmitError> for ApiError {
 /// A change that the order does not allow.
 impl From<WebhookError> for ApiError {
     fn from(error: WebhookError) -> Self {
-        let is_definite = error.is_definite();
-        let code = match error {
+        let code = match &error {
             WebhookError::NotFound => Code::WebhookNotFound,
             WebhookError::TooMany => Code::WebhookBusy,
             WebhookError::KeyTaken => Code::IdempotencyKeyInUse,
-            WebhookError::Store(error) => {
-                tracing::error!(%error, "a webhook is not kept");
-                if !is_definite {
-                    let detail = "what was asked of the webhook may be done, or not";
-                    return Self::new(Code::OutcomeUnknown, detail);
-                }
-                let detail = "nothing is changed; the server's log has the cause";
-                return Self::new(Code::StoreUnavailable, detail);
+            WebhookError::Store(cause) => {
+                tracing::error!(error = %cause, "a webhook is not kept");
+                let detail = cause.to_string().into();
+                let refused = SubmitError::StoreUnavailable { detail };
+                let told = error.is_definite().then_some(refused);
+                return Self::change_failed(told.unwrap_or(SubmitError::OutcomeUnknown));
             }
         };
         Self::new(code, error.to_string())

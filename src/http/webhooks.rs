@@ -2,28 +2,26 @@
 //!
 //! Reads and checks what is asked for; what becomes of deliveries is decided in `telling`.
 
+mod asked;
 mod form;
 
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::asked::{Received, answered, keep_answer, received};
 use self::form::shown;
 use super::code::Code;
 use super::error::ApiError;
-use super::media_type::{MediaType, media_type};
 use super::parameters::Parameters;
 use super::{App, idempotency, orders, schema};
-use crate::engine::KeyOfChanges;
-use crate::order::{KeptAnswer, RequestKey};
 use crate::server::idempotency::sent;
-use crate::server::{ORDER_BYTES_MAX, WholeBody};
-use crate::telling::{Answering, Changed, Under, WebhookError, Webhooks};
+use crate::telling::WebhookError;
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -42,60 +40,6 @@ type PathId = Result<Path<String>, PathRejection>;
 fn id(path: PathId) -> Result<String, ApiError> {
     path.map(|Path(id)| id)
         .map_err(|_| ApiError::from(WebhookError::NotFound))
-}
-
-/// What was sent, and under which key.
-struct Received {
-    body: WholeBody,
-    key: Option<RequestKey>,
-}
-
-/// Reads a request whose body is one JSON object, or nothing. `scope` is what its key counts for.
-async fn received(app: &App, scope: String, request: Request) -> Result<Received, ApiError> {
-    let (head, body) = request.into_parts();
-    Parameters::none(&head.uri)?;
-    let body = app.bodies.read(body, ORDER_BYTES_MAX).await?;
-    if !body.bytes.is_empty() {
-        json_only(&head.headers)?;
-    }
-    let key = idempotency::of_request(&head.headers, scope, &body.bytes)?;
-    Ok(Received { body, key })
-}
-
-/// Has a change made to its end, whether the client waits or not, and answers. A repetition gets
-/// the first answer.
-async fn answered<F>(
-    app: &Arc<App>,
-    key: Option<RequestKey>,
-    answer: Answering,
-    change: impl FnOnce(Arc<Webhooks>, Option<Under>) -> F,
-) -> Result<Response, ApiError>
-where
-    F: Future<Output = Result<Changed, WebhookError>> + Send + 'static,
-{
-    let under = key.clone().map(|key| Under {
-        key,
-        // The engine may have been at rest for a while.
-        kept_at: app.engine.keys_kept_at().max(app.clock.now()),
-        expired_before: app.engine.keys_expired_before(),
-        answer,
-    });
-    let changing = tokio::spawn(change(Arc::clone(&app.webhooks), under));
-    match changing.await {
-        Ok(Ok(changed)) => Ok(sent(answer(&changed))),
-        Ok(Err(refusal)) => idempotency::again(app, key.as_ref(), refusal.into()).await,
-        Err(_) => Err(ApiError::new(Code::Internal, "the server made a mistake")),
-    }
-}
-
-fn json_only(headers: &HeaderMap) -> Result<(), ApiError> {
-    match media_type(headers)? {
-        MediaType::Json => Ok(()),
-        MediaType::Lines => {
-            let detail = "a webhook is one JSON object";
-            Err(ApiError::new(Code::UnsupportedMediaType, detail))
-        }
-    }
 }
 
 /// Make a webhook
@@ -211,22 +155,6 @@ async fn test(
         Ok(answer) => Ok(answer.map_or_else(|| StatusCode::OK.into_response(), sent)),
         Err(refusal) => idempotency::again(&app, Some(&key), refusal).await,
     }
-}
-
-/// Keeps an answer under a key and gives it back, or looks whether the key is free.
-async fn keep_answer(
-    app: &App,
-    key: &RequestKey,
-    answer: Option<KeptAnswer>,
-) -> Result<Option<KeptAnswer>, ApiError> {
-    let under = KeyOfChanges {
-        key: key.clone(),
-        answer_bytes: 0,
-        answer: Box::new(|_, _| answer),
-    };
-    let decided = app.engine.change_under(under, Vec::new()).await;
-    let decided = decided.map_err(ApiError::change_failed)?;
-    Ok(decided.kept)
 }
 
 /// Pause a webhook

@@ -1,5 +1,5 @@
-//! Idempotency keys on the POSTs of webhooks: sent again nothing happens, and the first answer comes
-//! back byte for byte, also after a restart.
+//! Idempotency keys on the POSTs of webhooks: sent again nothing happens, and the first answer
+//! comes back byte for byte, also after a restart.
 //!
 //! What happened is read from the webhooks, or seen by their receiver.
 

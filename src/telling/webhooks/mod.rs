@@ -6,6 +6,7 @@
 
 mod courier;
 mod endpoint;
+mod error;
 mod health;
 mod kept;
 mod message;
@@ -20,11 +21,11 @@ use std::time::Duration;
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use thiserror::Error;
 use tokio::task::JoinSet;
 
 use endpoint::Endpoint;
 pub use endpoint::{NewWebhook, WebhookStatus, WebhookView};
+pub use error::WebhookError;
 pub use kept::{Pause, Replay};
 use kept::{Progress, Settings};
 pub use message::Report;
@@ -79,23 +80,6 @@ pub struct WebhookParts {
     pub random: StdRng,
     /// How deliveries are made.
     pub settings: WebhookSettings,
-}
-
-/// Why something asked of webhooks was not done.
-#[derive(Debug, Error)]
-pub enum WebhookError {
-    /// There is none with this id.
-    #[error("there is no such webhook")]
-    NotFound,
-    /// There are as many as may be.
-    #[error("there are {WEBHOOKS_MAX} webhooks already")]
-    TooMany,
-    /// The idempotency key is taken; nothing is changed.
-    #[error("the idempotency key is taken")]
-    KeyTaken,
-    /// Nothing is changed, unless it is not [definite](Self::is_definite).
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// All receivers, and their couriers.

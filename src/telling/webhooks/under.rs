@@ -7,7 +7,7 @@ use super::{WebhookError, WebhookView};
 use crate::clock::Timestamp;
 use crate::order::{KeptAnswer, RequestKey};
 use crate::outbound::Secret;
-use crate::store::{AnswerUnder, KeptWebhook, Ledger, StoreError};
+use crate::store::{AnswerUnder, KeptWebhook, Ledger};
 
 /// A receiver as a change leaves it.
 #[derive(Clone, Debug)]
@@ -50,19 +50,5 @@ pub(super) async fn keep(
     match ledger.keep_webhook(kept, under).await? {
         true => Ok(()),
         false => Err(WebhookError::KeyTaken),
-    }
-}
-
-impl WebhookError {
-    /// Whether the change is not stored, for certain.
-    pub fn is_definite(&self) -> bool {
-        !matches!(
-            self,
-            Self::Store(
-                StoreError::Unknown { .. }
-                    | StoreError::Lost { .. }
-                    | StoreError::Unreadable { .. }
-            )
-        )
     }
 }
