@@ -105,7 +105,9 @@ CREATE INDEX orders_held ON orders (seq) WHERE hold IS NOT NULL;
 CREATE INDEX orders_imported ON orders (seq) WHERE imported_at IS NOT NULL;
 
 -- What steps said about an order when they were done: labels and the like, for later steps and for
--- people. Most steps say nothing.
+-- people. Most steps say nothing. A table of rows with numbers of their own: in one that is laid out by
+-- its key, a bad page under one large output would hide its neighbours, too, whose keys are compared
+-- with the whole of it.
 CREATE TABLE step_outputs (
   seq    INTEGER NOT NULL,
   -- Place of the step in its process, from 0.
@@ -113,7 +115,7 @@ CREATE TABLE step_outputs (
   step   TEXT    NOT NULL,
   output TEXT    NOT NULL CHECK (json_valid(output)),
   PRIMARY KEY (seq, number)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- The orders, and with each what its steps said: a JSON array of [number, step, output], or NULL.
 CREATE VIEW whole_orders AS

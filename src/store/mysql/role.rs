@@ -41,7 +41,8 @@ impl Role {
             // The other side may take its time. A number is what it is, even if it is 0.
             Self::Moving => {
                 "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO', autocommit = 1,
-                             sql_safe_updates = 0, wait_timeout = 31536000, net_read_timeout = 3600, net_write_timeout = 3600;
+                             sql_safe_updates = 0, wait_timeout = 31536000,
+                             net_read_timeout = 3600, net_write_timeout = 3600;
                  SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"
             }
             Self::Snapshot => {

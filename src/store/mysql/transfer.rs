@@ -1,7 +1,7 @@
 //! A MySQL or MariaDB database that is moved elsewhere, or into which a store is moved.
 //!
-//! Rows go in as texts of many rows, in large transactions. Indexes stay: a table is laid out by one
-//! of them, and the others are what keeps ids and keys apart.
+//! Rows go in as texts of many rows, in large transactions. Indexes stay: a table is laid out by
+//! one of them, and the others are what keeps ids and keys apart.
 
 use std::future::Future;
 
