@@ -203,9 +203,11 @@ pub async fn serve(
             () = ended => notices.engine_ended(),
         }
         behind.app.begin_drain();
+        behind.pushes.close();
         faults::point("drain-begins");
     };
     server::serve(behind.doors(opened), settings, stop).await;
+    behind.pushes.finish(config.server.drain_timeout).await;
     behind.webhooks.finish().await;
     faults::point("drain-doors-closed");
     finish(engine, notices).await

@@ -10,6 +10,7 @@ mod events;
 mod log;
 mod outbound;
 mod process;
+mod push;
 mod queue;
 mod server;
 pub mod setting;

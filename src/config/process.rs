@@ -8,14 +8,13 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::error::{ConfigError, from_figment, readable, value_at, written};
+use super::push::PushStep;
 use super::setting;
 use super::source::origin;
 use super::step::{PullStep, RulesStep, SimulateStep};
 use super::wait::WaitStep;
 use crate::order::{DEFAULT_PROCESS, Dialect, Process, Step};
 
-/// Kinds of steps that are planned; naming one is no slip of the pen.
-const KINDS_NOT_BUILT: [&str; 1] = ["push"];
 /// Most steps of a process: an order's record has one place for each.
 const STEPS_MAX: usize = 100;
 const NAME_CHARS_MAX: usize = 64;
@@ -170,14 +169,8 @@ impl Reader<'_> {
             Some("simulate") => self.written::<SimulateStep>(path)?.step(),
             Some("rules") => self.written::<RulesStep>(path)?.step(),
             Some("pull") => self.written::<PullStep>(path)?.step(),
+            Some("push") => self.written::<PushStep>(path)?.step(&path[1]),
             Some("wait") => self.written::<WaitStep>(path)?.step(),
-            Some(kind) if KINDS_NOT_BUILT.contains(&kind) => {
-                let detail = format!(
-                    "is {kind:?}, which is not built yet in this version; use \"pull\", \
-                     \"wait\", \"simulate\" or \"rules\""
-                );
-                return Err(self.refused(&kind_path, detail));
-            }
             _ => return Err(self.wrong(&kind_path)),
         }
         .map_err(|breach| {

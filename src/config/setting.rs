@@ -70,6 +70,8 @@ const ADDRESSES: Form = Form::Text(
 const NETWORKS: Form = Form::Text(
     "networks such as \"10.0.0.0/8\", addresses and host names with commas between them",
 );
+const URL: Form = Form::Text("a URL such as \"https://pay.internal/authorise\"");
+const SECRET: Form = Form::Text("whsec_ and 24 to 64 bytes in base64");
 const TWO_DECIMALS: Form = Form::Text("an ISO 4217 code with two decimals such as \"USD\"");
 const WORD: Form = Form::Text("1 to 64 characters");
 const SENTENCE: Form = Form::Text("1 to 1,024 characters");
@@ -144,11 +146,19 @@ pub const SETTINGS: &[Setting] = &[
     setting("process.*.step.*.name", NAME),
     setting(
         "process.*.step.*.kind",
-        Form::Choice(&["pull", "wait", "simulate", "rules"]),
+        Form::Choice(&["push", "pull", "wait", "simulate", "rules"]),
     ),
+    setting("process.*.step.*.url", URL),
+    setting("process.*.step.*.timeout", Form::Time(1, 365 * DAY)),
+    setting(
+        "process.*.step.*.callback_timeout",
+        Form::Time(SECOND, 30 * DAY),
+    ),
+    setting("process.*.step.*.secret", SECRET),
+    setting("process.*.step.*.effect", Form::Switch),
+    setting("process.*.step.*.lookup", URL),
     setting("process.*.step.*.queue", NAME),
     setting("process.*.step.*.lease", Form::Time(SECOND, DAY)),
-    setting("process.*.step.*.timeout", Form::Time(1, 365 * DAY)),
     setting(
         "process.*.step.*.on_timeout",
         Form::Choice(&["retry", "reject", "dead", "continue"]),

@@ -190,6 +190,11 @@ impl ApiError {
         is_for_now.then(|| self.0.retry_after_seconds.unwrap_or(RETRY_AFTER_SECONDS))
     }
 
+    /// What is wrong, for people.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// What is wrong, field by field, as far as it is listed; empty if it is not about fields.
     pub fn faults(&self) -> &[Fault] {
         &self.0.faults
@@ -321,10 +326,8 @@ impl From<SubmitError> for ApiError {
         }
         if code == Code::StoreUnavailable {
             // The engine logs the cause; what a store says may name files of the machine.
-            return Self::new(
-                code,
-                "the order is not stored; the server's log has the cause",
-            );
+            let detail = "the order is not stored; the server's log has the cause";
+            return Self::new(code, detail);
         }
         let mut problem = Problem::new(code, error.to_string().into());
         match error {

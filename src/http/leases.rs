@@ -15,15 +15,16 @@ use utoipa_axum::routes;
 
 use super::aside;
 use super::changes::object;
+use super::code::Code;
 use super::error::ApiError;
 use super::parameters::Parameters;
 use super::queues::{self, Name};
 use super::reports;
 use super::wire::{Count, Fields, Text};
-use super::{App, orders, render, schema};
+use super::{App, orders, render, schema, work};
 use crate::engine::{Lease, SubmitError, Wanted};
 use crate::order::{
-    Action, Change, Fault, Order, Outcome, QueueIndex, Report, Seq, Signature, Verdict, effect_key,
+    Action, Change, Fault, Order, Outcome, QueueIndex, Report, Seq, Signature, Verdict,
 };
 use crate::server::{Hangup, ORDER_BYTES_MAX};
 use crate::shard::Leased;
@@ -87,7 +88,11 @@ async fn lease(
 ) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
     Parameters::none(&head.uri)?;
-    let (_, queue) = queues::find(&app, queue)?;
+    let (name, queue) = queues::find(&app, queue)?;
+    if app.processes.queues().push(queue).is_some() {
+        let detail = "orders of this queue are sent to the address of their step";
+        return Err(ApiError::new(Code::QueueNotFound, detail));
+    }
     queues::only_json(&head.headers)?;
     queues::without_key(&head.headers)?;
     let (wanted, patience) = {
@@ -107,7 +112,7 @@ async fn lease(
             return Err(SubmitError::Draining.into());
         }
     };
-    answer(&app, lease).await
+    answer(&app, &name, lease).await
 }
 
 /// Waits until the client that waits for work has hung up.
@@ -119,7 +124,7 @@ async fn hung_up(hangup: Option<&Hangup>) {
 }
 
 /// The answer with what was leased. What does not fit into it goes back into the queue.
-async fn answer(app: &App, lease: Lease) -> Result<Response, ApiError> {
+async fn answer(app: &App, queue: &str, lease: Lease) -> Result<Response, ApiError> {
     let seqs: Vec<Seq> = lease.orders().iter().map(|it| it.fence.seq).collect();
     let (mut found, asked) = match &*seqs {
         [] => Default::default(),
@@ -135,7 +140,7 @@ async fn answer(app: &App, lease: Lease) -> Result<Response, ApiError> {
                 if !out.ends_with(b"[") {
                     out.push(b',');
                 }
-                write(&mut out, leased, order);
+                work::write(&mut out, queue, leased, order);
             }
             None => lost.push(damaged(leased)),
         }
@@ -189,37 +194,6 @@ fn damaged(leased: &Leased) -> Change {
         versions: None,
         action: Action::Report(Box::new(report)),
     }
-}
-
-fn write(out: &mut Vec<u8>, leased: &Leased, mut order: Order) {
-    let (id, step) = (order.id.clone(), Arc::clone(&leased.state.step));
-    out.extend_from_slice(b"{\"order_id\":");
-    render::text(out, id.as_str());
-    out.extend_from_slice(b",\"step\":");
-    render::text(out, &step);
-    out.extend_from_slice(b",\"attempt\":");
-    render::number(out, leased.state.attempt);
-    out.extend_from_slice(b",\"fence\":");
-    render::text(out, &leased.fence.text(&id, &step));
-    out.extend_from_slice(b",\"effect_key\":");
-    render::text(out, &effect_key(&id, &step));
-    out.extend_from_slice(b",\"deadline\":");
-    render::time(out, leased.until);
-    // The row may be older than the lease.
-    order.state = leased.state.clone();
-    let outputs = std::mem::take(&mut order.outputs);
-    out.extend_from_slice(b",\"order\":");
-    render::order(out, &order);
-    out.extend_from_slice(b",\"outputs\":{");
-    for (at, it) in outputs.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        render::text(out, &it.step);
-        out.push(b':');
-        out.extend_from_slice(it.output.as_bytes());
-    }
-    out.extend_from_slice(b"}}");
 }
 
 /// What a worker asks for, and how long it waits.

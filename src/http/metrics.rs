@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::error::NOSNIFF;
-use crate::engine::{BUCKETS_US, Distribution, QueueStats, Stats};
+use crate::engine::{BUCKETS_US, Distribution, ENDS, PushView, QueueStats, Stats};
 use crate::order::{Priority, StatusKind};
 use crate::server::{CLASSES, Requests};
 use crate::telling::Feed;
@@ -69,6 +69,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         app.store.bad_rows(),
     );
     feed(&mut page, &app.feed);
+    push(&mut page, &app.push_view());
     if let Ok(stats) = app.engine.stats_soon().await {
         engine(&mut page, &stats);
         page.number(
@@ -149,6 +150,40 @@ fn feed(page: &mut Page, feed: &Feed) {
         "How often a client of the event stream fell behind and went on from the store.",
     );
     page.number(name, "counter", help, feed.fallbacks());
+}
+
+fn push(page: &mut Page, view: &PushView) {
+    let (name, help) = (
+        "orderd_push_calls_total",
+        "Calls of steps that are sent to addresses, by how they ended.",
+    );
+    page.one(name, "counter", help, |page| {
+        for line in &view.lines {
+            for (end, count) in ENDS.into_iter().zip(line.ended) {
+                page.sample(name, &[("queue", &line.queue), ("end", end)], count);
+            }
+        }
+    });
+    let (name, help) = ("orderd_push_calls", "Calls that are under way.");
+    page.one(name, "gauge", help, |page| {
+        for line in &view.lines {
+            page.sample(name, &[("queue", &line.queue)], line.under_way);
+        }
+    });
+    let help = "How long calls took.";
+    page.histogram("orderd_push_call_seconds", help, MICROS, &view.call_time);
+    let (name, help) = (
+        "orderd_push_resting",
+        "1 while a service is not called because it did not answer.",
+    );
+    page.one(name, "gauge", help, |page| {
+        for service in &view.services {
+            // A URL may have quotation marks in it.
+            let target = service.target.replace('\\', "%5C").replace('"', "%22");
+            let is_resting = u8::from(!service.is_closed);
+            page.sample(name, &[("target", &target)], is_resting);
+        }
+    });
 }
 
 fn engine(page: &mut Page, stats: &Stats) {

@@ -28,6 +28,7 @@ mod openapi;
 mod orders;
 mod parameters;
 mod prefer;
+mod pushes;
 mod queues;
 pub mod render;
 mod reports;
@@ -41,6 +42,7 @@ mod webhooks;
 pub mod wire;
 #[cfg(test)]
 mod wire_tests;
+mod work;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -60,9 +62,10 @@ pub use orders::created;
 pub use standby::standby;
 pub use stats::StatsView;
 pub use voice::voice;
+pub use work::WORDS;
 
 use crate::clock::Clock;
-use crate::engine::Handle;
+use crate::engine::{Handle, Pushes};
 use crate::order::Processes;
 use crate::server::{BodyBudget, Requests, Room};
 use crate::store::Store;
@@ -81,6 +84,7 @@ pub struct App {
     requests: Arc<Requests>,
     feed: Arc<Feed>,
     webhooks: Arc<Webhooks>,
+    pushes: Option<Arc<Pushes>>,
     document: OnceLock<Bytes>,
     draining: watch::Sender<bool>,
 }
@@ -103,6 +107,8 @@ pub struct Parts {
     pub feed: Arc<Feed>,
     /// Tells it to receivers.
     pub webhooks: Arc<Webhooks>,
+    /// Sends steps to their addresses, if anybody does.
+    pub pushes: Option<Arc<Pushes>>,
 }
 
 impl App {
@@ -117,6 +123,7 @@ impl App {
             requests: parts.requests,
             feed: parts.feed,
             webhooks: parts.webhooks,
+            pushes: parts.pushes,
             document: OnceLock::new(),
             draining: watch::Sender::new(false),
         }

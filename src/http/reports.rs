@@ -76,7 +76,7 @@ impl<'a> Body<'a> for ReleaseBody<'a> {
     }
 
     fn verdict(self, _: &mut Vec<Fault>) -> Verdict {
-        Verdict::HandBack
+        Verdict::HandBack { reason: None }
     }
 }
 
@@ -103,11 +103,16 @@ impl<'a> Body<'a> for CompleteBody<'a> {
     }
 
     fn verdict(self, faults: &mut Vec<Fault>) -> Verdict {
-        let output = self.output.map(RawValue::get);
-        faults.extend(output.and_then(|output| output_fault("/output", output)));
-        Verdict::Ended(Outcome::Complete {
-            output: output.map(compact),
-        })
+        Verdict::Ended(done(self.output, faults))
+    }
+}
+
+/// Work is done; what is wrong with its output goes into `faults`.
+pub(super) fn done(output: Option<&RawValue>, faults: &mut Vec<Fault>) -> Outcome {
+    let output = output.map(RawValue::get);
+    faults.extend(output.and_then(|output| output_fault("/output", output)));
+    Outcome::Complete {
+        output: output.map(compact),
     }
 }
 
@@ -156,30 +161,48 @@ impl<'a> Body<'a> for FailBody<'a> {
     }
 
     fn verdict(self, faults: &mut Vec<Fault>) -> Verdict {
-        if self.error.0.is_empty() {
-            faults.push(Fault::new("/error", "invalid-length", "must not be empty"));
-        }
-        let reason = shortened(&self.error.0);
-        let is_rejected = self.reject == Some(true);
-        let wants_retry = self.retry.unwrap_or(!is_rejected);
-        if is_rejected && wants_retry {
-            let detail = "must not be true if the order is rejected";
-            faults.push(Fault::new("/retry", "out-of-range", detail));
-        }
-        let wait = self.retry_after.map(|text| time(&text.0, DAY));
-        if matches!(wait, Some(None)) || (wait.is_some() && !wants_retry) {
-            let detail = "must be a time such as \"30s\", at most 1d, and only with a retry";
-            faults.push(Fault::new("/retry_after", "out-of-range", detail));
-        }
-        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-        Verdict::Ended(match (is_rejected, wants_retry) {
-            (true, _) => Outcome::Reject { reason },
-            (false, true) => Outcome::Retry {
-                reason,
-                retry_after_us: wait.flatten().map(micros),
-            },
-            (false, false) => Outcome::Fail { reason },
-        })
+        let words = Words {
+            retry: self.retry,
+            retry_after: self.retry_after.as_ref().map(|text| &*text.0),
+            reject: self.reject,
+        };
+        Verdict::Ended(failed(&self.error.0, words, faults))
+    }
+}
+
+/// How it goes on after work that failed.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(super) struct Words<'a> {
+    pub(super) retry: Option<bool>,
+    pub(super) retry_after: Option<&'a str>,
+    pub(super) reject: Option<bool>,
+}
+
+/// Work failed, and how it goes on; what is wrong with that goes into `faults`.
+pub(super) fn failed(error: &str, words: Words<'_>, faults: &mut Vec<Fault>) -> Outcome {
+    if error.is_empty() {
+        faults.push(Fault::new("/error", "invalid-length", "must not be empty"));
+    }
+    let reason = shortened(error);
+    let is_rejected = words.reject == Some(true);
+    let wants_retry = words.retry.unwrap_or(!is_rejected);
+    if is_rejected && wants_retry {
+        let detail = "must not be true if the order is rejected";
+        faults.push(Fault::new("/retry", "out-of-range", detail));
+    }
+    let wait = words.retry_after.map(|text| time(text, DAY));
+    if matches!(wait, Some(None)) || (wait.is_some() && !wants_retry) {
+        let detail = "must be a time such as \"30s\", at most 1d, and only with a retry";
+        faults.push(Fault::new("/retry_after", "out-of-range", detail));
+    }
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    match (is_rejected, wants_retry) {
+        (true, _) => Outcome::Reject { reason },
+        (false, true) => Outcome::Retry {
+            reason,
+            retry_after_us: wait.flatten().map(micros),
+        },
+        (false, false) => Outcome::Fail { reason },
     }
 }
 

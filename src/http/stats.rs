@@ -17,6 +17,7 @@ use super::App;
 use super::code::Code;
 use super::error::ApiError;
 use super::parameters::Parameters;
+use super::pushes::{self, PushStats};
 use crate::engine::{Distribution, QueueStats, Silence, Stats};
 use crate::order::{Priority, ProcessTally, StatusKind, Tally};
 
@@ -53,6 +54,8 @@ pub struct StatsView {
     pub durability: DurabilityView,
     /// The room on the disk.
     pub storage: StorageView,
+    /// Steps that are sent to addresses.
+    pub push: PushStats,
 }
 
 /// How many orders there are.
@@ -225,6 +228,7 @@ fn view(app: &App, stats: &Stats) -> StatsView {
             detail: durability.detail,
         },
         storage: storage(stats),
+        push: pushes::stats(&app.push_view()),
     }
 }
 
@@ -303,7 +307,7 @@ fn windows([second, minute, five_minutes]: [f64; 3]) -> Windows {
     }
 }
 
-fn spread(measured: &Distribution) -> Spread {
+pub(super) fn spread(measured: &Distribution) -> Spread {
     let millis = |micros: u64| micros as f64 / MICROS_PER_MILLI;
     Spread {
         count: measured.count,

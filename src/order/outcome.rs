@@ -25,6 +25,13 @@ pub enum Outcome {
     },
     /// Nobody answered in the time of the lease: tried again at once; the attempt counts.
     Lost,
+    /// It is not known whether it was done, and it must not be done twice: tried again by the
+    /// step's policy, even if this was the last attempt, so that somebody can be asked; the attempt
+    /// counts. After [`super::QUESTIONS_MAX`] attempts more than the policy has, the order is dead.
+    Unknown {
+        /// Why nobody knows, for people.
+        reason: Box<str>,
+    },
     /// Failed for good: no retry, the order is dead.
     Fail {
         /// What went wrong, for people.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::step::unlimited;
-use super::{Queues, RetryPolicy, Simulate, Step, StepKind};
+use super::{Push, Queues, RetryPolicy, Simulate, Step, StepKind};
 
 /// The process an order gets if it names none.
 pub const DEFAULT_PROCESS: &str = "default";
@@ -77,14 +77,10 @@ impl Process {
     }
 
     fn defines_the_same(&self, other: &Self) -> bool {
-        let steps = |process: &Self| -> Vec<_> {
-            process
-                .steps
-                .iter()
-                .map(|step| (step.name.clone(), step.kind.clone()))
-                .collect()
+        let same = |(own, other): (&Step, &Step)| {
+            own.name == other.name && own.kind.defines_the_same(&other.kind)
         };
-        steps(self) == steps(other)
+        self.steps.len() == other.steps.len() && self.steps.iter().zip(&other.steps).all(same)
     }
 }
 
@@ -130,9 +126,11 @@ impl Processes {
             ..Self::default()
         };
         for mut old in kept {
-            processes.limit_like_current(&mut old);
             match processes.find_version(&old.name, old.version) {
-                None => processes.all.push(old),
+                None => {
+                    processes.limit_like_current(&mut old);
+                    processes.all.push(old);
+                }
                 Some((_, same)) if same.defines_the_same(&old) => {}
                 Some(_) => {
                     return Err(VersionReused {
@@ -169,8 +167,8 @@ impl Processes {
         self.name_of[usize::from(index.0)]
     }
 
-    /// Limits and retries are not part of a definition: an old version follows the current one's,
-    /// step by step name.
+    /// Limits, retries and addresses are not part of a definition: an old version follows the
+    /// current one's, step by step name.
     fn limit_like_current(&self, old: &mut Process) {
         let Some(current) = self.find(&old.name).map(|index| self.at(index)) else {
             return;
@@ -179,6 +177,14 @@ impl Processes {
         for step in &mut old.steps {
             if let Some(same) = current.steps.iter().find(|same| same.name == step.name) {
                 (step.concurrency, step.retry) = (same.concurrency, same.retry);
+                if let (StepKind::Push(old), StepKind::Push(new)) = (&mut step.kind, &same.kind) {
+                    let own = old.lookup.take();
+                    let lookup = own.map(|own| new.lookup.clone().unwrap_or(own));
+                    *old = Push {
+                        lookup,
+                        ..new.clone()
+                    };
+                }
             }
         }
     }

@@ -26,6 +26,11 @@ impl Report {
         matches!(self.verdict, Verdict::Beat)
     }
 
+    /// Whether the history has it if it comes too late: if somebody says what was done.
+    pub fn is_told_late(&self) -> bool {
+        matches!(self.verdict, Verdict::Ended(_) | Verdict::HandBack { .. })
+    }
+
     /// How many bytes it brings along beside its own.
     pub fn bytes(&self) -> usize {
         match &self.verdict {
@@ -44,8 +49,14 @@ pub enum Verdict {
     Ended(Outcome),
     /// It goes on: the lease counts anew from now.
     Beat,
+    /// It was taken over by somebody who will say later what became of it: the lease counts anew
+    /// from now, and it does not count as running any more.
+    Later,
     /// It was not made: the work goes back into its queue, and the attempt does not count.
-    HandBack,
+    HandBack {
+        /// Why, for people.
+        reason: Option<Box<str>>,
+    },
 }
 
 /// A JSON text without the blanks between its parts, so that it has one line. The text must be

@@ -8,6 +8,9 @@ use rand::{Rng, RngExt};
 /// order.
 const RETRY_AFTER_MAX_US: i64 = 24 * 3_600 * 1_000_000;
 
+/// How often is asked what became of an attempt, beyond the attempts that a step may have.
+pub const QUESTIONS_MAX: u16 = 10;
+
 /// How a step's failed attempts are retried: exponential back-off with full jitter, then `dead`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -34,6 +37,11 @@ impl RetryPolicy {
     /// Whether attempt number `attempt`, counted from 1, was the last one.
     pub fn is_exhausted(&self, attempt: u16) -> bool {
         attempt >= self.attempts_max
+    }
+
+    /// Whether nobody is asked any more what became of an attempt.
+    pub fn is_past_asking(&self, attempt: u16) -> bool {
+        attempt >= self.attempts_max.saturating_add(QUESTIONS_MAX)
     }
 
     /// Time to wait before the next attempt: uniform in `0 ..= min(cap, base * 2^(attempt-1))`.

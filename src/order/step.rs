@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Priority, RetryPolicy, Rules};
+use super::{Outcome, Priority, Push, RetryPolicy, Rules};
 
 /// One piece of work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +39,20 @@ pub enum StepKind {
     Rules(Rules),
     /// Waits in a queue for a worker that leases it.
     Pull(Pull),
+    /// Waits in a queue of its own until it is sent to an address.
+    Push(Push),
     /// Waits for an event from outside, which a signal with the name of the step brings.
     Wait(Wait),
+}
+
+impl StepKind {
+    /// What the step is, without where it is done.
+    pub(super) fn defines_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Push(own), Self::Push(other)) => own.has_effect() == other.has_effect(),
+            _ => self == other,
+        }
+    }
 }
 
 /// Work that a worker leases from a queue.

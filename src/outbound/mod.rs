@@ -7,10 +7,12 @@
 mod address;
 mod client;
 mod connect;
+mod patience;
 mod signature;
 mod target;
 
 pub use address::{Allowed, BadAllowed};
 pub use client::{Answer, Call, CallError, Client, ClientSettings};
+pub use patience::wait;
 pub use signature::{BadSecret, Secret, signatures};
 pub use target::{BadTarget, Target};

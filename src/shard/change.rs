@@ -102,7 +102,7 @@ impl Shard {
                 return Err(Refusal::Undoing { target });
             }
             // Its attempt may go on; what it answers finds no order.
-            Status::Processing { .. } if !record.is_queued => self.ready.release(place(&record)),
+            Status::Processing { .. } if !record.is_queued => self.leave(&record),
             _ => {}
         }
         let cancel = Move {

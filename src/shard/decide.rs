@@ -13,7 +13,7 @@ use crate::faults::{self, Bug};
 use crate::order::{Detail, Outcome, Output, Seq, Status, Step, StepKind, StepOutput, Transition};
 
 /// Why an attempt failed of which nothing was heard.
-const LOST: &str = "nothing was heard of the worker in the time of its lease";
+pub(super) const LOST: &str = "nothing was heard of the worker in the time of its lease";
 
 impl Shard {
     /// Lets everything happen that is due: timers first, then waiting orders in the order of their
@@ -116,8 +116,12 @@ impl Shard {
         if !matches!(record.status.get(), Status::Processing { .. }) {
             return;
         }
-        // The attempt that lost its lease does not count.
-        let next = Some((record.step, record.attempt.saturating_sub(1)));
+        // The attempt that lost its lease does not count, unless it may have had its effect: then
+        // the next one is not the first.
+        let step = &self.processes.at(record.process).steps[usize::from(record.step)];
+        let has_effect = matches!(&step.kind, StepKind::Push(push) if push.has_effect());
+        let lost = u16::from(!has_effect);
+        let next = Some((record.step, record.attempt.saturating_sub(lost)));
         let requeue = Move::to(Transition::Requeue { ready_at });
         self.make(slot, Move { next, ..requeue }, now);
         self.book.at_mut(slot).due = Timestamp::default();
@@ -127,8 +131,7 @@ impl Shard {
     pub(super) fn finish(&mut self, slot: Slot, outcome: Outcome, now: Timestamp) {
         faults::point("outcome-taken");
         let record = *self.book.at(slot);
-        self.ready.release(place(&record));
-        self.beats.remove(&record.seq);
+        self.leave(&record);
         self.conclude(slot, outcome, now);
     }
 
@@ -158,25 +161,28 @@ impl Shard {
                 reason,
                 retry_after_us,
             } if !step.retry.is_exhausted(record.attempt) => {
-                let (retry, random) = (&step.retry, &mut self.random);
-                let ready_at = now.plus(match retry_after_us {
-                    Some(wish_us) => retry.wished_wait_us(wish_us, random),
-                    None => retry.wait_us(record.attempt, random),
-                });
+                let wait_us = match retry_after_us {
+                    Some(wish_us) => step.retry.wished_wait_us(wish_us, &mut self.random),
+                    None => step.retry.wait_us(record.attempt, &mut self.random),
+                };
+                let ready_at = now.plus(wait_us);
                 Move {
-                    reason: Some(reason),
                     detail: retry_after_us.map(|_| Detail::Until(ready_at)),
-                    ..Move::to(Transition::Retry { ready_at })
+                    ..again(reason, ready_at)
                 }
             }
+            Outcome::Unknown { reason } if !step.retry.is_past_asking(record.attempt) => {
+                let wait_us = step.retry.wait_us(record.attempt, &mut self.random);
+                again(reason, now.plus(wait_us))
+            }
+            Outcome::Lost if !step.retry.is_exhausted(record.attempt) => again(LOST.into(), now),
             Outcome::Lost => Move {
                 reason: Some(LOST.into()),
-                ..Move::to(match step.retry.is_exhausted(record.attempt) {
-                    false => Transition::Retry { ready_at: now },
-                    true => Transition::GiveUp { at: now },
-                })
+                ..Move::to(Transition::GiveUp { at: now })
             },
-            Outcome::Retry { reason, .. } | Outcome::Fail { reason } => Move {
+            Outcome::Retry { reason, .. }
+            | Outcome::Unknown { reason }
+            | Outcome::Fail { reason } => Move {
                 reason: Some(reason),
                 ..Move::to(Transition::GiveUp { at: now })
             },
@@ -243,6 +249,14 @@ impl Shard {
         self.book.at_mut(slot).is_queued = true;
         let (place, class) = (place(&record), class(&record));
         self.ready.enqueue(place, class, ready_at, record.seq);
+    }
+}
+
+/// A failed attempt is made again.
+fn again(reason: Box<str>, ready_at: Timestamp) -> Move {
+    Move {
+        reason: Some(reason),
+        ..Move::to(Transition::Retry { ready_at })
     }
 }
 

@@ -19,7 +19,7 @@ mod transition;
 mod wait;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
@@ -104,6 +104,8 @@ pub struct Shard {
     marks: BTreeMap<Seq, Marks>,
     /// Until when leases count that were extended, on the monotonic clock.
     beats: BTreeMap<Seq, Timestamp>,
+    /// Orders whose attempt goes on at somebody who took it over: it does not count as running.
+    away: BTreeSet<Seq>,
     /// Of open orders: the last lease under which somebody came too late.
     late: BTreeMap<Seq, (i64, i64)>,
     last_seq: Seq,
@@ -146,6 +148,7 @@ impl Shard {
             holds: BTreeMap::new(),
             marks: BTreeMap::new(),
             beats: BTreeMap::new(),
+            away: BTreeSet::new(),
             late: BTreeMap::new(),
             last_seq: Seq::default(),
             last_lease: 0,
@@ -181,6 +184,7 @@ impl Shard {
         self.holds.clear();
         self.marks.clear();
         self.beats.clear();
+        self.away.clear();
         self.late.clear();
         (self.last_seq, self.last_lease) = (opening.last_seq, 0);
         self.absent = absent(processes, &opening.tallies);
@@ -351,6 +355,7 @@ impl Shard {
         self.facts.remove(&seq);
         self.marks.remove(&seq);
         self.beats.remove(&seq);
+        self.away.remove(&seq);
         self.late.remove(&seq);
         self.book.remove(slot);
     }

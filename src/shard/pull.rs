@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::book::Slot;
+use super::book::{Record, Slot};
 use super::change::Effect;
 use super::decide::place;
 use super::ready::Taker;
@@ -50,7 +50,7 @@ impl Leased {
         Report {
             fence: self.fence,
             queue: self.queue,
-            verdict: Verdict::HandBack,
+            verdict: Verdict::HandBack { reason: None },
         }
     }
 }
@@ -143,10 +143,13 @@ impl Shard {
     ) -> Result<Effect, Refusal> {
         let record = *self.book.at(slot);
         let step = &self.processes.at(record.process).steps[usize::from(record.step)];
-        let StepKind::Pull(pull) = &step.kind else {
+        let lease_us = match &step.kind {
+            StepKind::Push(push) => Some(push.callback_us),
+            kind => kind.lease_us(),
+        };
+        let Some(lease_us) = lease_us else {
             return self.came_late(slot, &report, now);
         };
-        let lease_us = pull.lease_us;
         let is_own = self.processes.queues().of_step(&step.kind) == Some(report.queue);
         let current = self.fence(slot).filter(|_| is_own);
         let counts = |current| current == report.fence || faults::is_planted(Bug::StaleResultTaken);
@@ -155,7 +158,13 @@ impl Shard {
         }
         match report.verdict {
             Verdict::Beat => return Ok(self.extend(slot, lease_us)),
-            Verdict::HandBack => self.hand_back(slot, now),
+            Verdict::Later => {
+                if self.away.insert(record.seq) {
+                    self.ready.release(place(&record));
+                }
+                return Ok(self.extend(slot, lease_us));
+            }
+            Verdict::HandBack { reason } => self.hand_back(slot, reason, now),
             Verdict::Ended(outcome) => self.finish(slot, outcome, now),
         }
         Ok(self.made())
@@ -184,12 +193,21 @@ impl Shard {
         true
     }
 
-    /// A worker gives back what it has not done: the attempt does not count.
-    fn hand_back(&mut self, slot: Slot, now: Timestamp) {
-        let record = *self.book.at(slot);
-        self.ready.release(place(&record));
+    /// The attempt of an order is over, whatever became of it: its place is free, and its lease
+    /// means nothing any more.
+    pub(super) fn leave(&mut self, record: &Record) {
         self.beats.remove(&record.seq);
+        if !self.away.remove(&record.seq) {
+            self.ready.release(place(record));
+        }
+    }
+
+    /// A worker gives back what it has not done: the attempt does not count.
+    fn hand_back(&mut self, slot: Slot, reason: Option<Box<str>>, now: Timestamp) {
+        let record = *self.book.at(slot);
+        self.leave(&record);
         let requeue = Move {
+            reason,
             next: Some((record.step, record.attempt.saturating_sub(1))),
             ..Move::to(Transition::Requeue { ready_at: now })
         };
@@ -205,7 +223,7 @@ impl Shard {
         report: &Report,
         now: Timestamp,
     ) -> Result<Effect, Refusal> {
-        if report.is_beat() {
+        if !report.is_told_late() {
             return Err(Refusal::StaleFence);
         }
         let fence = report.fence;

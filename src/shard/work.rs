@@ -5,6 +5,7 @@
 
 use super::Shard;
 use super::book::Slot;
+use super::decide::LOST;
 use super::timers::TimerKind;
 use crate::clock::Timestamp;
 use crate::order::{Facts, Outcome, ProcessIndex, Seq, StepKind};
@@ -29,7 +30,7 @@ impl Shard {
         let duration_us = match &step.kind {
             StepKind::Simulate(work) => work.duration_us(record.priority, &mut self.random),
             StepKind::Rules(_) => 0,
-            StepKind::Pull(pull) => pull.lease_us.max(1),
+            StepKind::Pull(_) | StepKind::Push(_) => step.kind.lease_us().unwrap_or(1).max(1),
             StepKind::Wait(wait) => {
                 let timeout_us = wait.timeout_us;
                 return self.park(slot, timeout_us, now);
@@ -62,8 +63,11 @@ impl Shard {
                     reason: "what the rules look at is not known".into(),
                 },
             },
+            StepKind::Push(push) if push.has_effect() => Outcome::Unknown {
+                reason: LOST.into(),
+            },
             // Nobody runs a step that waits.
-            StepKind::Pull(_) | StepKind::Wait(_) => Outcome::Lost,
+            StepKind::Pull(_) | StepKind::Push(_) | StepKind::Wait(_) => Outcome::Lost,
         };
         self.finish(slot, outcome, now);
     }

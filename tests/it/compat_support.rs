@@ -326,6 +326,7 @@ async fn doors(
         requests: Arc::clone(&requests),
         feed,
         webhooks,
+        pushes: None,
     }));
     let parts = compat::Parts {
         engine: engine.handle(),

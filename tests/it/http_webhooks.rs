@@ -289,7 +289,10 @@ async fn what_was_on_its_way_before_a_restart_is_delivered() {
 #[tokio::test]
 async fn a_slow_receiver_holds_nobody_up() {
     let server = TestServer::with(setup()).await;
-    let (silent, quick) = (Receiver::answering(|_| None).await, Receiver::start().await);
+    let (silent, quick) = (
+        Receiver::answering(|_| None::<i32>).await,
+        Receiver::start().await,
+    );
     webhook(&server, json!({"url": silent.url()})).await;
     webhook(&server, json!({"url": quick.url()})).await;
     orders(&server, 400, "a").await;

@@ -54,6 +54,8 @@ mod http_held_up;
 mod http_idempotency;
 mod http_import;
 mod http_pages;
+mod http_push;
+mod http_push_effect;
 mod http_queues;
 mod http_reads;
 mod http_refusals;
@@ -73,6 +75,7 @@ mod proxy;
 mod receiver;
 #[path = "../databases/rows.rs"]
 mod rows;
+mod services;
 mod support;
 #[path = "../databases/unchecked.rs"]
 mod unchecked;

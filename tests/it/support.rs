@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orderd::clock::SystemClock;
-use orderd::engine::{self, Engine};
+use orderd::engine::{self, BreakerSettings, Engine, PushParts, Pushes};
 use orderd::http;
 use orderd::order::{Process, RetryPolicy, ShardNumber, Simulate, Step, StepKind};
 use orderd::outbound;
@@ -37,6 +37,7 @@ pub struct Setup {
     pub server: ServerSettings,
     pub feed: FeedSettings,
     pub webhooks: WebhookSettings,
+    pub breaker: BreakerSettings,
     pub bodies: BodyBudget,
     pub processes: Vec<Process>,
     /// Says how much is free on the disk; there is a witness beside the database then. `None`:
@@ -58,6 +59,7 @@ impl Default for Setup {
             server: ServerSettings::default(),
             feed: FeedSettings::default(),
             webhooks: WebhookSettings::default(),
+            breaker: BreakerSettings::default(),
             bodies: BodyBudget::new(server::BODY_BUDGET_BYTES, server::BODY_TIMEOUT),
             processes: vec![
                 process("default", 0, 0),
@@ -123,16 +125,35 @@ async fn telling(
     let webhooks = Webhooks::new(WebhookParts {
         feed: Arc::clone(&feed),
         store: Arc::clone(store),
-        client: outbound::Client::new(outbound::ClientSettings {
-            allowed: outbound::Allowed::everything(),
-            ..outbound::ClientSettings::default()
-        }),
+        client: client(),
         clock: Arc::new(SystemClock::default()),
         random: StdRng::seed_from_u64(2),
         settings: webhooks,
     });
     webhooks.load().await.unwrap();
     (feed, webhooks)
+}
+
+/// Calls whom it is told to.
+fn client() -> outbound::Client {
+    outbound::Client::new(outbound::ClientSettings {
+        allowed: outbound::Allowed::everything(),
+        ..outbound::ClientSettings::default()
+    })
+}
+
+/// Those who send steps to their addresses; any may be called.
+fn pushes(store: &Arc<dyn Store>, engine: &Engine, breaker: BreakerSettings) -> Arc<Pushes> {
+    Pushes::start(PushParts {
+        engine: engine.handle(),
+        processes: engine.processes(),
+        store: Arc::clone(store),
+        client: client(),
+        clock: Arc::new(SystemClock::default()),
+        random: StdRng::seed_from_u64(3),
+        words: http::WORDS,
+        breaker,
+    })
 }
 
 /// A running server. It is drained and its engine joined by `stop`.
@@ -143,6 +164,7 @@ pub struct TestServer {
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
     webhooks: Arc<Webhooks>,
+    pushes: Arc<Pushes>,
     pub place: Box<dyn Place>,
 }
 
@@ -176,6 +198,7 @@ impl TestServer {
         let requests = Arc::new(Requests::new(0x1234_abcd, Vec::new()));
         let told = (setup.feed, setup.webhooks);
         let (feed, webhooks) = telling(&store, &engine, told).await;
+        let pushes = pushes(&store, &engine, setup.breaker);
         let app = Arc::new(http::App::new(http::Parts {
             engine: engine.handle(),
             store,
@@ -185,6 +208,7 @@ impl TestServer {
             requests: Arc::clone(&requests),
             feed,
             webhooks: Arc::clone(&webhooks),
+            pushes: Some(Arc::clone(&pushes)),
         }));
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = TcpListener::bind(setup.address.unwrap_or(free)).await;
@@ -209,6 +233,7 @@ impl TestServer {
             stop,
             served,
             webhooks,
+            pushes,
             place,
         }
     }
@@ -222,6 +247,7 @@ impl TestServer {
     pub async fn stop(self) -> Box<dyn Place> {
         self.stop.send(()).unwrap();
         within(self.served).await.unwrap();
+        self.pushes.finish(PATIENCE).await;
         self.webhooks.finish().await;
         self.handle.drain();
         let engine = self.engine;

@@ -228,7 +228,9 @@ impl Model {
         if matches!(self.orders[at].status, Status::Processing { .. }) {
             let status = Status::Pending { ready_at: since };
             self.apply(at, EventKind::Requeued, status, now);
-            self.orders[at].attempt -= 1;
+            if !self.has_effect(at) {
+                self.orders[at].attempt -= 1;
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 
 use orderd::clock::MICROS_PER_SECOND;
 use orderd::order::{
-    LabelRule, Limits, PastEnd, Priority, Process, Pull, RetryPolicy, Rules, Simulate, Step,
+    LabelRule, Limits, PastEnd, Priority, Process, Pull, Push, RetryPolicy, Rules, Simulate, Step,
     StepKind, TimeUp, Wait, When,
 };
 use proptest::collection::vec;
@@ -101,17 +101,30 @@ fn kind() -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
         (kind, concurrency, retry)
     });
     let ruled = rules().prop_map(|kind| (kind, u32::MAX, RetryPolicy::default()));
-    prop_oneof![3 => simulated, 1 => ruled, 1 => pulled(), 1 => waited()]
+    prop_oneof![
+        6 => simulated, 2 => ruled, 2 => pulled(false), 1 => pulled(true), 2 => waited()
+    ]
 }
 
-fn pulled() -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
+/// A step of workers; or one that is sent, with or without an effect.
+fn pulled(is_pushed: bool) -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
     let queue = prop::sample::select(QUEUES.to_vec());
     let lease_us = prop::sample::select(vec![MICROS_PER_SECOND, 7 * MICROS_PER_SECOND]);
     let concurrency = prop::sample::select(vec![1, 3, u32::MAX]);
-    (queue, lease_us, concurrency, 1..4_u16).prop_map(
-        |(queue, lease_us, concurrency, attempts_max)| {
+    (queue, lease_us, concurrency, 1..4_u16, any::<bool>()).prop_map(
+        move |(queue, lease_us, concurrency, attempts_max, has_effect)| {
             let queue = queue.into();
-            let kind = StepKind::Pull(Pull { queue, lease_us });
+            let kind = match is_pushed {
+                false => StepKind::Pull(Pull { queue, lease_us }),
+                true => StepKind::Push(Push {
+                    queue,
+                    url: "http://x".into(),
+                    lookup: has_effect.then(|| "http://y".into()),
+                    timeout_us: lease_us,
+                    callback_us: lease_us * 3,
+                    secrets: Vec::new(),
+                }),
+            };
             let retry = RetryPolicy {
                 attempts_max,
                 ..RetryPolicy::default()

@@ -21,7 +21,7 @@ impl Model {
             return self.verdict(at, &rules, event);
         }
         if self.lease_end(at).is_some() {
-            return self.lost(at, event);
+            return self.lost(at, event, changed);
         }
         let now = event.at;
         let (work, retry, is_last) = self.work(at);

@@ -22,7 +22,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 43] = [
+const MUST_HAPPEN: [&str; 45] = [
     "accepted",
     "ready",
     "started",
@@ -64,6 +64,8 @@ const MUST_HAPPEN: [&str; 43] = [
     "failed for good by a worker",
     "rejected by a worker",
     "handed back",
+    "taken over",
+    "not known",
     "beaten",
     "lost by a worker",
 ];

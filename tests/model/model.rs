@@ -61,6 +61,8 @@ pub struct Entry {
     pub is_stored: bool,
     /// The last lease under which somebody came too late.
     pub late: (i64, i64),
+    /// Its attempt goes on at somebody who took it over.
+    pub is_away: bool,
 }
 
 impl Entry {
@@ -192,7 +194,7 @@ impl Model {
         let work = match &step.kind {
             StepKind::Simulate(work) => *work,
             // They take no time and never fail.
-            StepKind::Rules(_) | StepKind::Pull(_) | StepKind::Wait(_) => Simulate::default(),
+            _ => Simulate::default(),
         };
         (work, step.retry, entry.step + 1 == steps.len())
     }
@@ -309,7 +311,7 @@ impl Model {
         let running = |process: usize, step: Option<usize>| {
             let leased = self.orders.iter().filter(|it| {
                 let runs = matches!(it.place, Place::Time(..) | Place::Commit);
-                let is_leased = matches!(it.status, Status::Processing { .. });
+                let is_leased = matches!(it.status, Status::Processing { .. }) && !it.is_away;
                 runs && is_leased && it.process == process && step.is_none_or(|s| it.step == s)
             });
             leased.count() as u64
@@ -420,6 +422,7 @@ impl Model {
         }
         self.last_lease += 1;
         self.orders[at].attempt += 1;
+        self.orders[at].is_away = false;
         self.orders[at].started_at.get_or_insert(now);
         let lease = self.last_lease;
         self.apply(at, EventKind::Started, Status::Processing { lease }, now);

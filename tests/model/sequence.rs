@@ -245,6 +245,7 @@ impl<'a> Pair<'a> {
                 place: Place::Commit,
                 is_stored: false,
                 late: (0, 0),
+                is_away: false,
             };
             if let Some(past) = past {
                 self.count("imported", 1);

@@ -48,7 +48,11 @@ pub fn say() -> impl Strategy<Value = Say> {
         1 => Just(()).prop_map(move |()| ended(Outcome::Fail { reason: reason() })),
         1 => Just(()).prop_map(move |()| ended(Outcome::Reject { reason: reason() })),
         3 => Just(Verdict::Beat),
-        2 => Just(Verdict::HandBack),
+        2 => prop::option::of(Just("no")).prop_map(|reason| Verdict::HandBack {
+            reason: reason.map(Box::from),
+        }),
+        2 => Just(Verdict::Later),
+        2 => Just(()).prop_map(move |()| ended(Outcome::Unknown { reason: reason() })),
     ];
     let off = prop_oneof![4 => Just(0), 1 => -1..3_i64];
     (
@@ -153,10 +157,12 @@ impl Pair<'_> {
             self.count(
                 match report.verdict {
                     Verdict::Beat => "beaten",
-                    Verdict::HandBack => "handed back",
+                    Verdict::HandBack { .. } => "handed back",
+                    Verdict::Later => "taken over",
                     Verdict::Ended(Outcome::Complete { .. }) => "completed by a worker",
                     Verdict::Ended(Outcome::Fail { .. }) => "failed for good by a worker",
                     Verdict::Ended(Outcome::Reject { .. }) => "rejected by a worker",
+                    Verdict::Ended(Outcome::Unknown { .. }) => "not known",
                     Verdict::Ended(_) => "failed by a worker",
                 },
                 1,
@@ -197,17 +203,36 @@ impl Model {
     pub fn queue<'a>(&'a self, entry: &Entry) -> Option<&'a str> {
         match &self.processes[entry.process].steps[entry.step].kind {
             StepKind::Pull(pull) => Some(&pull.queue),
+            StepKind::Push(push) => Some(&push.queue),
             _ => None,
         }
     }
 
-    /// When a lease is over that is given or extended now, if the order is at such a step.
+    /// When a lease is over that is given now, if the order is at such a step.
     pub fn lease_end(&self, at: usize) -> Option<Timestamp> {
         let entry = &self.orders[at];
         match &self.processes[entry.process].steps[entry.step].kind {
             StepKind::Pull(pull) => Some(self.ticks().plus(pull.lease_us)),
+            // Two answers, and five minutes to tell of them.
+            StepKind::Push(push) => Some(self.ticks().plus(2 * push.timeout_us + 300_000_000)),
             _ => None,
         }
+    }
+
+    /// When a lease is over that is extended now.
+    fn beat_end(&self, at: usize) -> Option<Timestamp> {
+        let entry = &self.orders[at];
+        match &self.processes[entry.process].steps[entry.step].kind {
+            StepKind::Push(push) => Some(self.ticks().plus(push.callback_us)),
+            _ => self.lease_end(at),
+        }
+    }
+
+    /// Whether an attempt must not be made twice.
+    pub fn has_effect(&self, at: usize) -> bool {
+        let entry = &self.orders[at];
+        let kind = &self.processes[entry.process].steps[entry.step].kind;
+        matches!(kind, StepKind::Push(push) if push.lookup.is_some())
     }
 
     /// The fence of the worker that has an order.
@@ -238,24 +263,28 @@ impl Model {
         let entry = &self.orders[at];
         let is_own = self.queue(entry) == Some(queue);
         if !is_own || self.fence(entry) != Some(report.fence) {
-            // Of a beat nothing is written.
-            if !report.is_beat() {
+            // Only what somebody did is written.
+            if matches!(report.verdict, Verdict::Ended(_) | Verdict::HandBack { .. }) {
                 self.came_late(at, report.fence, now);
             }
             return Ok(Err(Refusal::StaleFence));
         }
         match &report.verdict {
-            Verdict::Beat => {
-                let due = self.lease_end(at).unwrap_or_default();
+            Verdict::Beat | Verdict::Later => {
+                self.orders[at].is_away |= report.verdict == Verdict::Later;
+                let due = self.beat_end(at).unwrap_or_default();
                 self.orders[at].place = Place::Time(due, due);
                 let until = self.now.wall.plus(due.micros_since(self.ticks()));
                 return Ok(Ok(Effect::Extended { until }));
             }
-            Verdict::HandBack => {
+            Verdict::HandBack { reason } => {
                 let status = Status::Pending { ready_at: now };
                 self.apply(at, EventKind::Requeued, status, now);
                 self.orders[at].attempt -= 1;
                 self.orders[at].place = Place::Commit;
+                if let Some(reason) = reason {
+                    self.say_why(at, reason);
+                }
             }
             Verdict::Ended(outcome) => self.ended(at, outcome, now, changed)?,
         }
@@ -319,6 +348,10 @@ impl Model {
                     event.detail = Some(Detail::Until(ready_at));
                 }
             }
+            Outcome::Unknown { .. } if self.orders[at].attempt < retry.attempts_max + 10 => {
+                let range = (0, longest_wait_us(&retry, self.orders[at].attempt));
+                self.wait_again(at, range, changed, now)?;
+            }
             Outcome::Reject { .. } => {
                 let status = Status::Rejected { ended_at: now };
                 self.apply(at, EventKind::Rejected, status, now);
@@ -356,10 +389,18 @@ impl Model {
     }
 
     /// Nothing was heard of a worker.
-    pub fn lost(&mut self, at: usize, event: &Event) -> Result<(), Difference> {
+    pub fn lost(
+        &mut self,
+        at: usize,
+        event: &Event,
+        changed: &[Changed],
+    ) -> Result<(), Difference> {
         let now = event.at;
         let (_, retry, _) = self.work(at);
-        if self.orders[at].attempt >= retry.attempts_max {
+        let attempt = self.orders[at].attempt;
+        if self.has_effect(at) && attempt < retry.attempts_max + 10 {
+            self.wait_again(at, (0, longest_wait_us(&retry, attempt)), changed, now)?;
+        } else if self.orders[at].attempt >= retry.attempts_max {
             self.apply(at, EventKind::Dead, Status::Dead { since: now }, now);
             self.orders[at].place = Place::Nothing;
         } else {

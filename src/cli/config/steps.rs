@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::duration;
 use crate::config::setting::SETTINGS;
-use crate::order::{LabelRule, Pull, Rules, Simulate, Step, StepKind, Wait};
+use crate::order::{LabelRule, Pull, Push, Rules, Simulate, Step, StepKind, Wait};
 
 /// A step for programs.
 pub(super) fn as_json(step: &Step) -> Value {
@@ -41,7 +41,7 @@ pub(super) fn as_toml(step: &Step, path: &str) -> Vec<String> {
 fn labels(step: &Step) -> Option<&[LabelRule]> {
     match &step.kind {
         StepKind::Rules(rules) => Some(&rules.labels),
-        StepKind::Simulate(_) | StepKind::Pull(_) | StepKind::Wait(_) => None,
+        _ => None,
     }
 }
 
@@ -51,6 +51,7 @@ fn settings(step: &Step) -> Vec<(String, Value)> {
         StepKind::Rules(rules) => ruled(rules),
         StepKind::Pull(pull) => pulled(pull),
         StepKind::Wait(wait) => waited(wait),
+        StepKind::Push(push) => pushed(push),
     };
     if !matches!(step.kind, StepKind::Rules(_)) {
         worked(step, &mut values);
@@ -85,6 +86,20 @@ fn waited(wait: &Wait) -> Value {
         "kind": "wait",
         "timeout": time(wait.timeout_us),
         "on_timeout": wait.then.word(),
+    })
+}
+
+/// Secrets are not shown.
+fn pushed(push: &Push) -> Value {
+    let is_signed = !push.secrets.is_empty();
+    json!({
+        "kind": "push",
+        "url": push.url,
+        "timeout": time(push.timeout_us),
+        "callback_timeout": time(push.callback_us),
+        "secret": is_signed.then_some("***"),
+        "effect": push.has_effect(),
+        "lookup": push.lookup,
     })
 }
 

@@ -4,21 +4,24 @@
 
 use std::sync::Arc;
 
-use rand::Rng;
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use super::doors::Place;
 use super::listen::Opened;
 use crate::clock::{self, Clock};
 use crate::compat;
 use crate::config::{CompatSettings, Config, DialectSettings};
-use crate::engine::Engine;
+use crate::engine::{BreakerSettings, Engine, PushParts, Pushes};
 use crate::http::{self, App};
 use crate::order::Dialect;
 use crate::outbound::{Client, ClientSettings};
 use crate::server::{self, BodyBudget, Door, Front, Requests};
 use crate::store::Store;
 use crate::telling::{Feed, FeedSettings, WebhookParts, WebhookSettings, Webhooks};
+
+/// Connections to a service that does steps that are kept while nothing is called.
+const CALLS_KEPT: usize = 256;
 
 /// What the doors lead to.
 pub struct Behind<'a> {
@@ -32,6 +35,8 @@ pub struct Behind<'a> {
     pub requests: Arc<Requests>,
     /// The receivers of events.
     pub webhooks: Arc<Webhooks>,
+    /// The steps that are sent to addresses.
+    pub pushes: Arc<Pushes>,
 }
 
 impl<'a> Behind<'a> {
@@ -55,10 +60,20 @@ impl<'a> Behind<'a> {
                 heartbeat: config.events.heartbeat,
             },
         );
+        let pushes = Pushes::start(PushParts {
+            engine: engine.handle(),
+            processes: engine.processes(),
+            store: Arc::clone(store),
+            client: client(config, CALLS_KEPT),
+            clock: Arc::clone(clock),
+            random: StdRng::from_rng(&mut random),
+            words: http::WORDS,
+            breaker: BreakerSettings::default(),
+        });
         let webhooks = Webhooks::new(WebhookParts {
             feed: Arc::clone(&feed),
             store: Arc::clone(store),
-            client: client(config),
+            client: client(config, ClientSettings::default().idle_per_host_max),
             clock: Arc::clone(clock),
             random,
             settings: WebhookSettings {
@@ -76,6 +91,7 @@ impl<'a> Behind<'a> {
             requests: Arc::clone(&requests),
             feed,
             webhooks: Arc::clone(&webhooks),
+            pushes: Some(Arc::clone(&pushes)),
         });
         let compat = compat::Parts {
             engine: engine.handle(),
@@ -91,6 +107,7 @@ impl<'a> Behind<'a> {
             settings: &config.compat,
             requests,
             webhooks,
+            pushes,
         }
     }
 
@@ -130,11 +147,12 @@ impl<'a> Behind<'a> {
     }
 }
 
-/// Calls those who are to be told.
-fn client(config: &Config) -> Client {
+/// Calls others; keeps so many connections to each host that nothing is called over.
+fn client(config: &Config, idle_per_host_max: usize) -> Client {
     Client::new(ClientSettings {
         allowed: config.outbound.allowed(),
         connect_timeout: config.outbound.connect_timeout,
+        idle_per_host_max,
         ..ClientSettings::default()
     })
 }

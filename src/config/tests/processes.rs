@@ -142,6 +142,67 @@ fn a_step_that_waits_is_read_whole() {
 }
 
 #[test]
+fn a_step_that_is_sent_is_read_whole() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let text = format!(
+        "[process.shop]\nversion = 1\n[[process.shop.step]]\nname = \"pay\"\nkind = \"push\"\n\
+         url = \"http://10.0.0.1/pay\"\ntimeout = \"250ms\"\ncallback_timeout = \"2h\"\n\
+         secret = \"{secret} {secret}\"\neffect = true\nlookup = \"https://pay/ask?a=b\"\n"
+    );
+    let config = file(&text).read().unwrap();
+    let step = &config.processes[0].steps[0];
+    let StepKind::Push(push) = &step.kind else {
+        panic!("not sent");
+    };
+    assert_eq!((&*push.queue, step.concurrency), ("shop.pay", 64));
+    assert_eq!(&*push.url, "http://10.0.0.1/pay");
+    assert_eq!(push.lookup.as_deref(), Some("https://pay/ask?a=b"));
+    let times = (push.timeout_us, push.callback_us);
+    assert_eq!(times, (250_000, 7_200_000_000));
+    assert_eq!(push.secrets.len(), 2);
+    assert_eq!(push.secrets[1].reveal(), secret);
+}
+
+#[test]
+fn each_mistake_in_a_step_that_is_sent_is_named() {
+    for (lines, message) in [
+        (
+            "",
+            "url is missing; it must be a URL such as \"https://pay.internal/authorise\"",
+        ),
+        (
+            "url = \"pay\"",
+            "url is no address that can be called: it must begin with http:// or https://",
+        ),
+        (
+            "url = \"http://x\"\ntimeout = \"50ms\"",
+            "timeout must be from 100ms to 1h; a result that takes longer can come later",
+        ),
+        (
+            "url = \"http://x\"\neffect = true",
+            "effect is true, but there is no lookup; name the address where is told what became \
+             of an attempt",
+        ),
+        (
+            "url = \"http://x\"\nlookup = \"http://x\"",
+            "lookup is only asked about a step with effect = true",
+        ),
+        (
+            "url = \"http://x\"\nsecret = \"whsec_short\"",
+            "secret must be whsec_ and 24 to 64 bytes in base64, or two of that with a space \
+             between them",
+        ),
+    ] {
+        let text = format!(
+            "[process.default]\nversion = 1\n[[process.default.step]]\nname = \"a\"\n\
+             kind = \"push\"\n{lines}"
+        );
+        let wanted = format!("orderd.toml: process.default, step 1: {message}");
+        assert_eq!(file(&text).error(), wanted);
+    }
+}
+
+#[test]
 fn each_mistake_in_a_step_is_named() {
     let step = |lines: &str| {
         format!("[process.default]\nversion = 1\n[[process.default.step]]\nname = \"a\"\n{lines}")
@@ -149,19 +210,14 @@ fn each_mistake_in_a_step_is_named() {
     let simulated = |lines: &str| step(&format!("kind = \"simulate\"\n{lines}"));
     for (text, message) in [
         (
-            step("kind = \"push\"\nurl = \"http://x\""),
-            "process.default, step 1: kind is \"push\", which is not built yet in this version; \
-             use \"pull\", \"wait\", \"simulate\" or \"rules\"",
-        ),
-        (
             step("kind = \"email\""),
             "process.default, step 1: kind is \"email\"; it must be one of \
-             [\"pull\", \"wait\", \"simulate\", \"rules\"]",
+             [\"push\", \"pull\", \"wait\", \"simulate\", \"rules\"]",
         ),
         (
             step("duration = \"1s\""),
-            "process.default, step 1: kind is missing; it must be one of [\"pull\", \
-             \"wait\", \"simulate\", \"rules\"]",
+            "process.default, step 1: kind is missing; it must be one of [\"push\", \
+             \"pull\", \"wait\", \"simulate\", \"rules\"]",
         ),
         (
             simulated(""),

@@ -48,6 +48,9 @@ pub struct Leased {
     /// The order's id.
     #[schema(example = "shop-2026-000017")]
     pub order_id: String,
+    /// The queue it was leased from, where is said what became of it.
+    #[schema(example = "warehouse")]
+    pub queue: String,
     /// The step.
     #[schema(example = "pack")]
     pub step: String,

@@ -12,12 +12,12 @@ use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::endpoint::Endpoint;
-use super::health::{self, Health};
+use super::health::Health;
 use super::kept::{self, Failing};
 use super::message::{self, Tried};
 use super::{Desk, lock};
-use crate::clock;
 use crate::store::{EventPlace, EventView};
+use crate::{clock, outbound};
 
 /// Reports that wait to be written at most; older ones are dropped.
 pub(super) const REPORTS_MAX: usize = 256;
@@ -86,7 +86,7 @@ impl Hall {
         let chance = f64::from(lock(&self.desk.random).next_u32()) / f64::from(u32::MAX);
         let settings = &self.desk.settings;
         let bounds = (settings.retry_base, settings.retry_cap);
-        health::wait(failures, bounds, chance, tried.retry_after)
+        outbound::wait(failures, bounds, chance, tried.retry_after)
     }
 
     /// Notes a failure. `true`: it is one too many.

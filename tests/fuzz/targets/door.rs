@@ -212,6 +212,7 @@ fn native(parts: &compat::Parts) -> Router {
         requests: Arc::new(Requests::new(1, Vec::new())),
         feed,
         webhooks,
+        pushes: None,
     });
     http::router(Arc::new(app))
 }
