@@ -49,6 +49,8 @@ pub enum Verdict {
     Ended(Outcome),
     /// It goes on: the lease counts anew from now.
     Beat,
+    /// Nothing: whoever has the lease wants to know, once that is on disk, that it is theirs.
+    Check,
     /// It was taken over by somebody who will say later what became of it: the lease counts anew
     /// from now, and it does not count as running any more.
     Later,

@@ -158,6 +158,7 @@ impl Shard {
         }
         match report.verdict {
             Verdict::Beat => return Ok(self.extend(slot, lease_us)),
+            Verdict::Check => return Ok(Effect::Nothing),
             Verdict::Later => {
                 if self.away.insert(record.seq) {
                     self.ready.release(place(&record));

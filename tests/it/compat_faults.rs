@@ -25,21 +25,30 @@ pub struct Faults {
     pub is_commit_lost: AtomicBool,
     /// After the next commit reads fail.
     pub is_commit_last: AtomicBool,
-    /// Commits wait.
-    is_held: Mutex<bool>,
+    /// Commits wait after so many more.
+    held_after: Mutex<Option<usize>>,
     changed: Condvar,
 }
 
 impl Faults {
     /// From now on commits wait, or do so no longer.
     pub fn hold_commits(&self, wants_to_hold: bool) {
-        *self.is_held.lock().unwrap() = wants_to_hold;
+        self.hold_commits_after(wants_to_hold.then_some(0));
+    }
+
+    /// So many more commits are made, and then they wait.
+    pub fn hold_commits_after(&self, count: Option<usize>) {
+        *self.held_after.lock().unwrap() = count;
         self.changed.notify_all();
     }
 
     fn wait(&self) {
-        let held = self.is_held.lock().unwrap();
-        drop(self.changed.wait_while(held, |is_held| *is_held).unwrap());
+        let left = self.held_after.lock().unwrap();
+        let mut left = self
+            .changed
+            .wait_while(left, |left| *left == Some(0))
+            .unwrap();
+        *left = left.map(|left| left - 1);
     }
 }
 

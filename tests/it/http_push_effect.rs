@@ -3,12 +3,15 @@
 //!
 //! The services are in this process.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::cli_support::Place;
+use crate::compat_faults::Faults;
 use crate::http_push::{create, ended, history, process, push, start, until};
 use crate::receiver::{Message, Receiver};
-use crate::support::{TestServer, within};
+use crate::support::{Setup, TestServer, order_with, within};
 
 /// A server with a step that takes money, and who is asked about it.
 async fn charging(service: &Receiver, lookup: &Receiver, attempts_max: u16) -> TestServer {
@@ -252,5 +255,47 @@ async fn a_cancelled_order_is_not_brought_back_by_its_answer() {
     drop(service);
     let order = until(&server, "a", |order| order["status"] == "cancelled").await;
     assert_eq!(order["reason"], Value::Null);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_with_an_effect_is_sent_before_it_is_on_disk_that_it_began() {
+    let (service, other) = (
+        Receiver::start().await,
+        Receiver::answering(|_| Some(202)).await,
+    );
+    service.answer(|_| Some((200, "{}")));
+    let mut pay = push("shop", "pay", &service.url());
+    pay.lookup = Some(service.url().into());
+    let mut tell = process("tell", push("tell", "pay", &other.url()));
+    tell.concurrency = u32::MAX;
+    let faults = Arc::new(Faults::default());
+    let mut setup = Setup {
+        faults: Some(Arc::clone(&faults)),
+        ..Setup::default()
+    };
+    setup.processes.extend([process("shop", pay), tell]);
+    let server = TestServer::with(setup).await;
+    // The one that has the orders is made, and the one that has their attempts waits.
+    faults.hold_commits_after(Some(1));
+    let batch: Vec<Value> = (0..20)
+        .map(|at| {
+            let process = if at == 0 { "shop" } else { "tell" };
+            order_with(json!({"order_id": format!("o{at}"), "process": process}))
+        })
+        .collect();
+    let reply = server
+        .post("/v1/orders/batch", Value::from(batch).to_string())
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    // All were leased together; those without an effect need not wait.
+    other.see(19).await;
+    for _ in 0..50 {
+        assert_eq!(server.get("/livez").await.status, 200);
+        assert!(service.seen().is_empty());
+    }
+    faults.hold_commits_after(None);
+    ended(&server, "o0", "completed").await;
+    assert_eq!(service.seen().len(), 1);
     server.stop().await;
 }

@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::chosen;
+use super::compat_faults::{Faults, Faulty};
 use super::databases::{Place, sqlite};
 use super::unchecked;
 
@@ -47,6 +48,8 @@ pub struct Setup {
     pub timeouts: Timeouts,
     /// Where it listens. `None`: at a free port.
     pub address: Option<SocketAddr>,
+    /// What goes wrong with the store.
+    pub faults: Option<Arc<Faults>>,
     /// With the data of a server that was stopped. `None`: with none.
     pub place: Option<Box<dyn Place>>,
 }
@@ -69,6 +72,7 @@ impl Default for Setup {
             gauge: None,
             timeouts: Timeouts::default(),
             address: None,
+            faults: None,
             place: None,
         }
     }
@@ -185,6 +189,10 @@ impl TestServer {
                 (place, store)
             }
             Some(gauge) => full_disk(gauge, setup.place),
+        };
+        let store = match setup.faults {
+            Some(faults) => Arc::new(Faulty::new(store, faults)) as Arc<dyn Store>,
+            None => store,
         };
         let engine = Engine::start(engine::Start {
             store: Arc::clone(&store),

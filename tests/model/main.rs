@@ -22,7 +22,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 45] = [
+const MUST_HAPPEN: [&str; 46] = [
     "accepted",
     "ready",
     "started",
@@ -65,6 +65,7 @@ const MUST_HAPPEN: [&str; 45] = [
     "rejected by a worker",
     "handed back",
     "taken over",
+    "checked",
     "not known",
     "beaten",
     "lost by a worker",

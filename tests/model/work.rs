@@ -52,6 +52,7 @@ pub fn say() -> impl Strategy<Value = Say> {
             reason: reason.map(Box::from),
         }),
         2 => Just(Verdict::Later),
+        1 => Just(Verdict::Check),
         2 => Just(()).prop_map(move |()| ended(Outcome::Unknown { reason: reason() })),
     ];
     let off = prop_oneof![4 => Just(0), 1 => -1..3_i64];
@@ -159,6 +160,7 @@ impl Pair<'_> {
                     Verdict::Beat => "beaten",
                     Verdict::HandBack { .. } => "handed back",
                     Verdict::Later => "taken over",
+                    Verdict::Check => "checked",
                     Verdict::Ended(Outcome::Complete { .. }) => "completed by a worker",
                     Verdict::Ended(Outcome::Fail { .. }) => "failed for good by a worker",
                     Verdict::Ended(Outcome::Reject { .. }) => "rejected by a worker",
@@ -277,6 +279,7 @@ impl Model {
                 let until = self.now.wall.plus(due.micros_since(self.ticks()));
                 return Ok(Ok(Effect::Extended { until }));
             }
+            Verdict::Check => return Ok(Ok(Effect::Nothing)),
             Verdict::HandBack { reason } => {
                 let status = Status::Pending { ready_at: now };
                 self.apply(at, EventKind::Requeued, status, now);

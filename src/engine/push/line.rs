@@ -136,10 +136,16 @@ impl Line {
         let (fence, queue) = (leased.fence, leased.queue);
         let verdict = match order {
             Some(order) => {
+                let push = self.push_of(&order, &leased);
+                let has_effect = push.is_some_and(|(push, _)| push.has_effect());
+                // After a crash the next attempt must not look like the first one.
+                if has_effect && leased.state.attempt == 1 && !self.is_begun(&leased).await {
+                    return;
+                }
                 let began = clock::monotonic();
                 let judged = self.call(leased, order).await;
                 self.desk.measure(began.elapsed());
-                self.weigh(judged, probe)
+                self.weigh(judged, probe, has_effect)
             }
             None => Verdict::Ended(Outcome::Fail {
                 reason: "what is stored of the order is damaged".into(),
@@ -215,24 +221,34 @@ impl Line {
 
     /// What is reported, if the state of the service is considered: while it rests, an attempt that
     /// failed by its fault does not count.
-    fn weigh(&self, judged: Judged, probe: Option<Probe>) -> Verdict {
+    fn weigh(&self, judged: Judged, probe: Option<Probe>, has_effect: bool) -> Verdict {
         let Judged { verdict, trouble } = judged;
         let Some(trouble) = trouble else {
             self.service.succeeded(probe);
             return verdict;
         };
         let counts = self.service.failed(probe, &trouble);
+        // That something may have had its effect must not be forgotten.
+        let counts = counts || (has_effect && trouble.was_sent);
         match verdict {
             Verdict::Ended(Outcome::Retry { reason, .. }) if !counts => Verdict::HandBack {
                 reason: Some(reason),
             },
-            // Nobody knows whether it was done: that must not be forgotten.
             verdict => verdict,
         }
     }
 
-    /// Says what became of an attempt, until it is heard.
-    async fn report(&self, report: Report) {
+    /// Waits until it is on disk that an attempt began. Whether the lease is still the current one.
+    async fn is_begun(&self, leased: &Leased) -> bool {
+        let check = Report {
+            verdict: Verdict::Check,
+            ..leased.hand_back()
+        };
+        self.report(check).await
+    }
+
+    /// Says something about an attempt until it is heard. Whether it counts.
+    async fn report(&self, report: Report) -> bool {
         loop {
             let change = Change {
                 seq: report.fence.seq,
@@ -241,7 +257,8 @@ impl Line {
             };
             match self.desk.engine.change(vec![change]).await {
                 // One that came too late is in the order's history.
-                Ok(_) | Err(SubmitError::Draining) => return,
+                Ok(answers) => return answers.iter().all(Result::is_ok),
+                Err(SubmitError::Draining) => return false,
                 Err(_) => sleep(AWAY).await,
             }
         }

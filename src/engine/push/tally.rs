@@ -24,7 +24,7 @@ impl Calls {
     pub(super) fn count(&self, verdict: &Verdict) {
         let at = match verdict {
             Verdict::Ended(Outcome::Complete { .. }) => 0,
-            Verdict::Later | Verdict::Beat => 1,
+            Verdict::Later | Verdict::Beat | Verdict::Check => 1,
             Verdict::Ended(Outcome::Retry { .. } | Outcome::Lost) => 2,
             Verdict::Ended(Outcome::Reject { .. }) => 3,
             Verdict::Ended(Outcome::Fail { .. }) => 4,
