@@ -76,6 +76,7 @@ mod receiver;
 #[path = "../databases/rows.rs"]
 mod rows;
 mod services;
+mod shop;
 mod support;
 #[path = "../databases/unchecked.rs"]
 mod unchecked;

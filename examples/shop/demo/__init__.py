@@ -1,0 +1,1 @@
+"""What `run` is made of: the pieces of the shop, its people, the trouble, and the proof."""
