@@ -18,7 +18,7 @@ use crate::engine::Silence;
 use crate::order::{
     Dialect, Draft, DraftRules, KeptAnswer, NewKey, NewOrder, Order, OrderId, Process, RequestKey,
 };
-use crate::server::idempotency::{self, NoAnswer};
+use crate::server::idempotency::{self, Refused};
 use crate::server::{ORDER_BYTES_MAX, Route};
 
 /// Where the orders of one dialect are taken in and looked up.
@@ -118,24 +118,8 @@ impl Desk {
         key: Option<&RequestKey>,
         refusal: Refusal,
     ) -> Result<KeptAnswer, Refusal> {
-        let Some(key) = key else {
-            return Err(refusal);
-        };
-        let is_id_taken = refusal.code == Code::OrderExists;
         let (store, expired_before) = (&*self.parts.store, self.parts.engine.keys_expired_before());
-        let first = idempotency::first_answer(store, key, expired_before, is_id_taken).await;
-        first.map_err(|none| match none {
-            NoAnswer::OtherRequest => Refusal::new(
-                Code::IdempotencyKeyReused,
-                "another request was accepted under this key",
-            ),
-            NoAnswer::Damaged(error) => error.into(),
-            NoAnswer::Unreadable if refusal.code == Code::IdempotencyKeyInUse => Refusal::new(
-                Code::OutcomeUnknown,
-                "the answer under this key cannot be read now",
-            ),
-            NoAnswer::Unknown | NoAnswer::Unreadable => refusal,
-        })
+        idempotency::first_answer_or(store, key, expired_before, refusal).await
     }
 
     /// An order of this dialect.
@@ -217,5 +201,25 @@ impl FromRequestParts<Arc<Desk>> for IdInPath {
         let path = Path::from_request_parts(parts, desk).await;
         path.map(|Path(id)| Self(id))
             .map_err(|_| Refusal::new(Code::OrderNotFound, "no order has this id"))
+    }
+}
+
+impl Refused for Refusal {
+    fn is_id_taken(&self) -> bool {
+        self.code == Code::OrderExists
+    }
+
+    fn is_key_in_use(&self) -> bool {
+        self.code == Code::IdempotencyKeyInUse
+    }
+
+    fn key_reused() -> Self {
+        let at = "another request was accepted under this key";
+        Self::new(Code::IdempotencyKeyReused, at)
+    }
+
+    fn outcome_unknown() -> Self {
+        let at = "the answer under this key cannot be read now";
+        Self::new(Code::OutcomeUnknown, at)
     }
 }

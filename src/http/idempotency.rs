@@ -14,7 +14,7 @@ use super::media_type::MediaType;
 use super::{App, if_match, orders, render};
 use crate::engine::SubmitError;
 use crate::order::{KeptAnswer, NewKey, NewOrder, Order, OrderId, RequestKey};
-use crate::server::idempotency::{self, NoAnswer};
+use crate::server::idempotency::{self, NoAnswer, Refused};
 
 /// Scope of the keys of single orders.
 pub(super) const ORDER: &str = "POST /v1/orders";
@@ -171,20 +171,13 @@ pub(super) async fn is_again(app: &App, key: &RequestKey) -> Result<bool, ApiErr
     match idempotency::first_answer(&*app.store, key, expired_before, false).await {
         Ok(_) => Ok(true),
         Err(NoAnswer::Unknown) => Ok(false),
-        Err(NoAnswer::OtherRequest) => Err(reused()),
+        Err(NoAnswer::OtherRequest) => Err(ApiError::key_reused()),
         Err(NoAnswer::Damaged(error)) => Err(error.into()),
         Err(NoAnswer::Unreadable) => {
             let detail = "what is kept under the key cannot be read now".into();
             Err(SubmitError::StoreUnavailable { detail }.into())
         }
     }
-}
-
-fn reused() -> ApiError {
-    ApiError::new(
-        Code::IdempotencyKeyReused,
-        "another request was accepted under this key; take a new key for a new request",
-    )
 }
 
 /// What to answer to a request that is refused now: what was answered the first time, if this is a
@@ -194,19 +187,27 @@ pub(super) async fn resolve(
     key: Option<&RequestKey>,
     refusal: ApiError,
 ) -> Result<KeptAnswer, ApiError> {
-    let Some(key) = key else {
-        return Err(refusal);
-    };
-    let is_id_taken = refusal.code() == Code::OrderExists;
     let expired_before = app.engine.keys_expired_before();
-    let first = idempotency::first_answer(&*app.store, key, expired_before, is_id_taken).await;
-    first.map_err(|none| match none {
-        NoAnswer::OtherRequest => reused(),
-        NoAnswer::Damaged(error) => error.into(),
-        NoAnswer::Unreadable if refusal.code() == Code::IdempotencyKeyInUse => ApiError::new(
-            Code::OutcomeUnknown,
-            "a request came under this key before; its answer cannot be read now",
-        ),
-        NoAnswer::Unknown | NoAnswer::Unreadable => refusal,
-    })
+    idempotency::first_answer_or(&*app.store, key, expired_before, refusal).await
+}
+
+impl Refused for ApiError {
+    fn is_id_taken(&self) -> bool {
+        self.code() == Code::OrderExists
+    }
+
+    fn is_key_in_use(&self) -> bool {
+        self.code() == Code::IdempotencyKeyInUse
+    }
+
+    fn key_reused() -> Self {
+        let detail =
+            "another request was accepted under this key; take a new key for a new request";
+        Self::new(Code::IdempotencyKeyReused, detail)
+    }
+
+    fn outcome_unknown() -> Self {
+        let detail = "a request came under this key before; its answer cannot be read now";
+        Self::new(Code::OutcomeUnknown, detail)
+    }
 }

@@ -56,6 +56,45 @@ pub fn fingerprint(sent: &[u8]) -> [u8; 32] {
     Sha256::digest(sent).into()
 }
 
+/// What a door says to a request that is not accepted, as far as its key matters.
+pub trait Refused: From<StoreError> {
+    /// The id of its order is taken, so its key was free, or over.
+    fn is_id_taken(&self) -> bool;
+
+    /// Its key is taken.
+    fn is_key_in_use(&self) -> bool;
+
+    /// Another request was accepted under its key.
+    fn key_reused() -> Self;
+
+    /// Something came under its key, and what was answered cannot be read.
+    fn outcome_unknown() -> Self;
+}
+
+/// What was answered the first time to a request that is refused now, if this is a repetition of
+/// it.
+///
+/// # Errors
+///
+/// The refusal, or what is known better: see [`Refused`].
+pub async fn first_answer_or<R: Refused>(
+    store: &dyn Store,
+    key: Option<&RequestKey>,
+    expired_before: Timestamp,
+    refusal: R,
+) -> Result<KeptAnswer, R> {
+    let Some(key) = key else {
+        return Err(refusal);
+    };
+    let first = first_answer(store, key, expired_before, refusal.is_id_taken()).await;
+    first.map_err(|none| match none {
+        NoAnswer::OtherRequest => R::key_reused(),
+        NoAnswer::Damaged(error) => error.into(),
+        NoAnswer::Unreadable if refusal.is_key_in_use() => R::outcome_unknown(),
+        NoAnswer::Unknown | NoAnswer::Unreadable => refusal,
+    })
+}
+
 /// What was answered the first time to a request that is not accepted now, if it is a repetition.
 /// That also resolves answers that were lost, whatever the engine says now. What was kept before
 /// `expired_before` is over. `is_id_taken`: the engine says that the id is taken, so the key was
