@@ -223,12 +223,10 @@ async fn history(
 ) -> Result<Response, ApiError> {
     let id = orders::order_id(id)?;
     let (after, limit) = page(&uri)?;
-    let mut events = app.store.history(&id).await?;
-    let events = events.as_mut().ok_or_else(ApiError::order_not_found)?;
-    if let Some(after) = after {
-        events.retain(|event| event.place > after);
-    }
-    Ok(orders::json(answer(events, after, limit)))
+    let behind = after.unwrap_or_default();
+    let events = app.store.history(&id, behind, limit + 1).await?;
+    let events = events.ok_or_else(ApiError::order_not_found)?;
+    Ok(orders::json(answer(&events, after, limit)))
 }
 
 fn page(uri: &Uri) -> Result<(Option<EventPlace>, usize), ApiError> {

@@ -1,17 +1,80 @@
 //! Events as readers of the journal see them, made from its rows. Pure, and the same for every
 //! backend; how rows and ids are read is the backend's matter.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::journal;
 use super::{EventPlace, EventView, JournalRow, StoreError};
 use crate::order::{Event, Order, OrderId, Position, Seq};
 
-/// Most journal rows that one history goes through: more than attempts and steps can make.
-pub(super) const HISTORY_ROWS_MAX: usize = 1_000_000;
+/// A page of one order's history while it is read: a list that goes backwards through the journal,
+/// of which only the oldest events behind a place are wanted. No more of them are kept than that.
+pub(super) struct History {
+    seq: Seq,
+    subject: Subject,
+    after: EventPlace,
+    limit: usize,
+    /// The row that is read next.
+    position: Position,
+    /// Oldest first.
+    page: VecDeque<EventView>,
+}
+
+impl History {
+    /// At most `limit` events behind a place, of this order.
+    pub(super) fn of(order: &Order, after: EventPlace, limit: usize) -> Self {
+        Self {
+            seq: order.seq,
+            subject: Subject::of(order),
+            after,
+            limit,
+            position: order.state.position,
+            page: VecDeque::new(),
+        }
+    }
+
+    /// Which row of the journal is read next. `None`: the page is there.
+    pub(super) fn next(&self) -> Option<Position> {
+        let is_wanted = self.position >= self.after.position;
+        (is_wanted && self.position != Position::default()).then_some(self.position)
+    }
+
+    /// Takes the order's events of the row that was asked for, if it is there. `before` is the hash
+    /// of the row before.
+    pub(super) fn take(
+        &mut self,
+        row: Option<&JournalRow>,
+        before: &[u8; 32],
+    ) -> Result<(), StoreError> {
+        let position = self.position;
+        let row = row.filter(|row| row.position == position);
+        let row = row.ok_or_else(|| bad_position(&self.seq, position))?;
+        let mut events = decode(row)?;
+        check_hash(before, row)?;
+        events.retain(|(_, event)| event.seq == self.seq);
+        let first = events.first().map(|(_, event)| event.previous);
+        // It leads back, so it comes to an end.
+        let earlier = first.filter(|earlier| *earlier < position);
+        self.position = earlier.ok_or_else(|| bad_position(&self.seq, position))?;
+        for (index, event) in events.into_iter().rev() {
+            let view = view(row, index, event, &self.subject);
+            if view.place > self.after {
+                self.page.push_front(view);
+            }
+        }
+        self.page.truncate(self.limit);
+        Ok(())
+    }
+
+    /// The page, oldest first.
+    pub(super) fn page(self) -> Vec<EventView> {
+        self.page.into()
+    }
+}
 
 /// An order names a journal row in which there is nothing of it.
-pub(super) fn bad_position(seq: &Seq, position: Position) -> StoreError {
+fn bad_position(seq: &Seq, position: Position) -> StoreError {
     let detail = format!("journal row {} has no event of this order", position.0);
     StoreError::BadRow {
         table: "orders",

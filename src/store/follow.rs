@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use super::feed::{HISTORY_ROWS_MAX, Subject, bad_position, check_hash, decode, no_order, view};
+use super::feed::{History, Subject, check_hash, decode, no_order, view};
 use super::journal::GENESIS;
 use super::{EventPlace, EventView, JournalRow, StoreError};
 use crate::order::{Order, OrderId, Position, Seq};
@@ -43,37 +43,23 @@ pub(super) trait Source: Send {
     ) -> impl Future<Output = Result<BTreeMap<Seq, Subject>, StoreError>> + Send;
 }
 
-/// One order's history, oldest first.
+/// A page of one order's history, oldest first.
 pub(super) async fn history(
     source: &mut impl Source,
     id: &OrderId,
+    after: EventPlace,
+    limit: usize,
 ) -> Result<Option<Vec<EventView>>, StoreError> {
     let Some(order) = source.order(id).await? else {
         return Ok(None);
     };
-    let (subject, seq) = (Subject::of(&order), order.seq);
-    let mut position = order.state.position;
-    let mut newest_first = Vec::new();
-    for _ in 0..HISTORY_ROWS_MAX {
+    let mut history = History::of(&order, after, limit);
+    while let Some(position) = history.next() {
         let row = source.rows(Position(position.0 - 1), 1).await?;
-        let row = row.into_iter().find(|row| row.position == position);
-        let row = row.ok_or_else(|| bad_position(&seq, position))?;
-        let mut events = decode(&row)?;
-        check_hash(&hash_before(source, position).await?, &row)?;
-        events.retain(|(_, event)| event.seq == seq);
-        let (_, first) = events.first().ok_or_else(|| bad_position(&seq, position))?;
-        position = first.previous;
-        let views = events
-            .into_iter()
-            .rev()
-            .map(|(index, event)| view(&row, index, event, &subject));
-        newest_first.extend(views);
-        if position == Position::default() {
-            newest_first.reverse();
-            return Ok(Some(newest_first));
-        }
+        let before = hash_before(source, position).await?;
+        history.take(row.first(), &before)?;
     }
-    Err(bad_position(&seq, position))
+    Ok(Some(history.page()))
 }
 
 /// Events of all orders after a place, oldest first.

@@ -113,8 +113,14 @@ pub trait Store: Send + Sync {
     /// A page of orders, newest first.
     fn orders(&self, query: ListQuery) -> Reading<'_, Page>;
 
-    /// One order's history, oldest first. `None` if there is no such order.
-    fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>>;
+    /// One order's history after a place in the journal, oldest first, at most `limit` events.
+    /// `None` if there is no such order. Goes back from the order's last event to that place.
+    fn history<'a>(
+        &'a self,
+        id: &'a OrderId,
+        after: EventPlace,
+        limit: usize,
+    ) -> Reading<'a, Option<Vec<EventView>>>;
 
     /// Events of all orders after a place in the journal, oldest first, at most `limit`.
     fn events(&self, after: EventPlace, limit: usize) -> Reading<'_, Vec<EventView>>;

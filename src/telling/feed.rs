@@ -168,10 +168,17 @@ impl Feed {
         limit: usize,
     ) -> Result<FeedPage, StoreError> {
         if let Some(id) = &filter.order_id {
+            let (mut events, mut at) = (Vec::new(), after);
             let end = self.latest().max(after);
-            let mut events = self.store.history(id).await?.unwrap_or_default();
-            events.retain(|event| event.place > after && filter.admits(event));
-            return Ok(cut(events, limit, end, false));
+            loop {
+                let read = self.store.history(id, at, PAGE).await?.unwrap_or_default();
+                let is_last = read.len() < PAGE;
+                at = read.last().map_or(at, |event| event.place);
+                events.extend(read.into_iter().filter(|event| filter.admits(event)));
+                if is_last || events.len() > limit {
+                    return Ok(cut(events, limit, end, false));
+                }
+            }
         }
         if filter.is_open() {
             let end = self.latest().max(after);

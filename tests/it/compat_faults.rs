@@ -147,8 +147,13 @@ impl Store for Faulty {
         self.inner.orders(query)
     }
 
-    fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
-        self.inner.history(id)
+    fn history<'a>(
+        &'a self,
+        id: &'a OrderId,
+        after: EventPlace,
+        limit: usize,
+    ) -> Reading<'a, Option<Vec<EventView>>> {
+        self.inner.history(id, after, limit)
     }
 
     fn events(&self, after: EventPlace, limit: usize) -> Reading<'_, Vec<EventView>> {

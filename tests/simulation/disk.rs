@@ -420,7 +420,12 @@ impl Store for Disk {
         Box::pin(async { Err(no_part()) })
     }
 
-    fn history<'a>(&'a self, _: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
+    fn history<'a>(
+        &'a self,
+        _: &'a OrderId,
+        _: EventPlace,
+        _: usize,
+    ) -> Reading<'a, Option<Vec<EventView>>> {
         Box::pin(async { Err(no_part()) })
     }
 

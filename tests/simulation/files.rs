@@ -320,9 +320,14 @@ impl Store for OnFiles {
         Box::pin(async move { store.orders(query).await })
     }
 
-    fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
+    fn history<'a>(
+        &'a self,
+        id: &'a OrderId,
+        after: EventPlace,
+        limit: usize,
+    ) -> Reading<'a, Option<Vec<EventView>>> {
         let store = self.store();
-        Box::pin(async move { store.history(id).await })
+        Box::pin(async move { store.history(id, after, limit).await })
     }
 
     fn events(&self, after: EventPlace, limit: usize) -> Reading<'_, Vec<EventView>> {

@@ -142,6 +142,10 @@ fn live(hand: &mut Hand, id: &str, attempts: u16) -> u32 {
     state.version
 }
 
+fn place(view: &EventView) -> EventPlace {
+    view.place
+}
+
 pub fn a_history_goes_back_to_the_beginning(backend: &Backend) {
     let mut hand = Hand::new(backend);
     hand.accept(&["a", "b", "c"]);
@@ -149,7 +153,22 @@ pub fn a_history_goes_back_to_the_beginning(backend: &Backend) {
     assert_eq!(versions, [9, 9, 17]);
     for (id, events) in [("a", 17), ("b", 9), ("c", 1)] {
         let id = OrderId::parse(id).unwrap();
-        let history = wait(hand.store.history(&id)).unwrap().unwrap();
+        let page = |after, limit| wait(hand.store.history(&id, after, limit)).unwrap();
+        let history = page(EventPlace::default(), 99).unwrap();
+        for limit in 1..=history.len() {
+            let mut paged = Vec::new();
+            while paged.len() < history.len() {
+                let after = paged.last().map_or(EventPlace::default(), place);
+                let next = page(after, limit).unwrap();
+                assert!((1..=limit).contains(&next.len()), "{next:?}");
+                paged.extend(next);
+            }
+            assert_eq!(paged, history);
+            assert_eq!(
+                page(place(&history[events as usize - 1]), limit),
+                Some(vec![])
+            );
+        }
         let versions: Vec<_> = history.iter().map(|view| view.version).collect();
         assert_eq!(versions, (1..=events).collect::<Vec<_>>());
         assert!(history.iter().all(|view| view.order_id == id));
@@ -169,7 +188,8 @@ pub fn a_history_goes_back_to_the_beginning(backend: &Backend) {
         );
     }
     let nobody = OrderId::parse("nobody").unwrap();
-    assert_eq!(wait(hand.store.history(&nobody)).unwrap(), None);
+    let found = wait(hand.store.history(&nobody, EventPlace::default(), 9));
+    assert_eq!(found.unwrap(), None);
 }
 
 pub fn the_feed_of_events_is_read_in_pages_of_any_size(backend: &Backend) {

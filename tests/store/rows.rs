@@ -77,14 +77,14 @@ pub fn a_bad_journal_row_is_named(backend: &Backend) {
     backend
         .sql_unchecked("UPDATE journal SET entries = '[[2,1,\"sold\",2,0,0]]' WHERE position = 2");
     assert_eq!(bad(read()), ("journal", "entries", "2".into()));
-    let history = wait(hand.store.history(&id)).err();
+    let history = wait(hand.store.history(&id, EventPlace::default(), 9)).err();
     assert_eq!(bad(history), ("journal", "entries", "2".into()));
     backend.sql_unchecked("UPDATE journal SET entries = '[]' WHERE position = 2");
     assert_eq!(bad(read()), ("journal", "hash", "2".into()));
-    let history = wait(hand.store.history(&id)).err();
+    let history = wait(hand.store.history(&id, EventPlace::default(), 9)).err();
     assert_eq!(bad(history), ("journal", "hash", "2".into()));
     backend.sql_unchecked("UPDATE orders SET position = 1 WHERE id = 'b'");
-    let history = wait(hand.store.history(&id)).err();
+    let history = wait(hand.store.history(&id, EventPlace::default(), 9)).err();
     assert_eq!(bad(history), ("orders", "position", "2".into()));
     backend.sql_unchecked("DELETE FROM orders WHERE id = 'a'");
     assert_eq!(bad(read()), ("journal", "entries", "1".into()));

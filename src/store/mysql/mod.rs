@@ -312,11 +312,16 @@ impl Store for Mysql {
         })
     }
 
-    fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
+    fn history<'a>(
+        &'a self,
+        id: &'a OrderId,
+        after: EventPlace,
+        limit: usize,
+    ) -> Reading<'a, Option<Vec<EventView>>> {
         let id = id.clone();
         let read = self.scans.ask(move |link| {
             let id = id.clone();
-            Box::pin(async move { follow::history(link, &id).await })
+            Box::pin(async move { follow::history(link, &id, after, limit).await })
         });
         Box::pin(self.counted(read))
     }

@@ -298,8 +298,14 @@ impl Store for Postgres {
         })
     }
 
-    fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
-        let read = async move { follow::history(&mut &*self.scans.link().await?, id).await };
+    fn history<'a>(
+        &'a self,
+        id: &'a OrderId,
+        after: EventPlace,
+        limit: usize,
+    ) -> Reading<'a, Option<Vec<EventView>>> {
+        let read =
+            async move { follow::history(&mut &*self.scans.link().await?, id, after, limit).await };
         Box::pin(self.counted(read))
     }
 

@@ -355,9 +355,14 @@ impl Store for Sqlite {
         Box::pin(async move { Ok(self.counted_page(read.await?)) })
     }
 
-    fn history<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Vec<EventView>>> {
+    fn history<'a>(
+        &'a self,
+        id: &'a OrderId,
+        after: EventPlace,
+        limit: usize,
+    ) -> Reading<'a, Option<Vec<EventView>>> {
         let id = id.clone();
-        Box::pin(self.scan(move |connection| read_events::history(connection, &id)))
+        Box::pin(self.scan(move |connection| read_events::history(connection, &id, after, limit)))
     }
 
     fn events(&self, after: EventPlace, limit: usize) -> Reading<'_, Vec<EventView>> {

@@ -10,42 +10,26 @@ use rusqlite::{Connection, OptionalExtension};
 use super::read::{Read, collect, journal, order};
 use super::row::unreadable;
 use crate::order::{Event, OrderId, Position, Seq};
-use crate::store::feed::{
-    HISTORY_ROWS_MAX, Subject, bad_position, check_hash, decode, no_order, view,
-};
+use crate::store::feed::{History, Subject, check_hash, decode, no_order, view};
 use crate::store::journal::GENESIS;
 use crate::store::{EventPlace, EventView};
 
-/// One order's history, oldest first.
-pub(super) fn history(connection: &Connection, id: &OrderId) -> Read<Option<Vec<EventView>>> {
+/// A page of one order's history, oldest first.
+pub(super) fn history(
+    connection: &Connection,
+    id: &OrderId,
+    after: EventPlace,
+    limit: usize,
+) -> Read<Option<Vec<EventView>>> {
     let Some(order) = order(connection, id)? else {
         return Ok(None);
     };
-    let subject = Subject::of(&order);
-    let mut newest_first = Vec::new();
-    let mut position = order.state.position;
-    for _ in 0..HISTORY_ROWS_MAX {
+    let mut history = History::of(&order, after, limit);
+    while let Some(position) = history.next() {
         let row = journal(connection, Position(position.0 - 1), 1)?;
-        let row = row.into_iter().find(|row| row.position == position);
-        let row = row.ok_or_else(|| bad_position(&order.seq, position))?;
-        let mut events = decode(&row)?;
-        check_hash(&hash_before(connection, position)?, &row)?;
-        events.retain(|(_, event)| event.seq == order.seq);
-        let (_, first) = events
-            .first()
-            .ok_or_else(|| bad_position(&order.seq, position))?;
-        position = first.previous;
-        let views = events
-            .into_iter()
-            .rev()
-            .map(|(index, event)| view(&row, index, event, &subject));
-        newest_first.extend(views);
-        if position == Position::default() {
-            newest_first.reverse();
-            return Ok(Some(newest_first));
-        }
+        history.take(row.first(), &hash_before(connection, position)?)?;
     }
-    Err(bad_position(&order.seq, position))
+    Ok(Some(history.page()))
 }
 
 /// Events of all orders after a place, oldest first.
