@@ -1,4 +1,6 @@
-//! How long somebody is left alone who does not answer. Pure: chance is an argument.
+//! How long somebody is left alone who does not answer.
+//!
+//! Pure: chance is an argument, and nothing is waited for here.
 
 use std::time::Duration;
 

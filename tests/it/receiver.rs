@@ -1,4 +1,4 @@
-//! A receiver of webhooks and of steps for tests: writes down what comes, and answers as it is told.
+//! A receiver of webhooks and steps for tests: writes down what comes, and answers as it is told.
 //!
 //! Ends with the test that started it.
 

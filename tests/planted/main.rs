@@ -30,7 +30,7 @@ const fn case(bug: Bug, check: &'static Check, because: &'static [&'static str])
 }
 
 /// Every bug of the list is here.
-const CASES: [Case; 30] = [
+const CASES: [Case; 31] = [
     case(
         Bug::AnswerBeforeFlush,
         &SIMULATION,
@@ -67,7 +67,11 @@ const CASES: [Case; 30] = [
         &SIMULATION,
         &["(6) not under the current fence"],
     ),
-    case(Bug::FenceStandsStill, &SIMULATION, &["(6) a fence fell"]),
+    case(
+        Bug::FenceStandsStill,
+        &SIMULATION,
+        &["(6) a fence fell", "(6) a fence was given twice"],
+    ),
     case(
         Bug::WorkBeforeDurable,
         &MODEL,
@@ -127,6 +131,11 @@ const CASES: [Case; 30] = [
     ),
     case(Bug::LowPriorityStarves, &MODEL, &["kind: Started"]),
     case(Bug::StaleResultTaken, &MODEL, &["answer:"]),
+    case(
+        Bug::BeatForgotten,
+        &SIMULATION,
+        &["(6) two workers have an order"],
+    ),
     case(
         Bug::SignalForgotten,
         &MODEL,

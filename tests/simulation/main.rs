@@ -24,6 +24,7 @@ mod steps;
 mod stored;
 mod trace;
 mod trouble;
+mod work;
 mod world;
 
 use std::collections::BTreeMap;
@@ -48,7 +49,7 @@ const FIRST: &str = "promises_hold_whatever_fails";
 pub type Happened = BTreeMap<&'static str, u64>;
 
 /// Everything that a run must have met at least once; otherwise it has proved nothing about it.
-const MUST_HAPPEN: [&str; 47] = [
+const MUST_HAPPEN: [&str; 56] = [
     "refused",
     "full",
     "unknown, stored",
@@ -96,6 +97,15 @@ const MUST_HAPPEN: [&str; 47] = [
     "change deferred",
     "change asked again, made",
     "change asked again, replayed",
+    "leased",
+    "lease beaten",
+    "word taken",
+    "word too late",
+    "word unknown",
+    "word refused",
+    "work refused",
+    "worker gone while it asked",
+    "came_late",
 ];
 
 fn number(name: &str) -> Option<u64> {

@@ -1,10 +1,10 @@
-//! Random processes: a few steps each, of every kind that is decided without anybody else.
+//! Random processes: a few steps each, of every kind.
 //!
 //! Everything follows from the seed.
 
 use orderd::order::{
-    LabelRule, Limits, Priority, Process, RetryPolicy, Rules, Simulate, Step, StepKind, TimeUp,
-    Wait, When,
+    LabelRule, Limits, Priority, Process, Pull, RetryPolicy, Rules, Simulate, Step, StepKind,
+    TimeUp, Wait, When,
 };
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -12,6 +12,8 @@ use rand::rngs::StdRng;
 use super::disk::Fault;
 
 const SECOND: i64 = 1_000_000;
+/// How long workers have.
+pub const LEASE_US: i64 = 6 * SECOND;
 
 /// What goes wrong next.
 pub fn fault(random: &mut StdRng) -> Fault {
@@ -57,6 +59,10 @@ fn step(at: usize, random: &mut StdRng) -> Step {
         2 => StepKind::Wait(Wait {
             timeout_us: [SECOND, 30 * SECOND][random.random_range(0..2)],
             then: TimeUp::ALL[random.random_range(0..4)].0,
+        }),
+        3..5 => StepKind::Pull(Pull {
+            queue: ["one", "other"][random.random_range(0..2)].into(),
+            lease_us: LEASE_US,
         }),
         _ => StepKind::Simulate(simulate(random)),
     };

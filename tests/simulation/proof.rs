@@ -18,6 +18,7 @@ use super::Happened;
 use super::asks::{Asked, Made};
 use super::client::{Attempt, Fate, attempt_of};
 use super::stored::Stored;
+use super::work;
 
 /// A broken promise.
 pub type Broken = String;
@@ -25,18 +26,18 @@ pub type Broken = String;
 /// What became of an order's steps so far.
 #[derive(Clone, Default)]
 struct Passed {
-    /// Those that are done, each with the priority that the order had then.
-    done: Vec<(Arc<str>, Priority)>,
+    /// Those that are done, each with the priority that the order had then, and under which fence.
+    done: Vec<(Arc<str>, Priority, (i64, i64))>,
     /// Those whose signal has come.
     signalled: Vec<Arc<str>>,
 }
 
 impl Passed {
-    fn follow(&mut self, event: &Event, priority: Priority) {
-        let step = event.step.clone();
+    fn follow(&mut self, event: &Event, priority: Priority, epoch: i64) {
+        let (step, fence) = (event.step.clone(), (epoch, event.lease));
         match event.kind {
             EventKind::StepCompleted | EventKind::Completed => {
-                self.done.extend(step.map(|step| (step, priority)));
+                self.done.extend(step.map(|step| (step, priority, fence)));
             }
             EventKind::Signalled => self.signalled.extend(step),
             _ => {}
@@ -79,23 +80,25 @@ impl Life {
         let process = processes.find_version(&order.process, order.process_version);
         let steps = process.map_or(&[][..], |(_, process)| &process.steps);
         let mut said = Vec::new();
-        for (name, priority) in &self.steps.done {
+        for (name, priority, fence) in &self.steps.done {
             let facts = Facts {
                 total_minor: order.total.minor(),
                 item_count: order.item_count,
                 priority: *priority,
             };
             let step = steps.iter().find(|step| step.name == *name);
-            let Some(StepKind::Rules(rules)) = step.map(|step| &step.kind) else {
-                continue;
+            let output = match step.map(|step| &step.kind) {
+                Some(StepKind::Rules(rules)) => match rules.outcome(facts) {
+                    Outcome::Complete { output } => output,
+                    outcome => return Err(format!("(5) {name} said {outcome:?} of {order:?}")),
+                },
+                Some(StepKind::Pull(_)) => Some(work::output(*fence).into()),
+                _ => None,
             };
-            match rules.outcome(facts) {
-                Outcome::Complete { output } => said.extend(output.map(|output| StepOutput {
-                    step: name.clone(),
-                    output,
-                })),
-                outcome => return Err(format!("(5) {name} said {outcome:?} of {order:?}")),
-            }
+            said.extend(output.map(|output| StepOutput {
+                step: name.clone(),
+                output,
+            }));
         }
         Ok(said)
     }
@@ -203,7 +206,7 @@ impl Proof {
         let accepted_at = before.map_or(event.at, |life| life.accepted_at);
         let priority = priority_after(event, before, data);
         let mut steps = before.map_or_else(Passed::default, |life| life.steps.clone());
-        steps.follow(event, priority);
+        steps.follow(event, priority, self.epoch);
         let first = (event.kind == EventKind::Started).then_some(event.at);
         let started_at = before.and_then(|life| life.started_at).or(first);
         let is_held = hold_after(event, before.is_some_and(|life| life.is_held));
@@ -215,11 +218,15 @@ impl Proof {
                 self.lease = event.lease;
                 fence = (self.epoch, event.lease);
             }
-            EventKind::Requeued if event.lease != fence.1 || self.epoch <= fence.0 => {
+            // A worker may give back what it has under a fence that is still good.
+            EventKind::Requeued
+                if event.lease != fence.1
+                    || (self.epoch <= fence.0 && !is_leased(event, data, processes)) =>
+            {
                 return tell(6, "a fence was given up that is still good");
             }
             EventKind::Requeued | EventKind::Held | EventKind::Released => {}
-            EventKind::PriorityChanged | EventKind::Signalled => {}
+            EventKind::PriorityChanged | EventKind::Signalled | EventKind::CameLate => {}
             // A lease that was lost at the restart may still be written there.
             EventKind::Cancelled if event.lease == fence.1 => {}
             _ if status == Some(StatusKind::Processing) && fence != (self.epoch, event.lease) => {
@@ -376,6 +383,15 @@ fn is_as_sent(order: &Order, sent: &NewOrder, processes: &Processes) -> bool {
         && is_held_as_sent(order, sent)
         && sent.past.as_ref().is_none_or(|past| has_past(order, past))
         && (&*order.process, order.process_version) == (&*process.name, process.version)
+}
+
+/// Whether workers lease the step of an event.
+fn is_leased(event: &Event, data: &Stored, processes: &Processes) -> bool {
+    let order = data.orders.get(&event.seq);
+    let process = order.and_then(|it| processes.find_version(&it.process, it.process_version));
+    let mut steps = process.iter().flat_map(|(_, process)| &process.steps);
+    let step = steps.find(|step| event.step.as_deref() == Some(&*step.name));
+    step.is_some_and(|step| matches!(step.kind, StepKind::Pull(_)))
 }
 
 /// The priority after the event; at first that which it came with.

@@ -28,6 +28,7 @@ pub enum Kind {
     SendMany,
     SendAgain,
     Ask,
+    Work,
     Turn,
     PassAndTurn,
     Arm,
@@ -40,10 +41,11 @@ pub enum Kind {
 impl Step {
     fn draw(number: usize, random: &mut StdRng) -> Self {
         let kind = match random.random_range(0..100) {
-            0..34 => Kind::SendOne,
-            34..42 => Kind::SendMany,
-            42..46 => Kind::SendAgain,
-            46..54 => Kind::Ask,
+            0..24 => Kind::SendOne,
+            24..30 => Kind::SendMany,
+            30..34 => Kind::SendAgain,
+            34..42 => Kind::Ask,
+            42..54 => Kind::Work,
             54..78 => Kind::Turn,
             78..86 => Kind::PassAndTurn,
             86..94 => Kind::Arm,

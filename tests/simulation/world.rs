@@ -4,6 +4,7 @@
 mod changing;
 mod rest;
 mod script;
+mod working;
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -26,6 +27,7 @@ use super::proof::{Broken, Proof};
 use super::steps::{self, Kind, Step};
 use super::stored::{Crash, Medium};
 use super::trace::{Trace, View};
+use super::work::Workers;
 
 /// Turns in which everything must have come to rest.
 const TURNS_MAX: usize = 3_000;
@@ -62,7 +64,10 @@ pub struct World<M> {
     engine: Option<Running>,
     attempts: Vec<Attempt>,
     asked: Vec<Asked>,
+    workers: Workers,
     proof: Proof,
+    /// When the last turn began, on the monotonic clock.
+    turned_at: i64,
     /// Time that went by, but of each wait at most an hour, in microseconds.
     simulated_us: i64,
 }
@@ -85,7 +90,9 @@ impl<M: Medium> World<M> {
             engine: None,
             attempts: Vec::new(),
             asked: Vec::new(),
+            workers: Workers::default(),
             proof: Proof::default(),
+            turned_at: 0,
             simulated_us: 0,
         }
     }
@@ -131,6 +138,7 @@ impl<M: Medium> World<M> {
         for asked in &self.asked {
             self.proof.made.told(asked, &data)?;
         }
+        self.workers.prove(&data)?;
         Ok(End {
             hash: data.hash,
             simulated_us: self.simulated_us.unsigned_abs(),
@@ -170,6 +178,7 @@ impl<M: Medium> World<M> {
             Kind::SendMany => self.send_many(),
             Kind::SendAgain => self.send_again(),
             Kind::Ask => self.ask(),
+            Kind::Work => return self.work(),
             Kind::Turn => return self.turn(),
             Kind::PassAndTurn => {
                 self.pass();
@@ -336,6 +345,7 @@ impl<M: Medium> World<M> {
         let Some(engine) = &mut self.engine else {
             return Ok(());
         };
+        self.turned_at = self.clock.ticks();
         let turned = catch_unwind(AssertUnwindSafe(|| engine.turns.turn(Duration::ZERO)));
         let mut is_in_order = true;
         let is_over = match turned {
@@ -396,6 +406,7 @@ impl<M: Medium> World<M> {
         for told in told {
             self.hear(told)?;
         }
+        self.hear_workers()?;
         self.hear_ends()
     }
 
@@ -482,6 +493,7 @@ impl<M: Medium> World<M> {
             self.asked[*number].fate = asks::Fate::Unknown;
         }
         self.attempts.iter_mut().for_each(|it| it.end = None);
+        self.workers.lose();
         self.disk.calm();
     }
 
@@ -496,6 +508,7 @@ impl<M: Medium> World<M> {
             return Ok(());
         };
         let rows = self.disk.stored().journal.len();
+        self.turned_at = self.clock.ticks();
         let turned = first.turns.turn(Duration::ZERO);
         let is_fenced = matches!(turned, Err(StoreError::Fenced));
         if self.disk.stored().journal.len() != rows {

@@ -169,8 +169,8 @@ impl Pushes {
         self.closing.send_replace(true);
     }
 
-    /// The same, and waits for the calls that are under way, at most so long. Those that take longer
-    /// are made again after the next start. The engine must still run.
+    /// The same, and waits for the calls that are under way, at most so long. Those that take
+    /// longer are made again after the next start. The engine must still run.
     pub async fn finish(&self, patience: Duration) {
         self.close();
         let mut running = {

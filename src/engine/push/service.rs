@@ -81,7 +81,7 @@ impl Service {
     pub(super) fn new(target: String, settings: BreakerSettings, random: &mut StdRng) -> Self {
         let inner = Inner {
             breaker: Breaker::new(settings),
-            random: StdRng::from_rng(random),
+            random: random.fork(),
             error: None,
         };
         Self {

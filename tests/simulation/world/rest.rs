@@ -9,6 +9,9 @@ use orderd::order::{Order, Process, ProcessTally, StatusKind};
 
 use super::{Broken, Medium, Running, TURNS_MAX, World};
 
+/// After so many turns in which workers were given nothing they have done everything.
+const IDLE_MAX: usize = 10;
+
 impl<M: Medium> World<M> {
     /// The engine's own counters are those on disk.
     pub(super) fn compare_counters(&mut self) -> Result<(), Broken> {
@@ -50,6 +53,9 @@ impl<M: Medium> World<M> {
         if self.engine.is_none() {
             self.engine = self.open()?;
         }
+        // A write that was lost before may be noticed only now, and a second unknown fate within a
+        // minute ends the engine.
+        self.wait(61_000_000);
         self.run_out()?;
         self.release_all();
         self.run_out()?;
@@ -70,13 +76,20 @@ impl<M: Medium> World<M> {
 
     /// Turn after turn, until there is nothing left to do.
     fn run_out(&mut self) -> Result<(), Broken> {
+        let (mut given, mut idle) = (0, 0);
         for _ in 0..TURNS_MAX {
             self.turn()?;
+            let before = std::mem::replace(&mut given, self.workers.held.len());
+            let has_work = self.work_off()?;
             let engine = self
                 .engine
                 .as_ref()
                 .ok_or("the engine ended without a fault")?;
             let Some(deadline) = engine.turns.deadline() else {
+                idle = if given > before { 0 } else { idle + 1 };
+                if has_work && idle < IDLE_MAX {
+                    continue;
+                }
                 break;
             };
             self.wait(deadline.micros_since(self.clock.now()).max(0));
