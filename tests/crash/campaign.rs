@@ -24,6 +24,7 @@ use super::reckoning::{self, Reckoning};
 use super::rest;
 use super::second;
 use super::server::{self, Server, Wishes, pause};
+use super::workers;
 
 /// Longest time in which a server takes the orders of a cycle.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -254,6 +255,7 @@ impl Campaign {
         let stats = client.get("/v1/stats").unwrap().json();
         let book = epoch.load.journal.read();
         let mut found = Reckoning::of(&book, &orders, &epoch.feed);
+        workers::reckon(&epoch.load.shared().work, &orders, &mut found);
         if let Some(wrong) = reckoning::counters(&stats, &orders) {
             found.complain(wrong);
         }

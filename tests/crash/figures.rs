@@ -93,6 +93,7 @@ impl fmt::Display for Figures {
         row("ended twice", &wrong.ended_twice)?;
         row("refused and there", &wrong.refused_and_there)?;
         row("changes lost or doubled", &wrong.changes_lost)?;
+        row("work lost or taken twice", &wrong.work_lost)?;
         row("other complaints", &wrong.complaints.len())?;
         row("orders in the end", &self.orders)?;
         row("events in their histories", &self.events)?;
@@ -105,6 +106,7 @@ impl fmt::Display for Figures {
         row("dead letters replayed", &counts.dead_letters_replayed)?;
         row("imported", &counts.imported)?;
         row("reads", &counts.reads)?;
+        row("leases", &counts.work)?;
         row("ends while busy", &self.busy_ends)?;
         row("empty cycles", &self.empty_cycles)?;
         row("verified by orderd verify", &self.verified)?;

@@ -1,5 +1,5 @@
 //! Clients that ask for everything a server can do, as fast as they are answered, until it is gone:
-//! creates alone and in batches, the same again, imports, changes, dead letters, reads.
+//! creates alone and in batches, the same again, imports, changes, dead letters, reads, work.
 //!
 //! They wait for answers, and not for time, unless everything is refused.
 
@@ -20,6 +20,7 @@ use super::http::{Client, Reply};
 use super::journal::Journal;
 use super::request::{Guard, Request, Route};
 use super::server::pause;
+use super::workers;
 
 /// Clients at a time.
 const CLIENTS: u64 = 8;
@@ -62,6 +63,8 @@ pub struct Shared {
     pub changed: Vec<(String, u64)>,
     /// How long it took until orders were refused.
     pub refused_within: Times,
+    /// What workers were told.
+    pub work: workers::Told,
     /// What must not be.
     pub complaints: Vec<String>,
     pub counts: Counts,
@@ -84,6 +87,8 @@ pub struct Counts {
     pub dead_letters_replayed: u64,
     pub imported: u64,
     pub reads: u64,
+    /// Leases that were asked for.
+    pub work: u64,
     pub refused: u64,
     pub unheard: u64,
 }
@@ -97,6 +102,7 @@ impl Counts {
         self.dead_letters_replayed += other.dead_letters_replayed;
         self.imported += other.imported;
         self.reads += other.reads;
+        self.work += other.work;
         self.refused += other.refused;
         self.unheard += other.unheard;
     }
@@ -153,11 +159,12 @@ impl Load {
             return Ok(());
         }
         match random.random_range(0..100) {
-            0..55 => {
+            0..47 => {
                 let mut request = Request::draw(random);
                 request.first = self.next.fetch_add(request.count, Ordering::Relaxed);
                 self.ask(client, request, random)
             }
+            47..55 => workers::work(self, client, random),
             55..63 => self.ask_for_a_kept_answer(client, random),
             63..80 => changes::change_some_order(self, client, random),
             80..86 => changes::replay_dead_letters(self, client, random),
@@ -229,7 +236,7 @@ impl Load {
     }
 
     /// Waits a moment before the next request to a server that refuses everything.
-    fn take_breath(&self) {
+    pub fn take_breath(&self) {
         if self.may_be_refused.load(Ordering::Relaxed) {
             pause(BREATH);
         }

@@ -37,6 +37,7 @@ mod request;
 mod rest;
 mod second;
 mod server;
+mod workers;
 
 use std::time::Duration;
 
@@ -104,6 +105,7 @@ fn all_took_effect(figures: &figures::Figures) {
         ("replays", it.dead_letters_replayed),
         ("imports", it.imported),
         ("reads", it.reads),
+        ("leases", it.work),
         ("refusals", it.refused),
         ("lost answers", it.unheard),
     ] {

@@ -20,6 +20,8 @@ pub struct Reckoning {
     pub ended_twice: u64,
     /// Acknowledged changes that are not in the history as often as they must be.
     pub changes_lost: u64,
+    /// Work that counts and is not there, or does not count and is.
+    pub work_lost: u64,
     /// Refused for certain, and there all the same.
     pub refused_and_there: u64,
     /// Anything else that must not be, and more about the above.
@@ -29,7 +31,8 @@ pub struct Reckoning {
 impl Reckoning {
     pub fn is_clean(&self) -> bool {
         let sum = self.lost + self.doubled + self.ended_twice;
-        sum + self.changes_lost + self.refused_and_there == 0 && self.complaints.is_empty()
+        sum + self.changes_lost + self.work_lost + self.refused_and_there == 0
+            && self.complaints.is_empty()
     }
 
     pub fn complain(&mut self, complaint: String) {
@@ -43,6 +46,7 @@ impl Reckoning {
         self.doubled += other.doubled;
         self.ended_twice += other.ended_twice;
         self.changes_lost += other.changes_lost;
+        self.work_lost += other.work_lost;
         self.refused_and_there += other.refused_and_there;
         for complaint in other.complaints {
             self.complain(complaint);

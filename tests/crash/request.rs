@@ -140,6 +140,8 @@ impl Request {
             }
         } else if number.is_multiple_of(19) {
             order["process"] = "fragile".into();
+        } else if number % 47 % 6 == 5 {
+            order["process"] = "handed".into();
         } else if number.is_multiple_of(47) {
             order["start_at"] = "2099-01-01T00:00:00Z".into();
         }

@@ -1,5 +1,5 @@
-//! Lets every order end, so that all can be compared: sends again what was not answered, releases
-//! what is held, stops what would wait for ever.
+//! Lets every order end, so that all can be compared: sends again what was not answered, does what
+//! waits for workers, releases what is held, stops what would wait for ever.
 //!
 //! Afterwards nothing is open, and nothing is under way.
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::http::Client;
 use super::load::Load;
+use super::workers;
 
 /// Longest time in which all orders must have ended.
 const REST_MAX: Duration = Duration::from_secs(120);
@@ -19,6 +20,7 @@ pub fn bring(load: &Load, client: &mut Client) {
     load.ask_for_all_kept_answers(client).unwrap();
     let started = monotonic();
     loop {
+        while workers::work_off(load, client).unwrap() {}
         for (status, verb) in [("held=true", "release"), ("status=scheduled", "cancel")] {
             ask_each(client, status, verb);
         }

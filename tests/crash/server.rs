@@ -17,7 +17,7 @@ use super::http::Client;
 use super::plan::Fault;
 
 /// Two steps, some failures, and everything fast: at any moment some orders wait, some run, some
-/// end. And a process whose orders often use up their attempts.
+/// end. A process whose orders often use up their attempts, and one that workers do.
 const SETTINGS: &str = r#"
 [process.default]
 version = 1
@@ -47,6 +47,18 @@ failure_rate = 0.6
 attempts = 2
 retry_base = "1ms"
 retry_cap = "5ms"
+
+[process.handed]
+version = 1
+
+[[process.handed.step]]
+name = "hand"
+kind = "pull"
+queue = "hands"
+lease = "1s"
+attempts = 100
+retry_base = "5ms"
+retry_cap = "20ms"
 "#;
 
 /// What a test build is to do at some point.

@@ -21,6 +21,7 @@ use super::super::proxy::Proxy;
 use super::super::reckoning::{self, Reckoning};
 use super::super::rest;
 use super::super::server::{self, Server, Wishes, pause};
+use super::super::workers;
 use super::figures::Figures;
 use super::trouble::{Chooser, Trouble};
 
@@ -138,6 +139,7 @@ impl Scene<'_> {
         let stats = client.get("/v1/stats").unwrap().json();
         let book = self.load.journal.read();
         let mut found = Reckoning::of(&book, &orders, &feed);
+        workers::reckon(&self.load.shared().work, &orders, &mut found);
         if let Some(wrong) = reckoning::counters(&stats, &orders) {
             found.complain(wrong);
         }

@@ -46,6 +46,7 @@ impl fmt::Display for Figures {
         row("ended twice", &wrong.ended_twice)?;
         row("refused and there", &wrong.refused_and_there)?;
         row("changes lost or doubled", &wrong.changes_lost)?;
+        row("work lost or taken twice", &wrong.work_lost)?;
         row("other complaints", &wrong.complaints.len())?;
         row("orders in the end", &self.orders)?;
         row("requests", &counts.requests)?;
