@@ -15,7 +15,7 @@ pub struct Comparison {
 }
 
 /// All of them, in the order of the table.
-pub const COMPARISONS: [Comparison; 13] = [
+pub const COMPARISONS: [Comparison; 16] = [
     Comparison {
         name: "accept to floor",
         of: ("accept", "orderd"),
@@ -86,6 +86,24 @@ pub const COMPARISONS: [Comparison; 13] = [
         name: "on PostgreSQL: batch of 100, to single accept",
         of: ("postgres", "batch"),
         to: ("postgres", "accept"),
+        goal: "",
+    },
+    Comparison {
+        name: "on MariaDB: accept, to floor",
+        of: ("mysql", "accept"),
+        to: ("mysql", "floor"),
+        goal: "",
+    },
+    Comparison {
+        name: "on MariaDB: accept to completed, to floor",
+        of: ("mysql", "completed"),
+        to: ("mysql", "floor"),
+        goal: "0.15",
+    },
+    Comparison {
+        name: "on MariaDB: batch of 100, to single accept",
+        of: ("mysql", "batch"),
+        to: ("mysql", "accept"),
         goal: "",
     },
     Comparison {

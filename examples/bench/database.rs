@@ -3,7 +3,10 @@
 //! Each backend has a file beside this one that starts its server; nothing here speaks SQL.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
+
+use anyhow::Context;
 
 use super::stage::{Figures, figures};
 
@@ -91,6 +94,30 @@ fn cpu_seconds(process: u32) -> f64 {
     }
     let own = Times::parse(&stat(Path::new(&format!("/proc/{process}")))).unwrap_or_default();
     (ticks + own.own + own.ended_children) as f64 / TICKS_PER_SECOND
+}
+
+/// Database servers refuse to run as root. Then the folder is given to somebody without rights: a
+/// user of this name, or nobody.
+///
+/// # Errors
+///
+/// There is nobody, or the folder cannot be given away.
+pub fn unprivileged(folder: &Path, name: &str) -> anyhow::Result<Option<(u32, u32)>> {
+    if folder.metadata()?.uid() != 0 {
+        return Ok(None);
+    }
+    let users = fs::read_to_string("/etc/passwd")?;
+    let ids = |name: &str| {
+        let mut lines = users.lines();
+        let user = lines.find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = user.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    let user = ids(name).or_else(|| ids("nobody"));
+    let (uid, gid) = user.context("there is no user without rights to run a database as")?;
+    chown(folder, Some(uid), Some(gid))?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    Ok(Some((uid, gid)))
 }
 
 /// Ticks of a process.

@@ -18,6 +18,7 @@ mod latency;
 mod load;
 mod machine;
 mod memory;
+mod mysql;
 mod on_database;
 mod overload;
 mod page;
@@ -91,6 +92,11 @@ fn on_postgres(stage: &mut Stage) -> anyhow::Result<()> {
     on_database::measure(stage, Measure::Postgres.name(), &database)
 }
 
+fn on_mysql(stage: &mut Stage) -> anyhow::Result<()> {
+    let database = mysql::Mysql::start(stage.data())?;
+    on_database::measure(stage, Measure::Mysql.name(), &database)
+}
+
 fn beside_peers(stage: &mut Stage) -> anyhow::Result<()> {
     let database = postgres::Postgres::start(stage.data())?;
     peers::measure(stage, &database)
@@ -121,6 +127,7 @@ fn measure(plan: &Plan) -> anyhow::Result<(Record, usize)> {
             Measure::Stream => following::measure(&mut stage),
             Measure::Webhooks => delivering::measure(&mut stage),
             Measure::Postgres => on_postgres(&mut stage),
+            Measure::Mysql => on_mysql(&mut stage),
             Measure::Peers => beside_peers(&mut stage),
             Measure::Against => accept::against(&mut stage),
         };

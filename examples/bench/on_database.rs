@@ -48,10 +48,13 @@ pub fn measure(
 }
 
 /// What an order costs, by measurement and side: the row's name comes first.
-const ROWS: [(&str, &str, &str); 3] = [
+const ROWS: [(&str, &str, &str); 6] = [
     ("PostgreSQL: accept", "postgres", "accept"),
     ("PostgreSQL: accept to completed", "postgres", "completed"),
     ("PostgreSQL: batch of 100", "postgres", "batch"),
+    ("MariaDB: accept", "mysql", "accept"),
+    ("MariaDB: accept to completed", "mysql", "completed"),
+    ("MariaDB: batch of 100", "mysql", "batch"),
 ];
 
 /// What the database does for an order.
@@ -61,18 +64,17 @@ pub fn table(record: &Record) -> Table {
         let bytes = |figure| of(figure).map_or_else(String::new, grouped);
         let seconds = |value: f64| format!("{value:.4}");
         let updates = of("updates_per_order").unwrap_or_default();
-        let light = of("hot_updates_per_order").unwrap_or_default();
-        let share = match updates > 0.01 {
-            true => format!("{:.0} %", light * 100.0 / updates),
-            false => String::new(),
-        };
+        // Only PostgreSQL knows this.
+        let light = of("hot_updates_per_order");
+        let share = light.filter(|_| updates > 0.01);
+        let share = share.map(|light| format!("{:.0} %", light * 100.0 / updates));
         Some(vec![
             name.to_owned(),
             seconds(of("database_cpu_seconds_per_1000")?),
             of("cpu_seconds_per_1000").map_or_else(String::new, seconds),
             bytes("wal_bytes_per_order"),
             bytes("bytes_on_disk_per_order"),
-            share,
+            share.unwrap_or_default(),
         ])
     };
     Table {

@@ -15,9 +15,10 @@ Usage: scripts/bench [OPTIONS]
   --warm-up N        seconds before each block that do not count [default: 2]
   --latency N        length of the blocks at half load, in seconds [default: 15]
   --only LIST        accept,completed,batch,dialects,keys,reads,latency,memory,stored,overload,
-                     connections,stream,webhooks,postgres [default: all];
-                     memory measures the restart too; postgres is accept, completed and
-                     batch with the store in a PostgreSQL that the run starts
+                     connections,stream,webhooks,postgres,mysql [default: all];
+                     memory measures the restart too; postgres and mysql are accept,
+                     completed and batch with the store in a PostgreSQL or a MariaDB that
+                     the run starts
   --peers            only job queues of other people, beside orderd on the same PostgreSQL
   --against FILE     only accept, in turn with the orderd in FILE, which is another build
   --open N           open orders for memory and restart [default: 1000000]
@@ -61,6 +62,8 @@ pub enum Measure {
     Webhooks,
     /// Accept, accept to completed and batches, with the store in a private PostgreSQL.
     Postgres,
+    /// The same in a private MariaDB.
+    Mysql,
     /// Queues of other people on the same private PostgreSQL; only if asked for.
     Peers,
     /// Accept with this build of orderd and with another one.
@@ -69,7 +72,7 @@ pub enum Measure {
 
 impl Measure {
     /// All that need nothing else, in the order in which they run.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Accept,
         Self::Completed,
         Self::Batch,
@@ -84,6 +87,7 @@ impl Measure {
         Self::Stream,
         Self::Webhooks,
         Self::Postgres,
+        Self::Mysql,
     ];
 
     /// The name in `--only` and in the raw values.
@@ -103,6 +107,7 @@ impl Measure {
             Self::Stream => "stream",
             Self::Webhooks => "webhooks",
             Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
             Self::Peers => "peers",
             Self::Against => "against",
         }

@@ -6,14 +6,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-use super::database::Database;
+use super::database::{Database, unprivileged};
 use super::stage::{Figures, figures};
 
 /// Starts the server, says so, and waits until nobody holds its input any more.
@@ -48,7 +47,7 @@ impl Postgres {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("pg-").tempdir_in(data)?;
         let folder = fs::canonicalize(folder.keep())?;
-        let user = unprivileged(&folder)?;
+        let user = unprivileged(&folder, "postgres")?;
         let run = |command: &mut Command| {
             if let Some((uid, gid)) = user {
                 command.uid(uid).gid(gid);
@@ -149,23 +148,4 @@ fn programs() -> anyhow::Result<PathBuf> {
     let named = named.find(|folder| folder.join("initdb").exists());
     let programs = named.or_else(|| found.pop());
     programs.context("PostgreSQL is not installed (Debian: sudo apt-get install postgresql)")
-}
-
-/// PostgreSQL refuses to run as root. Then the folder is given to somebody without rights.
-fn unprivileged(folder: &Path) -> anyhow::Result<Option<(u32, u32)>> {
-    if folder.metadata()?.uid() != 0 {
-        return Ok(None);
-    }
-    let users = fs::read_to_string("/etc/passwd")?;
-    let ids = |name: &str| {
-        let mut lines = users.lines();
-        let user = lines.find(|line| line.split(':').next() == Some(name))?;
-        let mut fields = user.split(':').skip(2);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-    };
-    let user = ids("postgres").or_else(|| ids("nobody"));
-    let (uid, gid) = user.context("there is no user without rights to run PostgreSQL as")?;
-    chown(folder, Some(uid), Some(gid))?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    Ok(Some((uid, gid)))
 }

@@ -234,7 +234,7 @@ fn blocks_of(measure: Measure, plan: &Plan) -> u64 {
         Measure::Latency => 2 * super::latency::PERCENTS.len() as u64,
         Measure::Memory | Measure::Overload | Measure::Stream | Measure::Webhooks => 1,
         Measure::Connections => 3,
-        Measure::Postgres => 4,
+        Measure::Postgres | Measure::Mysql => 4,
         Measure::Peers => 9,
     };
     sides * u64::from(plan.rounds)

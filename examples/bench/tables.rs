@@ -223,7 +223,7 @@ fn curve(record: &Record) -> Table {
 
 fn processor(record: &Record) -> Table {
     let half = latency::name(latency::HALF);
-    let lines: [(&str, &str, &str, &str); 9] = [
+    let lines: [(&str, &str, &str, &str); 11] = [
         ("accept", "accept", "floor", "orderd"),
         ("accept to completed", "completed", "floor", "orderd"),
         ("batch of 100", "batch", "floor", "orderd"),
@@ -244,6 +244,13 @@ fn processor(record: &Record) -> Table {
         (
             "on PostgreSQL: accept to completed",
             "postgres",
+            "floor",
+            "completed",
+        ),
+        ("on MariaDB: accept", "mysql", "floor", "accept"),
+        (
+            "on MariaDB: accept to completed",
+            "mysql",
             "floor",
             "completed",
         ),
