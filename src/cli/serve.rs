@@ -164,11 +164,13 @@ pub async fn serve(
     let started = clock::monotonic();
     let options = store::Options {
         readers: config.store.readers,
+        list_readers: config.store.list_readers,
         timeouts: store::Timeouts {
             connect: config.store.connect_timeout,
             commit: config.store.commit_timeout,
             read: config.store.read_timeout,
         },
+        settings_every: store::SETTINGS_EVERY,
         free_space_min: config.store.free_space_min,
         wants_witness: true,
     };

@@ -103,6 +103,7 @@ pub const SETTINGS: &[Setting] = &[
         Form::Text("the URL of a store such as \"sqlite:/var/lib/orderd/orders.db\""),
     ),
     setting("store.readers", Form::Count(1, 64)),
+    setting("store.list_readers", Form::Count(1, 64)),
     setting("store.connect_timeout", Form::Time(100, 60 * SECOND)),
     setting("store.commit_timeout", Form::Time(500, 60 * SECOND)),
     setting("store.read_timeout", Form::Time(100, HOUR)),

@@ -27,6 +27,8 @@ pub struct StoreSettings {
     pub url: Option<String>,
     /// Connections for looking up single orders, 1 to 64. Default 4.
     pub readers: usize,
+    /// Connections for lists, histories and the feed of events, 1 to 64. Default 2.
+    pub list_readers: usize,
     /// How long one try to reach a database server may take, 100 ms to 1 m. Default 2 s.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
@@ -48,6 +50,7 @@ impl Default for StoreSettings {
             data: "./orderd-data".into(),
             url: None,
             readers: 4,
+            list_readers: 2,
             connect_timeout: Duration::from_secs(2),
             commit_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(10),

@@ -57,6 +57,10 @@ impl Turns {
         if self.room.is_away {
             return Some(away::unreachable());
         }
+        if self.room.is_weak {
+            let detail = "its settings do not keep a commit".into();
+            return Some(SubmitError::StoreUnavailable { detail });
+        }
         if self.room.is_low {
             self.meters.refused_full += 1;
             let detail = "too little is free on the disk".into();

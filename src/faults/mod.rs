@@ -10,7 +10,7 @@ mod bugs;
 mod points;
 
 pub use bugs::Bug;
-pub use points::{FAILURES, POINTS};
+pub use points::{FAILURES, POINTS, comes_past};
 
 /// A place in the code where a test build can be made to die, as if by `kill -9`.
 ///

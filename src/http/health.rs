@@ -56,7 +56,8 @@ pub struct Checks {
     pub engine: String,
     /// New orders can be stored. Otherwise `full`: there is no room for them on the disk, accepted
     /// ones go on and can be read and changed; `refusing`: a commit was refused for another reason
-    /// and is tried again; or `unreachable`: there is no way to the database.
+    /// and is tried again; `unreachable`: there is no way to the database; or `not-durable`: its
+    /// settings were changed, and a commit would not survive power loss.
     #[schema(example = "ok")]
     pub storage: String,
 }
@@ -148,6 +149,8 @@ async fn readiness(app: &App) -> (StatusCode, Json<Readiness>) {
         Ok(Some(stats)) => {
             if stats.room.is_away {
                 storage = "unreachable".to_owned();
+            } else if stats.room.is_weak {
+                storage = "not-durable".to_owned();
             } else if stats.room.is_low {
                 storage = "full".to_owned();
             } else if stats.is_refused {

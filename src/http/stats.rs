@@ -175,7 +175,7 @@ pub struct StorageView {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DurabilityView {
     /// `disk`: survives power loss of the machine. `memory`: does not. `network`: is up to a
-    /// network file system.
+    /// network file system. `weak`: not any more, because the database's settings were changed.
     pub level: String,
     /// The settings that this follows from.
     pub detail: String,

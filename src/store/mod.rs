@@ -17,6 +17,7 @@ pub mod postgres;
 mod query;
 pub mod sqlite;
 pub mod transfer;
+mod writing;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -169,13 +170,20 @@ pub struct Reopened {
     pub fate: Option<Receipt>,
 }
 
+/// How often the settings of a database server are read, unless somebody wants it otherwise.
+pub const SETTINGS_EVERY: Duration = Duration::from_secs(3_600);
+
 /// How a store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Connections for looking up single orders.
     pub readers: usize,
+    /// Connections for lists, histories and the feed.
+    pub list_readers: usize,
     /// How long is waited for a database server.
     pub timeouts: Timeouts,
+    /// How often the settings of a database server are read. A file has its own.
+    pub settings_every: Duration,
     /// Bytes that must be free on the disk for new orders to be stored; 0: nobody looks. `None`: it
     /// follows from the size of the disk.
     pub free_space_min: Option<u64>,
@@ -189,7 +197,9 @@ impl Options {
     pub fn readers(readers: usize) -> Self {
         Self {
             readers,
+            list_readers: 2,
             timeouts: Timeouts::default(),
+            settings_every: SETTINGS_EVERY,
             free_space_min: Some(0),
             wants_witness: false,
         }

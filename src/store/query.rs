@@ -175,7 +175,8 @@ pub struct JournalRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Durability {
     /// `disk`: survives power loss of this machine. `memory`: does not, the file system is in
-    /// memory. `network`: is up to a network file system.
+    /// memory. `network`: is up to a network file system. `weak`: does not any more, somebody has
+    /// changed the database server's settings.
     pub level: &'static str,
     /// The engine and the settings that this follows from.
     pub detail: String,
@@ -188,6 +189,8 @@ pub struct Room {
     pub is_away: bool,
     /// Another server has opened the shard: nothing will ever be stored here again.
     pub is_taken_over: bool,
+    /// A commit would not survive power loss any more: no new orders are to be stored.
+    pub is_weak: bool,
     /// Too little is free: no new orders are to be stored.
     pub is_low: bool,
     /// Bytes that are free. `None`: nobody looks, or nobody knows.

@@ -63,8 +63,9 @@ pub struct Campaign {
 /// Runs the cycles; stops early if something is wrong, and keeps the data then.
 pub fn run(settings: Settings) -> Figures {
     let random = StdRng::seed_from_u64(settings.seed);
+    let is_file = chosen::place().url().starts_with("sqlite:");
     let mut campaign = Campaign {
-        planner: Planner::new(random, settings.enough.clone()),
+        planner: Planner::new(random, settings.enough.clone(), is_file),
         figures: Figures {
             seed: settings.seed,
             ..Figures::default()

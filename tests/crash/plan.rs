@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use orderd::faults::{FAILURES, POINTS};
+use orderd::faults::{FAILURES, POINTS, comes_past};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -58,28 +58,43 @@ pub struct Plan {
 pub struct Planner {
     pub random: StdRng,
     chosen: BTreeMap<&'static str, u32>,
+    /// Failures that this store comes past.
+    failures: Vec<&'static str>,
+    is_file: bool,
     enough: std::ops::Range<u64>,
 }
 
 impl Planner {
-    pub fn new(random: StdRng, enough: std::ops::Range<u64>) -> Self {
-        let chosen = POINTS.into_iter().map(|point| (point, 0)).collect();
+    /// `is_file`: the store is in one, and not on a database server.
+    pub fn new(random: StdRng, enough: std::ops::Range<u64>, is_file: bool) -> Self {
+        let passed = |name: &&str| comes_past(name, is_file);
+        let points = POINTS.into_iter().filter(passed);
         Self {
             random,
-            chosen,
+            chosen: points.map(|point| (point, 0)).collect(),
+            failures: FAILURES.into_iter().filter(passed).collect(),
+            is_file,
             enough,
         }
+    }
+
+    fn failure(&mut self) -> &'static str {
+        self.failures[self.random.random_range(0..self.failures.len())]
     }
 
     /// `is_fresh`: there is no store yet.
     pub fn next(&mut self, is_fresh: bool) -> Plan {
         let mut stumbles = Vec::new();
         if is_fresh && cfg!(feature = "faults") {
-            let points = [
-                "opening-migrates",
-                "opening-migrated",
-                "opening-epoch-raised",
-            ];
+            let points: &[_] = if self.is_file {
+                &[
+                    "opening-migrates",
+                    "opening-migrated",
+                    "opening-epoch-raised",
+                ]
+            } else {
+                &["opening-server-ready", "opening-server-owned"]
+            };
             let point = points[self.random.random_range(0..points.len())];
             let delay = self.micros(0..3_000);
             stumbles.push(Ok(Fault {
@@ -94,8 +109,7 @@ impl Planner {
         let end = match self.random.random_range(0..100) {
             0..34 if cfg!(feature = "faults") => self.at_a_point(&mut stumbles),
             34..37 if cfg!(feature = "faults") => {
-                let failure = FAILURES[self.random.random_range(0..FAILURES.len())];
-                End::Failure(failure, self.micros(0..30_000))
+                End::Failure(self.failure(), self.micros(0..30_000))
             }
             37..40 => End::Drain,
             _ => End::Moment(self.micros(0..30_000)),
@@ -116,8 +130,7 @@ impl Planner {
         } else if is_of("drain-") {
             End::Draining(Fault { nth: 1, ..fault })
         } else if is_of("reopening-") {
-            let failure = FAILURES[self.random.random_range(0..FAILURES.len())];
-            End::Reopening(failure, Fault { nth: 1, ..fault })
+            End::Reopening(self.failure(), Fault { nth: 1, ..fault })
         } else {
             End::Point(fault)
         }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+#[path = "mysql_machine.rs"]
+mod mysql_machine;
 #[path = "postgres_machine.rs"]
 mod postgres_machine;
 
@@ -62,8 +64,9 @@ impl Drop for Held {
 
 /// A server of each kind that can be ill-treated. Those that are left out by request are not there.
 pub fn machines(connections: u32) -> Vec<Box<dyn Machine>> {
-    [postgres_machine::machine(connections)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let machines = [
+        postgres_machine::machine(connections),
+        mysql_machine::machine(connections),
+    ];
+    machines.into_iter().flatten().collect()
 }

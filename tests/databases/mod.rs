@@ -16,7 +16,7 @@ pub trait Place: Send + Sync {
 
 /// Database servers refuse to run as root. Then the folder is given to somebody without rights:
 /// `user`, or nobody.
-fn unprivileged(folder: &Path, user: &str) -> Option<(u32, u32)> {
+pub fn unprivileged(folder: &Path, user: &str) -> Option<(u32, u32)> {
     if folder.metadata().unwrap().uid() != 0 {
         return None;
     }

@@ -4,12 +4,12 @@
 //! It runs in a temporary folder as somebody without rights, listens on a socket there and nowhere
 //! else, and is stopped by a shell that waits for the end of the tests, however they end.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
@@ -17,16 +17,21 @@ use mysql_async::{Conn, Opts, OptsBuilder};
 use super::{Place, is_left_out, unprivileged};
 use tempfile::TempDir;
 
-/// Starts the server, says so, and waits until nobody holds its input any more.
+/// Starts the server for each line of its input, says so, and waits until nobody holds its input
+/// any more.
 const KEEPER: &str = r#"
-"$0" --no-defaults --datadir="$1/data" --socket="$1/socket" --skip-networking $2 >"$1/log" 2>&1 &
-server=$!
-until grep -q 'ready for connections' "$1/log"; do
-  kill -0 $server || { cat "$1/log" >&2; exit 1; }
-  sleep 0.05
+server=
+while read -r _; do
+  [ -z "$server" ] || wait $server
+  "$0" --no-defaults --datadir="$1/data" --socket="$1/socket" --skip-networking $2 >"$1/log" 2>&1 &
+  server=$!
+  echo $server >"$1/pid"
+  until grep -q 'ready for connections' "$1/log"; do
+    kill -0 $server || { cat "$1/log" >&2; exit 1; }
+    sleep 0.05
+  done
+  echo ready
 done
-echo ready
-read -r _
 kill -KILL $server
 wait
 rm -rf "$1"
@@ -38,8 +43,9 @@ const USER: &str = "CREATE USER orderd@localhost IDENTIFIED BY 'hush';
 
 /// A server, which ends when this is dropped or the tests do.
 pub struct Server {
-    folder: PathBuf,
-    _keeper: Child,
+    pub folder: PathBuf,
+    keeper: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+    _process: Child,
 }
 
 impl Server {
@@ -72,17 +78,26 @@ impl Server {
         keeper.arg(server).arg(&folder).arg(options);
         set_up(keeper.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let mut keeper = keeper.spawn().unwrap();
-        let mut said = String::new();
-        let mut lines = BufReader::new(keeper.stdout.take().unwrap());
-        lines.read_line(&mut said).unwrap();
-        assert_eq!(said, "ready\n", "the server did not start");
+        let asked = keeper.stdin.take().unwrap();
+        let said = BufReader::new(keeper.stdout.take().unwrap());
         let server = Self {
             folder,
-            _keeper: keeper,
+            keeper: Mutex::new((asked, said)),
+            _process: keeper,
         };
+        server.launch();
         let administrator = server.url("mysql").replace("orderd:hush@", "root@");
         run(&administrator, USER).unwrap();
         server
+    }
+
+    /// Lets it run, if it does not, and waits until it listens.
+    pub fn launch(&self) {
+        let (asked, said) = &mut *self.keeper.lock().unwrap();
+        writeln!(asked).unwrap();
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "MariaDB did not start");
     }
 
     /// The URL of one of its databases.

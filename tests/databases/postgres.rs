@@ -4,8 +4,9 @@
 //! else, and is stopped by a shell that waits for the end of the tests, however they end.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,13 +34,7 @@ impl Server {
     pub fn start(settings: &str) -> Self {
         let programs = programs();
         let folder = TempDir::with_prefix("orderd-pg-").unwrap().keep();
-        let user = unprivileged(&folder, "postgres");
-        let run = |command: &mut Command| {
-            if let Some((uid, gid)) = user {
-                command.uid(uid).gid(gid);
-            }
-            command.current_dir(&folder).process_group(0);
-        };
+        unprivileged(&folder, "postgres");
         let mut initdb = Command::new(programs.join("initdb"));
         initdb.args([
             "-U",
@@ -52,20 +47,28 @@ impl Server {
             "-N",
             "-D",
         ]);
-        run(initdb.arg(folder.join("data")).stdout(Stdio::null()));
+        initdb.arg(folder.join("data")).stdout(Stdio::null());
+        as_owner(&mut initdb, &folder);
         assert!(initdb.status().unwrap().success(), "initdb failed");
+        Self::at(folder, settings)
+    }
+
+    /// A server on the data that lie in a folder already.
+    pub fn at(folder: PathBuf, settings: &str) -> Self {
         let options = format!(
             "-c listen_addresses= -c unix_socket_directories={} -c max_connections=400 \
              -c shared_buffers=32MB -c logging_collector=off {settings}",
             folder.display()
         );
         let mut keeper = Command::new("sh");
-        keeper.args(["-c", KEEPER]).arg(&programs).arg(&folder);
-        run(keeper
+        keeper.args(["-c", KEEPER]).arg(programs()).arg(&folder);
+        as_owner(&mut keeper, &folder);
+        let mut keeper = keeper
             .arg(options)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped()));
-        let mut keeper = keeper.spawn().unwrap();
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut said = String::new();
         let mut lines = BufReader::new(keeper.stdout.take().unwrap());
         lines.read_line(&mut said).unwrap();
@@ -89,6 +92,15 @@ impl Server {
         run(&self.url("postgres"), &format!("CREATE DATABASE {name}")).unwrap();
         name
     }
+}
+
+/// Lets a program run in a folder as whoever the folder belongs to, beside the tests.
+pub fn as_owner(command: &mut Command, folder: &Path) {
+    let owner = folder.metadata().unwrap();
+    if owner.uid() != rustix::process::getuid().as_raw() {
+        command.uid(owner.uid()).gid(owner.gid());
+    }
+    command.current_dir(folder).process_group(0);
 }
 
 /// The folder with the programs: the newest that is installed.

@@ -1,8 +1,6 @@
 //! A PostgreSQL server of one test's own that can be stopped, killed, filled and locked.
 //! What is done to it here is what happens to servers; orderd is never asked.
 
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -12,7 +10,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::{Held, Machine};
 use crate::databases::is_left_out;
-use crate::databases::postgres::{Server, programs, run};
+use crate::databases::postgres::{Server, as_owner, programs, run};
 
 /// Pause between two looks for a connection that is free.
 const GRAB: Duration = Duration::from_millis(2);
@@ -73,14 +71,11 @@ impl Postgres {
     /// Runs `pg_ctl` on the server, as its owner, and waits for its end.
     fn control(&self, arguments: &[&str]) {
         let folder = &self.server.folder;
-        let owner = folder.metadata().unwrap();
         let mut command = Command::new(programs().join("pg_ctl"));
         command.arg("-D").arg(folder.join("data")).arg("-l");
         command.arg(folder.join("log")).args(["-w", "-s"]);
-        command.args(arguments).current_dir(folder).process_group(0);
-        if owner.uid() != rustix::process::getuid().as_raw() {
-            command.uid(owner.uid()).gid(owner.gid());
-        }
+        command.args(arguments);
+        as_owner(&mut command, folder);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         assert!(command.status().unwrap().success(), "{arguments:?}");
     }

@@ -81,7 +81,16 @@ fn settings_that_do_not_keep_a_commit_are_refused_by_name() {
             "innodb_flush_log_at_trx_commit = 2",
         ),
         ("--log-bin=log --sync-binlog=0", "sync_binlog = 0"),
+        (
+            "--innodb-flush-log-at-trx-commit=0",
+            "innodb_flush_log_at_trx_commit = 0",
+        ),
         ("--skip-innodb-doublewrite", "innodb_doublewrite = off"),
+        (
+            "--innodb-flush-method=nosync",
+            "innodb_flush_method = nosync",
+        ),
+        ("--max-allowed-packet=1M", "max_allowed_packet = 1048576"),
     ] {
         let server = mysql::Server::start(settings);
         let url = server.url(&server.database());

@@ -68,24 +68,19 @@ fn a_database_that_is_not_there_is_told_without_the_password() {
     );
 }
 
+/// On servers of its own, because these settings are those of the whole server.
 #[test]
 fn settings_that_do_not_keep_a_commit_are_refused_by_name() {
-    let Some((url, _database)) = database() else {
+    if postgres::place().is_none() {
         return;
-    };
-    let name = url
-        .rsplit('/')
-        .find_map(|part| part.split('?').next().filter(|it| it.starts_with("test_")));
-    let sql = format!(
-        "ALTER DATABASE {} SET synchronous_commit = off",
-        name.unwrap()
-    );
-    postgres::run(&url, &sql).unwrap();
-    let place = Place::new();
-    let refused = place.run(&["serve", "--listen", "127.0.0.1:0", "--store", &url]);
-    assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(
-        refused.err.contains("synchronous_commit = off"),
-        "{refused:?}"
-    );
+    }
+    for setting in ["fsync", "full_page_writes", "synchronous_commit"] {
+        let server = postgres::Server::start(&format!("-c {setting}=off"));
+        let url = server.url(&server.database());
+        let place = Place::new();
+        let refused = place.run(&["serve", "--listen", "127.0.0.1:0", "--store", &url]);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        let named = format!("{setting} = off");
+        assert!(refused.err.contains(&named), "{refused:?}");
+    }
 }

@@ -71,13 +71,16 @@ mod openapi;
 mod outages;
 mod outbound;
 mod postgres_standby;
+mod promotion;
 mod proxy;
 mod receiver;
 #[path = "../databases/rows.rs"]
 mod rows;
 mod services;
+mod settings;
 mod shop;
 mod support;
+mod tls;
 #[path = "../databases/unchecked.rs"]
 mod unchecked;
 mod views;

@@ -54,7 +54,7 @@ struct Scene {
 
 impl Scene {
     async fn on(machine: Box<dyn Machine>) -> Self {
-        let proxy = Proxy::to(machine.socket());
+        let proxy = Proxy::before(&machine.url(), machine.socket());
         let place = Box::new(Proxied(machine.url_by(proxy.port)));
         let setup = Setup {
             engine: engine::Settings {

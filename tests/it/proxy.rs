@@ -88,6 +88,15 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// Before the server that has a URL, and listens on a socket.
+    pub fn before(url: &str, upstream: PathBuf) -> Self {
+        if url.starts_with("mysql:") {
+            Self::to_mysql(upstream)
+        } else {
+            Self::to(upstream)
+        }
+    }
+
     /// Before the PostgreSQL server that listens on this socket.
     pub fn to(upstream: PathBuf) -> Self {
         Self::start(upstream, Protocol::Postgres)

@@ -50,6 +50,8 @@ pub struct Setup {
     pub address: Option<SocketAddr>,
     /// What goes wrong with the store.
     pub faults: Option<Arc<Faults>>,
+    /// How often the settings of a database server are read.
+    pub settings_every: Duration,
     /// With the data of a server that was stopped. `None`: with none.
     pub place: Option<Box<dyn Place>>,
 }
@@ -73,6 +75,7 @@ impl Default for Setup {
             timeouts: Timeouts::default(),
             address: None,
             faults: None,
+            settings_every: store::SETTINGS_EVERY,
             place: None,
         }
     }
@@ -183,6 +186,7 @@ impl TestServer {
                 let place = setup.place.unwrap_or_else(chosen::place);
                 let options = Options {
                     timeouts: setup.timeouts,
+                    settings_every: setup.settings_every,
                     ..Options::readers(2)
                 };
                 let store = store::open_with(&place.url(), &options).unwrap();

@@ -139,13 +139,7 @@ impl Link {
             (Role::Writer, _) => {
                 link.conn.exec_drop("DO GET_LOCK(?, 0)", (&token,)).await?;
                 link.session = Session(Some(token));
-                // In whole seconds, and not less than one.
-                let seconds = timeouts.statement().as_secs().max(1);
-                let limit = format!(
-                    "SET SESSION innodb_lock_wait_timeout = {seconds},
-                                 lock_wait_timeout = {seconds}"
-                );
-                link.conn.query_drop(limit).await?;
+                link.limit_locks(timeouts.statement()).await?;
             }
             (Role::Reader, Kind::MariaDb) => {
                 let seconds = timeouts.read.as_secs_f64();
@@ -170,6 +164,15 @@ impl Link {
             (Role::Clerk, _) => {}
         }
         Ok(link)
+    }
+
+    /// How long locks are waited for, in whole seconds, and not less than one.
+    pub(super) async fn limit_locks(&mut self, patience: Duration) -> Result<(), Error> {
+        let seconds = patience.as_secs().max(1);
+        self.batch(format!(
+            "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}"
+        ))
+        .await
     }
 
     /// Ends another session of ours that may still be at work. It may be gone, or not be ours to

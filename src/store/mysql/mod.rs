@@ -26,36 +26,30 @@ mod transfer;
 mod url;
 mod write;
 
-use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use self::connect::Target;
 use self::pool::Pool;
 pub use self::snapshot::View;
 pub use self::transfer::Moving;
 use self::write::Writer;
-use super::error::given_up;
 use super::ledger::Tenure;
 use super::motor::Motor;
+use super::writing::{Penholder, Writing};
 use super::{
     Durability, EventPlace, EventView, JournalRow, Ledger, ListQuery, Options, Page, Reading,
     Reopened, Room, Store, StoreError, follow,
 };
-use crate::clock::{self, Timestamp};
+use crate::clock::Timestamp;
 use crate::order::{
     Commit, Fingerprint, KeptKey, OpenOrder, Opening, Order, OrderId, Position, Receipt,
     RequestKey, Seq, ShardNumber,
 };
 
-/// How often the connection is looked at between commits.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-
 /// An opened store on MySQL or MariaDB.
 pub struct Mysql {
-    /// `None` once it failed and no other could be had.
-    pen: Mutex<Option<Pen>>,
+    /// All that writes.
+    holder: Penholder<Writer>,
     /// For single rows.
     points: Pool,
     /// For pages and scans.
@@ -63,96 +57,27 @@ pub struct Mysql {
     /// For what is kept beside orders.
     clerk: Pool,
     tenure: Tenure,
-    durability: Durability,
-    /// Damaged rows that reads have met.
-    bad_rows: AtomicU64,
-    /// The database could not be reached when it was looked for last.
-    is_away: AtomicBool,
-    /// Another server has the shard.
-    is_taken_over: AtomicBool,
     /// Moves the bytes of those that read.
     motor: Motor,
-}
-
-/// All that writes: a connection, and what moves its bytes while somebody waits.
-struct Pen {
-    writer: Writer,
-    motor: Motor,
-    /// When the connection was last looked at between two commits.
-    looked_at: Instant,
-}
-
-impl Pen {
-    fn open(target: &Target) -> Result<(Self, Durability), StoreError> {
-        let motor = Motor::while_waiting()?;
-        let opening = Writer::open(target.clone());
-        let (writer, durability) = motor.run(opening)?;
-        let looked_at = clock::monotonic();
-        let pen = Self {
-            writer,
-            motor,
-            looked_at,
-        };
-        Ok((pen, durability))
-    }
-
-    /// Runs work of the writer, and the bytes it needs, on this thread.
-    fn run<'a, T, F>(&'a mut self, work: impl FnOnce(&'a mut Writer) -> F) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>> + Send + 'a,
-        T: Send,
-    {
-        self.motor.run(work(&mut self.writer))
-    }
 }
 
 impl Mysql {
     /// Opens or migrates the database that `url` names.
     pub fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
         let target = Target::of_url(url, options.timeouts)?;
-        let (pen, durability) = Pen::open(&target)?;
+        let holder = Penholder::open(options.settings_every, Writer::open(target.clone()))?;
         let readers_motor = Motor::at_any_time("mysql")?;
         let handle = readers_motor.handle()?;
         let clerk = Pool::that_writes(target.clone(), handle.clone(), 1);
         let pool = |size| Pool::new(target.clone(), handle.clone(), size);
         Ok(Self {
             points: pool(options.readers),
-            scans: pool(2),
+            scans: pool(options.list_readers),
             clerk,
             tenure: Tenure::default(),
-            pen: Mutex::new(Some(pen)),
-            durability,
-            bad_rows: AtomicU64::new(0),
-            is_away: AtomicBool::new(false),
-            is_taken_over: AtomicBool::new(false),
+            holder,
             motor: readers_motor,
         })
-    }
-
-    fn pen(&self) -> MutexGuard<'_, Option<Pen>> {
-        // After a panic inside a transaction its connection is not used again.
-        self.pen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Mysql {
-    /// Counts the damaged rows that were left out of a page.
-    fn counted_page(&self, page: Page) -> Page {
-        self.bad_rows
-            .fetch_add(page.left_out as u64, Ordering::Relaxed);
-        page
-    }
-
-    /// Counts a damaged row that a read meets.
-    async fn counted<T>(
-        &self,
-        read: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let read = read.await;
-        if let Err(StoreError::BadRow { .. }) = &read {
-            self.bad_rows.fetch_add(1, Ordering::Relaxed);
-        }
-        read
     }
 }
 
@@ -161,8 +86,7 @@ impl Drop for Mysql {
     /// on a runtime that it finds on this thread, which is not the one that moves these bytes; on a
     /// thread without one it closes at once.
     fn drop(&mut self) {
-        let pen = self.pen.get_mut();
-        let pen = pen.unwrap_or_else(PoisonError::into_inner).take();
+        let pen = self.holder.close();
         std::thread::scope(|scope| {
             scope.spawn(|| drop(pen));
         });
@@ -171,9 +95,7 @@ impl Drop for Mysql {
 
 impl Store for Mysql {
     fn open_shard(&self, shard: ShardNumber) -> Result<Opening, StoreError> {
-        let mut pen = self.pen();
-        let pen = pen.as_mut().ok_or_else(given_up)?;
-        let opening = pen.run(|writer| writer.open_shard(shard))?;
+        let opening = self.holder.open_shard(shard)?;
         self.tenure.begin(shard, opening.epoch);
         Ok(opening)
     }
@@ -183,77 +105,29 @@ impl Store for Mysql {
         key: &RequestKey,
         expired_before: Timestamp,
     ) -> Result<Option<Fingerprint>, StoreError> {
-        let mut pen = self.pen();
-        let pen = pen.as_mut().ok_or_else(given_up)?;
-        pen.run(|writer| writer.sent_under(key, expired_before))
+        self.holder.sent_under(key, expired_before)
     }
 
     fn commit(&self, commit: &Commit) -> Result<Receipt, StoreError> {
-        let mut pen = self.pen();
-        let pen = pen.as_mut().ok_or_else(given_up)?;
-        if self.is_away.load(Ordering::Relaxed) && !pen.writer.is_lost {
-            let detail = "the database is away".into();
-            return Err(StoreError::Refused { detail });
-        }
-        let committed = pen.run(|writer| writer.commit(commit));
-        if pen.writer.is_held_up {
-            self.is_away.store(true, Ordering::Relaxed);
-        }
-        committed
+        self.holder.commit(commit)
     }
 
     fn reopen(&self, commit: &Commit) -> Result<Reopened, StoreError> {
-        let mut pen = self.pen();
-        let lost = pen.as_mut().ok_or_else(given_up)?;
-        let reopened = lost.run(|writer| writer.reopen(commit));
-        if let Ok(Reopened { opening, .. }) = &reopened {
-            self.tenure.begin(commit.shard, opening.epoch);
-        }
-        if !matches!(reopened, Ok(_) | Err(StoreError::Unreachable { .. })) {
-            *pen = None;
-        }
-        reopened
+        let reopened = self.holder.reopen(commit)?;
+        self.tenure.begin(commit.shard, reopened.opening.epoch);
+        Ok(reopened)
     }
 
-    /// Looks whether the connection is still there, and replaces it if not. To look is to say
-    /// something on it, by which the database knows that this server lives.
     fn tidy_up(&self) {
-        let mut pen = self.pen();
-        let Some(pen) = pen.as_mut().filter(|pen| !pen.writer.is_lost) else {
-            return;
-        };
-        if pen.looked_at.elapsed() < LOOK_EVERY {
-            return;
-        }
-        let touched = if pen.writer.is_held_up {
-            pen.run(|writer| writer.try_locks())
-        } else {
-            pen.run(|writer| writer.keep_in_touch())
-        };
-        pen.looked_at = clock::monotonic();
-        let is_taken_over = matches!(touched, Err(StoreError::Fenced));
-        self.is_taken_over.store(is_taken_over, Ordering::Relaxed);
-        let was_away = self.is_away.swap(touched.is_err(), Ordering::Relaxed);
-        match touched {
-            Err(StoreError::Fenced) => {}
-            Err(error) if !was_away => {
-                tracing::error!(%error, "the database is away; it is tried again and again");
-            }
-            Ok(()) if was_away => tracing::warn!("the database is there again"),
-            _ => {}
-        }
+        self.holder.tidy_up();
     }
 
     fn room(&self) -> Room {
-        Room {
-            is_away: self.is_away.load(Ordering::Relaxed),
-            is_taken_over: self.is_taken_over.load(Ordering::Relaxed),
-            ..Room::default()
-        }
+        self.holder.room()
     }
 
     fn durability(&self) -> Durability {
-        self.durability.clone()
+        self.holder.durability()
     }
 
     fn open_orders(
@@ -265,11 +139,11 @@ impl Store for Mysql {
         let read = self
             .scans
             .ask(move |link| Box::pin(read::open_orders(link, after, last, limit)));
-        self.motor.run(self.counted(read))
+        self.motor.run(self.holder.counted(read))
     }
 
     fn bad_rows(&self) -> u64 {
-        self.bad_rows.load(Ordering::Relaxed)
+        self.holder.bad_rows()
     }
 
     fn order<'a>(&'a self, id: &'a OrderId) -> Reading<'a, Option<Order>> {
@@ -278,19 +152,17 @@ impl Store for Mysql {
             let id = id.clone();
             Box::pin(async move { read::order(link, &id).await })
         });
-        Box::pin(self.counted(read))
+        Box::pin(self.holder.counted(read))
     }
 
     fn orders_at(&self, seqs: &[Seq]) -> Result<Vec<Order>, StoreError> {
-        let page = Page::of_each(seqs, |seqs| {
-            let seqs: Arc<[i64]> = seqs.iter().map(|seq| seq.0).collect();
-            let read = self.points.ask(move |link| {
-                let seqs = Arc::clone(&seqs);
-                Box::pin(async move { read::orders_at(link, &seqs).await })
-            });
-            self.motor.run(read)
-        })?;
-        Ok(self.counted_page(page).orders)
+        let seqs: Arc<[i64]> = seqs.iter().map(|seq| seq.0).collect();
+        let read = self.points.ask(move |link| {
+            let seqs = Arc::clone(&seqs);
+            Box::pin(async move { read::orders_at(link, &seqs).await })
+        });
+        let page = self.motor.run(read)?;
+        Ok(self.holder.counted_page(page).orders)
     }
 
     fn kept_key<'a>(&'a self, scope: &'a str, key: &'a str) -> Reading<'a, Option<KeptKey>> {
@@ -307,8 +179,8 @@ impl Store for Mysql {
             Box::pin(async move { lists::orders(link, &query).await })
         });
         Box::pin(async move {
-            let page = self.counted(read).await?;
-            Ok(self.counted_page(page))
+            let page = self.holder.counted(read).await?;
+            Ok(self.holder.counted_page(page))
         })
     }
 
@@ -323,14 +195,14 @@ impl Store for Mysql {
             let id = id.clone();
             Box::pin(async move { follow::history(link, &id, after, limit).await })
         });
-        Box::pin(self.counted(read))
+        Box::pin(self.holder.counted(read))
     }
 
     fn events(&self, after: EventPlace, limit: usize) -> Reading<'_, Vec<EventView>> {
         let read = self
             .scans
             .ask(move |link| Box::pin(follow::events(link, after, limit)));
-        Box::pin(self.counted(read))
+        Box::pin(self.holder.counted(read))
     }
 
     fn journal(&self, after: Position, limit: usize) -> Reading<'_, Vec<JournalRow>> {
@@ -342,5 +214,59 @@ impl Store for Mysql {
 
     fn ledger(&self) -> Option<&dyn Ledger> {
         Some(self)
+    }
+}
+
+impl Writing for Writer {
+    async fn open_shard(&mut self, shard: ShardNumber) -> Result<Opening, StoreError> {
+        Self::open_shard(self, shard).await
+    }
+
+    async fn sent_under(
+        &mut self,
+        key: &RequestKey,
+        expired_before: Timestamp,
+    ) -> Result<Option<Fingerprint>, StoreError> {
+        Self::sent_under(self, key, expired_before).await
+    }
+
+    async fn commit(&mut self, commit: &Commit) -> Result<Receipt, StoreError> {
+        Self::commit(self, commit).await
+    }
+
+    async fn reopen(&mut self, commit: &Commit) -> Result<Reopened, StoreError> {
+        Self::reopen(self, commit).await
+    }
+
+    /// To look at a connection is to say something on it.
+    async fn look_after(&mut self, _is_quiet: bool) -> Result<(), StoreError> {
+        self.keep_in_touch().await
+    }
+
+    async fn try_locks(&mut self) -> Result<(), StoreError> {
+        Self::try_locks(self).await
+    }
+
+    async fn durability(&mut self) -> Result<Durability, StoreError> {
+        let patience = self.target.timeouts.connect;
+        let late = |_| StoreError::Unreadable {
+            detail: format!("no answer within {} s", patience.as_secs_f32()),
+        };
+        let read = tokio::time::timeout(patience, open::durability(&mut self.link)).await;
+        read.map_err(late)?
+    }
+
+    fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    fn lose(&mut self) -> StoreError {
+        self.is_lost = true;
+        let detail = "the answer did not come".into();
+        StoreError::Lost { detail }
+    }
+
+    fn is_held_up(&self) -> bool {
+        self.is_held_up
     }
 }

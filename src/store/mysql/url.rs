@@ -26,7 +26,7 @@ enum Mode {
     Preferred,
     /// Whoever the server is, unless roots are named.
     Required,
-    /// The server's certificate comes from a root.
+    /// The server's certificate comes from a root. The driver looks at the name all the same.
     VerifyCa,
     /// And it is for the host that was asked for.
     VerifyIdentity,

@@ -123,9 +123,11 @@ impl Writer {
         match reached.unwrap_or(Err(late)) {
             // Another server has the lock. If it has the shard, too, it is not waited for.
             Err(StoreError::InUse { .. }) if self.was_taken_over().await => Err(StoreError::Fenced),
-            // The database went away again, or another session has not let go of it yet.
+            // The database went away again, another session has not let go of it yet, or its
+            // settings do not keep a commit.
             Err(
                 error @ (StoreError::Lost { .. }
+                | StoreError::NotDurable { .. }
                 | StoreError::Unreadable { .. }
                 | StoreError::Refused { .. }
                 | StoreError::HeldUp { .. }

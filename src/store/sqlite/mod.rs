@@ -135,9 +135,11 @@ impl Sqlite {
     ) -> Result<Self, StoreError> {
         let Options {
             readers,
+            list_readers,
             free_space_min,
             wants_witness,
             timeouts: _,
+            settings_every: _,
         } = *options;
         let lock = open::lock_folder(path)?;
         let mut space = Space::watch(path, free_space_min, gauge);
@@ -157,7 +159,7 @@ impl Sqlite {
             space: space.map(Mutex::new),
             witness: wants_witness.then(|| Witness::beside(path)).flatten(),
             points: Pool::open(path, readers)?,
-            scans: Pool::open(path, 2)?,
+            scans: Pool::open(path, list_readers)?,
             durability,
             bad_rows: AtomicU64::new(0),
             _lock: lock,

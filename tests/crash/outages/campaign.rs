@@ -54,7 +54,7 @@ struct Scene<'a> {
 pub fn run(settings: Settings, machine: &dyn Machine) -> Figures {
     let began_at = monotonic();
     let folder = tempfile::tempdir().unwrap();
-    let proxy = Proxy::to(machine.socket());
+    let proxy = Proxy::before(&machine.url(), machine.socket());
     let url = machine.url_by(proxy.port);
     std::fs::write(folder.path().join("store.url"), &url).unwrap();
     let load = Load::new(Journal::new(&folder.path().join("journal")));
