@@ -51,6 +51,8 @@ pub struct Reader {
     /// Where the client believes to be.
     told: EventPlace,
     is_behind: bool,
+    /// It was at the end since it last went on from the store.
+    was_at_end: bool,
     /// Made by `begin`, for the first piece.
     first: Option<Vec<u8>>,
     end: watch::Receiver<EventPlace>,
@@ -76,6 +78,7 @@ impl Reader {
             at: after,
             told: after,
             is_behind: true,
+            was_at_end: false,
             first: None,
             end,
             closing,
@@ -141,23 +144,26 @@ impl Reader {
             Some(chunk) => chunk,
             None if !self.is_behind => {
                 // Whoever is at the end waits for news; then they are on the shelf, or passed by.
+                self.was_at_end = true;
                 let moved = self.end.wait_for(|end| *end > at).await;
                 moved.ok()?;
                 self.is_behind = self.feed.shelved(at).is_none();
-                if self.is_behind {
-                    self.feed.note_fallback();
-                }
                 return Some(None);
             }
-            None => match self.page_after(at).await {
-                Ok(chunk) => chunk,
-                Err(StoreError::BadRow { .. }) => return None,
-                Err(error) => {
-                    tracing::warn!(%error, "a reader of events cannot be served; it waits");
-                    tokio::time::sleep(AWAY).await;
-                    return Some(None);
+            None => {
+                if std::mem::take(&mut self.was_at_end) {
+                    self.feed.note_fallback();
                 }
-            },
+                match self.page_after(at).await {
+                    Ok(chunk) => chunk,
+                    Err(StoreError::BadRow { .. }) => return None,
+                    Err(error) => {
+                        tracing::warn!(%error, "a reader of events cannot be served; it waits");
+                        tokio::time::sleep(AWAY).await;
+                        return Some(None);
+                    }
+                }
+            }
         };
         // Somebody else may have read it meanwhile.
         if !self.page.is_empty() {
@@ -184,7 +190,8 @@ impl Reader {
     /// What of a chunk this reader has not seen and wants.
     fn take(&mut self, chunk: Arc<Chunk>) -> Option<Piece> {
         let before = std::mem::replace(&mut self.at, chunk.last);
-        self.is_behind = chunk.events.len() >= PAGE;
+        // What the task at the end has read last is the end, however much it was.
+        self.is_behind = chunk.events.len() >= PAGE && self.at != *self.end.borrow();
         let is_new = |event: &EventView| event.place > before;
         let is_whole =
             self.filter.is_open() && chunk.events.first().is_some_and(|it| is_new(&it.0));

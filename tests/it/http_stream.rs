@@ -344,17 +344,17 @@ async fn a_reader_that_does_not_keep_up_loses_nothing() {
     let server = TestServer::start().await;
     let mut slow = Stream::open(&server, "", &[]).await;
     let mut quick = Stream::open(&server, "", &[]).await;
-    // More than the ring and the sockets hold, in batches: the slow one has not read yet.
+    // More than the shelf and the sockets hold, in batches: the slow one has not read yet.
     let json = ["Content-Type: application/json"];
     let batch: Vec<Value> = (0..2_000).map(|_| order_with(json!({}))).collect();
     let batch = Value::from(batch).to_string();
-    for _ in 0..12 {
+    for _ in 0..18 {
         let reply = server.send("POST /v1/orders/batch", &json, &batch).await;
         assert_eq!(reply.status, 200);
     }
     let take = async |stream: &mut Stream| {
         let mut seen = Vec::new();
-        while seen.len() < 72_000 {
+        while seen.len() < 108_000 {
             seen.push(stream.event().await.id.unwrap());
         }
         seen
@@ -369,6 +369,11 @@ async fn a_reader_that_does_not_keep_up_loses_nothing() {
         )
     };
     assert!(seen.windows(2).all(|two| place(&two[0]) < place(&two[1])));
+    let metrics = server.get("/metrics").await.text();
+    let behind = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("orderd_event_readers_behind_total "));
+    assert!(behind.unwrap().parse::<u64>().unwrap() > 0, "{metrics}");
     server.stop().await;
 }
 
