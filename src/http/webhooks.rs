@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::asked::{Received, answered, keep_answer, received};
+use self::asked::{Received, answered, keep_answer, received, to_the_end};
 use self::form::shown;
 use super::code::Code;
 use super::error::ApiError;
@@ -113,7 +113,8 @@ async fn delete(
     uri: Uri,
 ) -> Result<StatusCode, ApiError> {
     Parameters::none(&uri)?;
-    app.webhooks.delete(&id(path)?).await?;
+    let (webhooks, id) = (Arc::clone(&app.webhooks), id(path)?);
+    to_the_end(async move { webhooks.delete(&id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

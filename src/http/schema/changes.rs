@@ -100,7 +100,7 @@ pub struct ChangeHeaders {
     pub idempotency_key: Option<String>,
 }
 
-/// The key of a request that makes or changes several orders.
+/// The key of a request that makes or changes several orders, or a webhook.
 #[derive(Clone, Debug, Default, Serialize, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct KeyHeader {

@@ -42,8 +42,7 @@ pub(super) async fn received(
     Ok(Received { body, key })
 }
 
-/// Has a change made to its end, whether the client waits or not, and answers. A repetition gets
-/// the first answer.
+/// Has a change made, and answers. A repetition gets the first answer.
 pub(super) async fn answered<F>(
     app: &Arc<App>,
     key: Option<RequestKey>,
@@ -60,12 +59,19 @@ where
         expired_before: app.engine.keys_expired_before(),
         answer,
     });
-    let changing = tokio::spawn(change(Arc::clone(&app.webhooks), under));
-    match changing.await {
-        Ok(Ok(changed)) => Ok(sent(answer(&changed))),
-        Ok(Err(refusal)) => idempotency::again(app, key.as_ref(), refusal.into()).await,
-        Err(_) => Err(ApiError::new(Code::Internal, "the server made a mistake")),
+    match to_the_end(change(Arc::clone(&app.webhooks), under)).await {
+        Ok(changed) => Ok(sent(answer(&changed))),
+        Err(refusal) => idempotency::again(app, key.as_ref(), refusal).await,
     }
+}
+
+/// Has a change made to its end, whether the client waits or not: what is stored and what couriers
+/// know must not part.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, WebhookError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    let mistake = |_| ApiError::new(Code::Internal, "the server made a mistake");
+    Ok(tokio::spawn(change).await.map_err(mistake)??)
 }
 
 fn json_only(headers: &HeaderMap) -> Result<(), ApiError> {

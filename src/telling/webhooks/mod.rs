@@ -86,7 +86,7 @@ pub struct WebhookParts {
 pub struct Webhooks {
     desk: Arc<Desk>,
     endpoints: Mutex<BTreeMap<Box<str>, Arc<Endpoint>>>,
-    /// Held by who makes one, so that they are counted one after the other.
+    /// Held by who makes or forgets one, so that they are counted one after the other.
     making: tokio::sync::Mutex<()>,
     couriers: Mutex<JoinSet<()>>,
 }
@@ -313,6 +313,8 @@ impl Webhooks {
     ///
     /// There is no such receiver, or the store refused.
     pub async fn delete(&self, id: &str) -> Result<(), WebhookError> {
+        // Who looks what is kept meanwhile would take it for new.
+        let _making = self.making.lock().await;
         let endpoint = self.find(id)?;
         let _turn = endpoint.turn().await?;
         self.desk.ledger()?.forget_webhook(id.into()).await?;
