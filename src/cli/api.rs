@@ -35,6 +35,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The type of a body with one JSON value.
 const JSON: &str = "Content-Type: application/json\r\n";
 
+/// The heading of [`Server`] in the help of a command.
+const HEADING: &str = "Server";
+
 /// Whom to ask, and under which key.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Server {
@@ -42,13 +45,14 @@ pub struct Server {
     #[arg(
         long,
         global = true,
+        help_heading = HEADING,
         default_value = "http://127.0.0.1:7070",
         env = "ORDERD_URL"
     )]
     pub url: String,
     /// Change something under this key, which makes it happen once: to run a command again whose
     /// answer was lost [default: a new key]
-    #[arg(long, global = true, value_name = "KEY", value_parser = key)]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "KEY", value_parser = key)]
     pub idempotency_key: Option<String>,
 }
 

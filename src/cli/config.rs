@@ -1,13 +1,11 @@
 //! `orderd config`: shows the settings in force and where each comes from, checks them, prints a
 //! template. Starts nothing and changes nothing.
 
-mod steps;
-
 use serde_json::{Map, Value, json};
 
 use super::{Globals, exit, output};
 use crate::config::setting::SETTINGS;
-use crate::config::{Config, Layer, TEMPLATE, masked};
+use crate::config::{Config, Layer, TEMPLATE, masked, steps};
 use crate::order::Process;
 
 const EXAMPLES: &str = "\

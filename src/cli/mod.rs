@@ -14,6 +14,7 @@ pub mod listen;
 pub mod load;
 pub mod orders;
 pub mod output;
+pub mod process;
 pub mod response;
 pub mod scenario;
 pub mod seed;
@@ -116,6 +117,7 @@ enum Command {
     Webhooks(webhooks::Arguments),
     Listen(Box<listen::Arguments>),
     Trigger(trigger::Arguments),
+    Process(process::Arguments),
     Seed(seed::Arguments),
     Load(Box<load::Arguments>),
     Verify(verify::Arguments),
@@ -149,6 +151,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Webhooks(arguments)) => webhooks::run(arguments, globals),
         Some(Command::Listen(arguments)) => listen::run(arguments, globals),
         Some(Command::Trigger(arguments)) => trigger::run(arguments, globals),
+        Some(Command::Process(arguments)) => process::run(arguments, globals),
         Some(Command::Seed(arguments)) => seed::run(arguments),
         Some(Command::Load(arguments)) => load::run(arguments),
         Some(Command::Verify(arguments)) => verify::run(arguments, globals),

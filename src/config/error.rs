@@ -74,6 +74,66 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The key that it is about; empty if it is about a whole file.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::File { .. } | Self::Syntax { .. } => "",
+            Self::Unknown { key, .. }
+            | Self::Missing { key, .. }
+            | Self::Value { key, .. }
+            | Self::Refused { key, .. } => key,
+        }
+    }
+
+    /// Its line in the file, if the reader of the file said so.
+    pub fn line(&self) -> Option<usize> {
+        let Self::Syntax { detail, .. } = self else {
+            return None;
+        };
+        let behind = detail.strip_prefix("line ")?;
+        behind.split(',').next()?.parse().ok()
+    }
+
+    /// What is wrong, without where it was set.
+    pub fn without_origin(&self) -> String {
+        let text = self.to_string();
+        let (Self::Syntax { origin, .. }
+        | Self::Unknown { origin, .. }
+        | Self::Missing { origin, .. }
+        | Self::Value { origin, .. }
+        | Self::Refused { origin, .. }) = self
+        else {
+            return text;
+        };
+        let rest = text.strip_prefix(&**origin).unwrap_or(&text);
+        rest.trim_start_matches([':', ' ']).to_owned()
+    }
+}
+
+/// The way back from [`readable`].
+pub(super) fn path_of(key: &str) -> Vec<String> {
+    let mut path: Vec<String> = Vec::new();
+    for (at, part) in key.split(", ").enumerate() {
+        let (place, below) = part.split_once(": ").unwrap_or((part, ""));
+        match place.split_once(' ').filter(|_| at > 0) {
+            Some((list, number)) => {
+                let index = number.parse::<usize>().unwrap_or(1).saturating_sub(1);
+                path.extend([list.to_owned(), index.to_string()]);
+            }
+            None => path.extend(place.split('.').map(str::to_owned)),
+        }
+        path.extend(
+            below
+                .split('.')
+                .filter(|it| !it.is_empty())
+                .map(str::to_owned),
+        );
+    }
+    path.retain(|part| !part.is_empty());
+    path
+}
+
 /// A path as people write it: `server.listen`, `process.default, step 2: duration`,
 /// `process.default, step 2, label 1: text`.
 pub(super) fn readable(path: &[String]) -> String {
@@ -233,6 +293,22 @@ mod tests {
             hint("port", &known),
             "; there are listen, connections_max, idle_timeout"
         );
+    }
+
+    #[test]
+    fn a_key_for_people_leads_back_to_its_path() {
+        for path in [
+            "server.listen",
+            "process.default",
+            "process.default.version",
+            "process.default.step.1",
+            "process.default.step.1.duration",
+            "process.default.step.0.label.2.text",
+        ] {
+            let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+            assert_eq!(path_of(&readable(&path)), path);
+        }
+        assert_eq!(path_of(""), [""; 0]);
     }
 
     #[test]

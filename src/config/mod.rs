@@ -3,10 +3,12 @@
 //! Read once at the start, checked with all relations, then handed down in one plain struct per
 //! concern; nothing below sees the whole. `template.toml` beside this file is the manual.
 
+mod check;
 mod compat;
 pub mod duration;
 mod error;
 mod events;
+mod lines;
 mod log;
 mod outbound;
 mod process;
@@ -17,6 +19,7 @@ pub mod setting;
 pub mod size;
 mod source;
 mod step;
+pub mod steps;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -30,6 +33,7 @@ use figment::value::{Dict, Value};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+pub use self::check::{Mistake, check};
 pub use self::compat::{CompatSettings, DialectSettings};
 pub use self::error::{ConfigError, masked};
 pub use self::events::EventSettings;
@@ -103,20 +107,23 @@ impl Breach {
 impl Config {
     /// Reads and checks all layers. The first thing that is wrong is the error.
     pub fn read(sources: &Sources) -> Result<Self, ConfigError> {
-        let figment = sources.layered()?;
+        Self::of(&sources.layered()?)
+    }
+
+    fn of(figment: &Figment) -> Result<Self, ConfigError> {
         let root: Value = figment
             .extract::<Dict>()
             .map(Value::from)
-            .map_err(|error| from_library(&figment, &Value::from(Dict::new()), error))?;
+            .map_err(|error| from_library(figment, &Value::from(Dict::new()), error))?;
         let mut written: Written = figment
             .extract()
-            .map_err(|error| from_library(&figment, &root, error))?;
-        let layer = |key| origin_of(&figment, key).layer;
+            .map_err(|error| from_library(figment, &root, error))?;
+        let layer = |key| origin_of(figment, key).layer;
         let settled = written
             .store
             .settle(layer("store.data"), layer("store.url"));
-        settled.map_err(|breach| refused(&figment, breach))?;
-        check_bounds(&figment, &written)?;
+        settled.map_err(|breach| refused(figment, breach))?;
+        check_bounds(figment, &written)?;
         let compat = written.compat.settled();
         let checks = [
             written.server.check(),
@@ -127,13 +134,13 @@ impl Config {
             compat.check(&written.server),
         ];
         for check in checks {
-            check.map_err(|breach| refused(&figment, breach))?;
+            check.map_err(|breach| refused(figment, breach))?;
         }
         let dialects = compat.dialects.iter().map(|settings| settings.dialect);
         let names = written.process.into_keys();
-        let processes = process::read(&figment, &root, names, dialects)?;
+        let processes = process::read(figment, &root, names, dialects)?;
         Ok(Self {
-            origins: origins(&figment, &processes),
+            origins: origins(figment, &processes),
             server: written.server,
             store: written.store,
             queue: written.queue,

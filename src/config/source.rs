@@ -212,13 +212,16 @@ impl Provider for Single {
 }
 
 /// The settings of a file.
-struct FileLayer {
+#[derive(Clone)]
+pub(super) struct FileLayer {
     origin: Origin,
+    /// The file as it is.
+    pub(super) text: String,
     dict: Map<Profile, Dict>,
 }
 
 impl FileLayer {
-    fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::File {
             path: path.into(),
             detail: error.to_string(),
@@ -233,8 +236,14 @@ impl FileLayer {
         let layer = Layer::File;
         Ok(Self {
             origin: Origin { layer, name },
+            text,
             dict,
         })
+    }
+
+    /// What is set, to be changed.
+    pub(super) fn dict_mut(&mut self) -> &mut Dict {
+        self.dict.entry(Profile::Default).or_default()
     }
 }
 

@@ -89,6 +89,7 @@ impl Turns {
             uptime_us: now.saturating_sub(meters.started_at),
             tally: Tally::of_all(shard.tallies()),
             processes: shard.tallies().to_vec(),
+            open_by_version: shard.open_by_version(),
             accepted_per_second: meters.accepted.per_second(now),
             completed_per_second: meters.completed.per_second(now),
             processing_time: meters.processing_time.distribution(),

@@ -16,6 +16,9 @@ pub struct Stats {
     pub tally: Tally,
     /// The same and the times of completed orders, for each process that is known.
     pub processes: Vec<ProcessTally>,
+    /// Open orders of each version of a process, in the order of the registry; while orders from
+    /// before the start are being loaded, those that are there.
+    pub open_by_version: Vec<u64>,
     /// Open orders that are held back.
     pub held_orders: usize,
     /// Orders accepted per second over the last 1 s, 1 min and 5 min.

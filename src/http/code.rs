@@ -3,10 +3,13 @@
 //!
 //! A word that was once released never changes its meaning. Only `error` turns one into an answer.
 
+mod entry;
 mod fields;
 #[cfg(test)]
 mod tests;
 
+pub use entry::Entry;
+use entry::entry;
 pub use fields::FIELD_CODES;
 
 /// A stable word for what went wrong with a request. The table [`CODES`] says what each means.
@@ -28,6 +31,7 @@ pub enum Code {
     WebhookNotFound,
     QueueNotFound,
     SignalNotFound,
+    ProcessNotFound,
     RouteNotFound,
     MethodNotAllowed,
     RequestTimeout,
@@ -55,37 +59,6 @@ pub enum Code {
     StoreUnavailable,
     StorageFull,
     OutcomeUnknown,
-}
-
-/// What a code means.
-#[derive(Debug)]
-pub struct Entry {
-    /// The code.
-    pub code: Code,
-    /// Its stable name.
-    pub name: &'static str,
-    /// The HTTP status it is answered with.
-    pub status: u16,
-    /// A few words for people, the same for every occurrence.
-    pub title: &'static str,
-    /// What is true then, and what to do.
-    pub help: &'static str,
-}
-
-const fn entry(
-    code: Code,
-    name: &'static str,
-    status: u16,
-    title: &'static str,
-    help: &'static str,
-) -> Entry {
-    Entry {
-        code,
-        name,
-        status,
-        title,
-        help,
-    }
 }
 
 /// Every code of a whole answer, in the order of [`Code`].
@@ -176,6 +149,14 @@ pub const CODES: &[Entry] = &[
         "No step waits for this signal",
         "A signal has the name of a step of kind `wait` in the process that the order began with. \
          Nothing is changed.",
+    ),
+    entry(
+        Code::ProcessNotFound,
+        "process-not-found",
+        404,
+        "There is no such process",
+        "No process has this name, or none of that version is known; `GET /v1/processes` lists \
+         all.",
     ),
     entry(
         Code::RouteNotFound,

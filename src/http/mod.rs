@@ -29,6 +29,7 @@ mod orders;
 mod parameters;
 mod prefer;
 mod pushes;
+mod processes;
 mod queues;
 pub mod render;
 mod reports;
@@ -184,6 +185,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(stream::router())
         .merge(webhooks::router())
         .merge(stats::router())
+        .merge(processes::router())
         .merge(health::router())
         .merge(metrics::router())
         .merge(openapi::router())

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 mod changes;
 mod dead;
 mod events;
+mod processes;
 mod queues;
 mod webhooks;
 
@@ -20,6 +21,7 @@ pub use changes::{
 };
 pub use dead::{DeadFilter, DeadParameters, ReplayRequest, ReplayResult};
 pub use events::{EventFilters, EventParameters, StreamParameters};
+pub use processes::{ProcessDetail, ProcessPage, ProcessStep, ProcessSummary, ProcessVersion};
 pub use queues::{
     Completion, Failure, LeasePage, LeaseRequest, Leased, Mention, ReportResult, ReportResults,
     Reported,

@@ -193,14 +193,19 @@ pub struct DurabilityView {
 )]
 async fn stats(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<StatsView>, ApiError> {
     Parameters::none(&uri)?;
-    let stats = app.engine.stats_soon().await.map_err(|silence| {
+    let stats = picture(&app).await?;
+    Ok(Json(view(&app, &stats)))
+}
+
+/// What the engine says of itself.
+pub(super) async fn picture(app: &App) -> Result<Stats, ApiError> {
+    app.engine.stats_soon().await.map_err(|silence| {
         let code = match silence {
             Silence::Ended => Code::Draining,
             Silence::HeldUp => Code::StoreUnavailable,
         };
         ApiError::new(code, silence.to_string())
-    })?;
-    Ok(Json(view(&app, &stats)))
+    })
 }
 
 fn view(app: &App, stats: &Stats) -> StatsView {

@@ -40,7 +40,7 @@ pub enum Route {
     Events,
     /// `/v1/webhooks` and below
     Webhooks,
-    /// `GET /v1/stats`
+    /// `GET /v1/stats`, `GET /v1/processes` and below
     Stats,
     /// Health, metrics, documents.
     Operations,
@@ -93,7 +93,8 @@ impl Route {
             (false, "orders") => Self::List,
             (false, "dead-letters") => Self::List,
             (false, "events" | "events/stream") => Self::Events,
-            (false, "stats") => Self::Stats,
+            (false, "stats" | "processes") => Self::Stats,
+            (false, rest) if rest.starts_with("processes/") => Self::Stats,
             (false, _) => match rest
                 .strip_prefix("orders/")
                 .map(|rest| rest.split_once('/'))

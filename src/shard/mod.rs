@@ -34,8 +34,8 @@ use self::timers::{TimerKind, Timers};
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
 use crate::order::{
-    Commit, Facts, Hold, IdSource, Marks, Opening, Order, Position, Process, ProcessTally,
-    Processes, Receipt, Seq, ShardNumber,
+    Commit, Facts, Hold, IdSource, Marks, Opening, Order, Position, Process, ProcessIndex,
+    ProcessTally, Processes, Receipt, Seq, ShardNumber,
 };
 
 /// Most changes of orders that one turn of work adds to a commit.
@@ -296,6 +296,12 @@ impl Shard {
         known
             .cloned()
             .unwrap_or_else(|| ProcessTally::new(process.into()))
+    }
+
+    /// How many open orders each version of a process has, in the order of the registry.
+    pub fn open_by_version(&self) -> Vec<u64> {
+        let all = (0..).map(ProcessIndex).take(self.processes.all().len());
+        all.map(|index| self.book.len_of(index)).collect()
     }
 
     /// How many orders are held back, including those on their way to the store.

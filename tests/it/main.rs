@@ -56,6 +56,7 @@ mod http_import;
 mod http_pages;
 mod http_push;
 mod http_push_effect;
+mod http_processes;
 mod http_queues;
 mod http_reads;
 mod http_refusals;

@@ -30,7 +30,7 @@ async fn the_committed_document_is_the_served_one() {
 }
 
 /// Routes are only ever made together with their documentation, so the list is the whole API.
-const OPERATIONS: [&str; 39] = [
+const OPERATIONS: [&str; 41] = [
     "beatWork",
     "cancelOrder",
     "completeWork",
@@ -48,6 +48,7 @@ const OPERATIONS: [&str; 39] = [
     "listEvents",
     "listOrderEvents",
     "listOrders",
+    "listProcesses",
     "listWebhooks",
     "livez",
     "pauseWebhook",
@@ -56,6 +57,7 @@ const OPERATIONS: [&str; 39] = [
     "readMetrics",
     "readOpenApi",
     "readOrder",
+    "readProcess",
     "readStats",
     "readVersion",
     "readWebhook",

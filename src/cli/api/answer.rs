@@ -109,6 +109,7 @@ fn way_out(problem: &Value) -> String {
     let told = match &*code {
         "" => "is it an orderd? name its address with --url",
         "order-not-found" => "`orderd orders list` shows which there are",
+        "process-not-found" => "`orderd process list` shows which there are",
         "webhook-not-found" => "`orderd webhooks list` shows which there are",
         "order-exists" => "take another id, or look at that order with `orderd orders get`",
         "order-ended" | "order-not-dead" => {

@@ -191,6 +191,19 @@ pub(super) const OPERATIONS: &[(&str, &[&[Code]])] = &[
         &[READS, &[Code::BadCursor, Code::OrderNotFound]],
     ),
     (
+        "listProcesses",
+        &[&[Code::BadQuery, Code::Draining, Code::StoreUnavailable]],
+    ),
+    (
+        "readProcess",
+        &[&[
+            Code::BadQuery,
+            Code::ProcessNotFound,
+            Code::Draining,
+            Code::StoreUnavailable,
+        ]],
+    ),
+    (
         "readStats",
         &[&[Code::BadQuery, Code::Draining, Code::StoreUnavailable]],
     ),

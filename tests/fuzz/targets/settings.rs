@@ -1,8 +1,9 @@
 //! The settings: a file, and behind a line of four hyphens the environment. Whatever is wrong is
-//! told in one line without a secret, and what is right is shown as a file that means the same.
+//! told in one line without a secret, and what is right is shown as a file that means the same. The
+//! check of a file finds what reading it finds.
 
 use orderd::cli::config::as_toml;
-use orderd::config::{Config, FILE_NAME, Sources, masked};
+use orderd::config::{Config, FILE_NAME, Sources, check, masked};
 use tempfile::TempDir;
 
 use super::Bench;
@@ -26,7 +27,25 @@ pub fn all(bench: &mut Bench, bytes: &[u8]) {
         Ok(config) => shown(folder, &config),
         Err(message) => assert_eq!(message.lines().count(), 1, "{message}"),
     }
+    checked(folder, file);
     secret(folder, file, environment);
+}
+
+fn checked(folder: &TempDir, file: &str) {
+    let read = read(folder, file, Vec::new());
+    let found = check(&folder.path().join(FILE_NAME)).expect("a file that can be read");
+    match (read, found) {
+        (Ok(_), Ok(_)) => {}
+        (Err(first), Err(all)) => {
+            let is_first = |told: &str| first.ends_with(told) && told.lines().count() == 1;
+            assert!(
+                all.iter().any(|it| is_first(&it.what)),
+                "{first} is not in {all:?}"
+            );
+        }
+        (Ok(_), Err(all)) => panic!("it can be read, but {all:?}"),
+        (Err(first), Ok(_)) => panic!("nothing is found of {first}"),
+    }
 }
 
 fn read(

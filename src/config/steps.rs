@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::duration;
-use crate::config::setting::SETTINGS;
+use super::duration;
+use super::setting::SETTINGS;
 use crate::order::{LabelRule, Pull, Push, Rules, Simulate, Step, StepKind, Wait};
 
-/// A step for programs.
-pub(super) fn as_json(step: &Step) -> Value {
+/// A step for programs: its settings under their names. What is secret is left out.
+pub fn as_json(step: &Step) -> Value {
     let mut settings: Map<_, _> = settings(step).into_iter().collect();
     if let Some(labels) = labels(step) {
         let labels = labels.iter().map(label_settings);
@@ -22,12 +22,12 @@ pub(super) fn as_json(step: &Step) -> Value {
 }
 
 /// A value as TOML has it. That is how JSON has it, but for one character that must be escaped.
-pub(super) fn toml(value: &Value) -> String {
+pub fn toml(value: &Value) -> String {
     value.to_string().replace('\u{7f}', "\\u007F")
 }
 
 /// The lines of a step in a file; `path` is that of the list it is in.
-pub(super) fn as_toml(step: &Step, path: &str) -> Vec<String> {
+pub fn as_toml(step: &Step, path: &str) -> Vec<String> {
     let line = |(key, value)| format!("{key} = {}", toml(&value));
     let mut lines = vec![format!("[[{path}]]")];
     lines.extend(settings(step).into_iter().map(line));
