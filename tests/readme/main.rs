@@ -1,4 +1,5 @@
-//! Runs every command of README.md as it is printed, in the order in which a reader would.
+//! Runs every command of README.md as it is printed, in the order in which a reader would, and the
+//! first one of the page about steps.
 //!
 //! A block of JSON after a command is its expected answer; `…` stands for anything.
 
@@ -37,6 +38,22 @@ fn every_command_of_the_readme_works_as_printed() {
         }
     }
     assert!(commands >= 5, "the README lost its commands");
+}
+
+#[test]
+fn work_is_leased_as_the_page_about_steps_prints_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = blocks(include_str!("../../docs/steps.md"));
+    let first = |language: &str| &page.iter().find(|it| it.language == language).unwrap().text;
+    std::fs::write(folder.path().join("orderd.toml"), first("toml")).unwrap();
+    let (_server, address) = serve(folder.path());
+    let create = "target/release/orderd orders create --customer ada --item tea:1 --total '1 JPY'";
+    let id = run(create, folder.path(), &address);
+    let leased = run(first("sh"), folder.path(), &address);
+    assert!(
+        leased.contains("\"fence\"") && leased.contains(id.trim()),
+        "{leased}"
+    );
 }
 
 #[test]

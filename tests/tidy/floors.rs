@@ -6,7 +6,7 @@ use crate::lexer::{self, Path};
 use crate::tree::{Finding, Source, Tree};
 
 /// The floor of each module directly below `src/`.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 15] = [
     ("main", 5),
     ("cli", 5),
     ("http", 4),
@@ -17,7 +17,6 @@ const FLOORS: [(&str, u8); 16] = [
     ("telling", 3),
     ("shard", 2),
     ("store", 2),
-    ("processor", 2),
     // Makes processes out of settings, so it stands on `order`; nobody but the commands knows it.
     ("config", 2),
     ("order", 1),
