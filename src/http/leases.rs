@@ -17,9 +17,9 @@ use super::aside;
 use super::changes::object;
 use super::code::Code;
 use super::error::ApiError;
+use super::outcome;
 use super::parameters::Parameters;
 use super::queues::{self, Name};
-use super::reports;
 use super::wire::{Count, Fields, Text};
 use super::{App, orders, render, schema, work};
 use crate::engine::{Lease, SubmitError, Wanted};
@@ -209,7 +209,7 @@ fn wanted(body: &[u8], queue: QueueIndex) -> Result<(Wanted, Duration), ApiError
         faults.push(Fault::new("/max", "out-of-range", detail));
     }
     let wait = body.wait.map_or(Some(Duration::ZERO), |text| {
-        reports::time(&text.0, WAIT_MAX)
+        outcome::time(&text.0, WAIT_MAX)
     });
     if wait.is_none() {
         let detail = "must be a time such as \"10s\", at most 30s";

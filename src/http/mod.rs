@@ -26,6 +26,7 @@ mod media_type;
 mod metrics;
 mod openapi;
 mod orders;
+mod outcome;
 mod parameters;
 mod prefer;
 mod pushes;

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::changes::change;
 use super::error::ApiError;
-use super::{App, diagnosis, reports, schema};
+use super::{App, diagnosis, outcome, schema};
 use crate::order::{Action, Signal, compact};
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
@@ -82,7 +82,7 @@ fn event(body: &[u8]) -> Result<Box<str>, ApiError> {
         return Err(error);
     }
     let json = String::from_utf8_lossy(body);
-    match reports::output_fault("", &json) {
+    match outcome::output_fault("", &json) {
         Some(fault) => Err(ApiError::invalid_change(vec![fault])),
         None => Ok(compact(&json)),
     }

@@ -1,7 +1,7 @@
 //! Work as those who do it are told of it, whether they leased it or are called for it, and what
 //! is answered to a call.
 //!
-//! The words are those of `reports`. Never decides whether an outcome counts.
+//! Never decides whether an outcome counts.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::changes::object;
 use super::error::ApiError;
+use super::outcome::{Words, done, failed};
 use super::render;
-use super::reports::{Words, done, failed};
 use super::wire::{Fields, Text};
 use crate::engine;
 use crate::order::{Fault, Order, Outcome, effect_key};

@@ -129,7 +129,8 @@ impl Shard {
         let retry = Move {
             reason: signature.reason,
             by: signature.by,
-            next: Some((record.step, 0)),
+            // What may have had its effect is never done as if for the first time.
+            next: Some((record.step, u16::from(self.has_effect(&record)))),
             ..Move::to(Transition::Replay { ready_at: now })
         };
         self.make(slot, retry, now);

@@ -118,13 +118,17 @@ impl Shard {
         }
         // The attempt that lost its lease does not count, unless it may have had its effect: then
         // the next one is not the first.
-        let step = &self.processes.at(record.process).steps[usize::from(record.step)];
-        let has_effect = matches!(&step.kind, StepKind::Push(push) if push.has_effect());
-        let lost = u16::from(!has_effect);
+        let lost = u16::from(!self.has_effect(&record));
         let next = Some((record.step, record.attempt.saturating_sub(lost)));
         let requeue = Move::to(Transition::Requeue { ready_at });
         self.make(slot, Move { next, ..requeue }, now);
         self.book.at_mut(slot).due = Timestamp::default();
+    }
+
+    /// Whether the step of an order must not be done twice.
+    pub(super) fn has_effect(&self, record: &Record) -> bool {
+        let step = &self.processes.at(record.process).steps[usize::from(record.step)];
+        matches!(&step.kind, StepKind::Push(push) if push.has_effect())
     }
 
     /// Takes the outcome of the attempt that is running.

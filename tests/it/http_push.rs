@@ -171,8 +171,7 @@ async fn an_answer_ends_the_attempt_as_it_says() {
             "empty" => (200, String::new()),
             other => panic!("{other}"),
         })
-        .map(|(status, body)| (status, &*body).into())
-        .map(|said: Said| said)
+        .map(|(status, body)| Said::from((status, &*body)))
     })
     .await;
     let server = start(vec![process("shop", push("shop", "pay", &service.url()))]).await;

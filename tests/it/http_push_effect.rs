@@ -87,7 +87,15 @@ async fn no_attempt_is_made_beyond_the_last_one() {
     let order = ended(&server, "a", "dead").await;
     let reason = "the attempt before was not made, and there is no further one";
     assert_eq!(order["reason"], reason);
-    assert_eq!((service.seen().len(), lookup.seen().len()), (1, 1));
+    // One attempt, and another one because the first was proved not to have been made.
+    assert_eq!((service.seen().len(), lookup.seen().len()), (2, 2));
+    // A person has it tried again: it is asked first, whatever was said before.
+    lookup.answer(|_| Some((200, r#"{"done": true}"#)));
+    let retried = server.post("/v1/orders/a/retry", "{}").await;
+    assert_eq!(retried.status, 200, "{}", retried.text());
+    within(async { while server.get("/v1/orders/a").await.json()["status"] != "completed" {} })
+        .await;
+    assert_eq!((service.seen().len(), lookup.seen().len()), (2, 3));
     server.stop().await;
 }
 

@@ -124,7 +124,7 @@ impl Model {
                 }
                 let status = Status::Pending { ready_at: now };
                 self.apply(at, EventKind::Replayed, status, now);
-                self.orders[at].attempt = 0;
+                self.orders[at].attempt = u16::from(self.has_effect(at));
                 self.orders[at].place = Place::Commit;
                 self.orders[at].reason.clone_from(&signature.reason);
                 self.sign(signature);

@@ -193,7 +193,8 @@ impl Line {
             if let Some(judged) = self.ask(&attempt, lookup, timeout).await {
                 return judged;
             }
-            if leased.state.attempt > retry.attempts_max {
+            // One that is proved not to have been made may be made, also after the only one.
+            if leased.state.attempt > retry.attempts_max.max(2) {
                 let reason = "the attempt before was not made, and there is no further one";
                 return Judged::said(Outcome::Fail {
                     reason: reason.into(),
