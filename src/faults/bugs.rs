@@ -55,8 +55,6 @@ pub enum Bug {
     LowPriorityStarves,
     /// What a worker says counts, whoever has the lease by now.
     StaleResultTaken,
-    /// A lease that was beaten ends when it would have ended without.
-    BeatForgotten,
     /// A signal that came early is forgotten by a restart.
     SignalForgotten,
     // The couriers of webhooks.
@@ -77,7 +75,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the name by which `ORDERD_BUG` asks for it.
-    pub const ALL: [(Self, &'static str); 31] = [
+    pub const ALL: [(Self, &'static str); 30] = [
         (Self::AnswerBeforeFlush, "answer-before-flush"),
         (Self::UnknownCalledRefused, "unknown-called-refused"),
         (Self::RefusedTriedAgain, "refused-tried-again"),
@@ -104,7 +102,6 @@ impl Bug {
         (Self::HoldIgnored, "hold-ignored"),
         (Self::LowPriorityStarves, "low-priority-starves"),
         (Self::StaleResultTaken, "stale-result-taken"),
-        (Self::BeatForgotten, "beat-forgotten"),
         (Self::SignalForgotten, "signal-forgotten"),
         (
             Self::PlaceNotedBeforeDelivery,

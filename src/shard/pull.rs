@@ -189,9 +189,6 @@ impl Shard {
         let Some(until) = self.beats.remove(&seq) else {
             return false;
         };
-        if faults::is_planted(Bug::BeatForgotten) {
-            return false;
-        }
         self.book.at_mut(slot).due = until;
         self.delays.set(until, seq, super::TimerKind::Move);
         true
