@@ -172,11 +172,18 @@ impl Shard {
     }
 
     /// Lets a lease count anew from now. Nothing is written: a lease that a restart ends anyway
-    /// needs no journal. Its timer stays where it is, however often this is asked.
+    /// needs no journal. Its timer stays where it is, however often this is asked, unless that is
+    /// later: a callback may have less time than the call before it.
     fn extend(&mut self, slot: Slot, lease_us: i64) -> Effect {
         let until = Timestamp(self.now.ticks).plus(lease_us);
         let record = *self.book.at(slot);
-        self.beats.insert(record.seq, until);
+        if until < record.due {
+            self.beats.remove(&record.seq);
+            self.book.at_mut(slot).due = until;
+            self.delays.set(until, record.seq, super::TimerKind::Move);
+        } else {
+            self.beats.insert(record.seq, until);
+        }
         Effect::Extended {
             until: self.wall_of(until),
         }

@@ -353,7 +353,7 @@ impl Model {
             };
             let is_leased = |it: &&Entry| {
                 let runs = matches!(it.place, Place::Time(..) | Place::Commit);
-                runs && matches!(it.status, Status::Processing { .. })
+                runs && !it.is_away && matches!(it.status, Status::Processing { .. })
             };
             QueueLoad {
                 queue: Arc::clone(queue),
