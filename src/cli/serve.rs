@@ -15,8 +15,8 @@ use std::future::Future;
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -199,17 +199,21 @@ pub async fn serve(
         started_in: started.elapsed(),
     });
     let ended = engine.ended();
+    let began = OnceLock::new();
     let stop = async {
         tokio::select! {
             () = shutdown => notices.draining(config.server.drain_timeout),
             () = ended => notices.engine_ended(),
         }
+        let _ = began.set(clock::monotonic());
         behind.app.begin_drain();
         behind.pushes.close();
         faults::point("drain-begins");
     };
     server::serve(behind.doors(opened), settings, stop).await;
-    behind.pushes.finish(config.server.drain_timeout).await;
+    let passed = began.get().map_or(Duration::ZERO, Instant::elapsed);
+    let left = config.server.drain_timeout.saturating_sub(passed);
+    behind.pushes.finish(left).await;
     behind.webhooks.finish().await;
     faults::point("drain-doors-closed");
     finish(engine, notices).await

@@ -89,17 +89,25 @@ fn waited(wait: &Wait) -> Value {
     })
 }
 
+/// A URL without what may be secret in it.
+fn shown(url: &str) -> String {
+    match url.split_once('?') {
+        Some((address, _)) => format!("{address}?***"),
+        None => url.to_owned(),
+    }
+}
+
 /// Secrets are not shown.
 fn pushed(push: &Push) -> Value {
     let is_signed = !push.secrets.is_empty();
     json!({
         "kind": "push",
-        "url": push.url,
+        "url": shown(&push.url),
         "timeout": time(push.timeout_us),
         "callback_timeout": time(push.callback_us),
         "secret": is_signed.then_some("***"),
         "effect": push.has_effect(),
-        "lookup": push.lookup,
+        "lookup": push.lookup.as_deref().map(shown),
     })
 }
 

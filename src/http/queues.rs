@@ -18,7 +18,7 @@ use super::parameters::Parameters;
 use super::reports::{self, Verb};
 use super::{App, aside, idempotency, orders, schema};
 use crate::engine::{ChangeAnswer, Decided, KeyOfChanges};
-use crate::order::{QueueIndex, Refusal};
+use crate::order::{Push, QueueIndex, Refusal};
 use crate::server::BATCH_BYTES_MAX;
 use crate::server::idempotency::{IDEMPOTENCY_KEY, sent};
 
@@ -155,6 +155,12 @@ async fn report(
     only_json(&head.headers)?;
     if matches!(verb, Verb::Beat) {
         without_key(&head.headers)?;
+    }
+    let push = app.processes.queues().push(queue);
+    if matches!(verb, Verb::Release) && push.is_some_and(Push::has_effect) {
+        // Its next attempt would look like the first one, before which nobody is asked.
+        let detail = "what has an effect is not given back; say complete or fail";
+        return Err(ApiError::new(Code::QueueNotFound, detail));
     }
     let body = app.bodies.read(body, BATCH_BYTES_MAX).await?;
     let read = move |bytes: &[u8]| {

@@ -22,7 +22,7 @@ impl Shard {
             return self.finish(slot, Outcome::Complete { output: None }, now);
         }
         self.ready.release(place(&record));
-        // The timer of an attempt before this one means nothing here; its own comes with the commit.
+        // The timer of an attempt before means nothing any more; its own comes with the commit.
         self.book.at_mut(slot).due = Timestamp::default();
         let until = self.now.wall.plus(timeout_us.max(1));
         let park = Move {

@@ -417,3 +417,31 @@ async fn a_service_that_is_not_there_costs_next_to_nothing() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_step_without_orders_does_not_keep_the_only_call_from_another_one() {
+    let is_up = Arc::new(AtomicUsize::new(0));
+    let answering = Arc::clone(&is_up);
+    let service = Receiver::answering(move |_| match answering.load(Ordering::Relaxed) {
+        0 => Some((503, "down")),
+        _ => Some((200, "{}")),
+    })
+    .await;
+    let mut processes: Vec<Process> = ["idle", "shop"]
+        .iter()
+        .map(|name| process(name, push(name, "pay", &service.url())))
+        .collect();
+    for process in &mut processes {
+        process.steps[0].retry.attempts_max = 1_000;
+    }
+    let server = start(processes).await;
+    for at in 0..3 {
+        create(&server, &format!("o{at}"), "shop").await;
+    }
+    service.see(20).await;
+    is_up.store(1, Ordering::Relaxed);
+    for at in 0..3 {
+        ended(&server, &format!("o{at}"), "completed").await;
+    }
+    server.stop().await;
+}

@@ -143,6 +143,52 @@ async fn an_answer_of_the_lookup_ends_the_order_as_it_says() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn what_may_have_been_done_survives_an_outage_of_who_could_tell() {
+    let service = Receiver::answering(|_| None::<i32>).await;
+    let lookup = Receiver::start().await;
+    let server = charging(&service, &lookup, 2).await;
+    let address = lookup.address;
+    drop(lookup);
+    create(&server, "a", "shop").await;
+    service.see(1).await;
+    drop(service);
+    // More than the attempts that it has.
+    within(async {
+        loop {
+            let stats = server.get("/v1/stats").await.json();
+            let ended = &stats["push"]["steps"]["shop.pay"]["ended"];
+            if ended["not_counted"].as_u64() > Some(30) {
+                break;
+            }
+        }
+    })
+    .await;
+    let found = json!({"done": true, "output": "paid"});
+    let _lookup = Receiver::at(address, move |_| Some((200, found.clone()))).await;
+    let order = ended(&server, "a", "completed").await;
+    assert_eq!(order["outputs"]["pay"], "paid");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_an_effect_is_not_given_back() {
+    let service = Receiver::answering(|_| Some(202)).await;
+    let server = charging(&service, &service, 2).await;
+    create(&server, "a", "shop").await;
+    let call = service.see(1).await[0].json();
+    let mention = json!({
+        "order_id": call["order_id"], "step": call["step"], "fence": call["fence"],
+    });
+    let mention = mention.to_string();
+    let reply = server.post("/v1/queues/shop.pay/release", &mention);
+    assert_eq!(reply.await.json()["code"], "queue-not-found");
+    let done = server.post("/v1/queues/shop.pay/complete", &mention);
+    assert_eq!(done.await.status, 200);
+    ended(&server, "a", "completed").await;
+    server.stop().await;
+}
+
 fn settings(service: &Receiver, more: &str) -> String {
     format!(
         "[outbound]\nallow = \"127.0.0.1\"\n[process.default]\nversion = 1\n\

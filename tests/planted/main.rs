@@ -122,7 +122,11 @@ const CASES: [Case; 30] = [
             "was answered anew",
         ],
     ),
-    case(Bug::CancelAfterTheEnd, &SIMULATION, &["(7) Asked"]),
+    case(
+        Bug::CancelAfterTheEnd,
+        &SIMULATION,
+        &["(7) Asked", "told that this is done, and it is not"],
+    ),
     case(Bug::VersionNotChecked, &MODEL, &["answer:"]),
     case(
         Bug::HoldIgnored,

@@ -44,12 +44,16 @@ fn every_command_of_the_readme_works_as_printed() {
 fn work_is_leased_as_the_page_about_steps_prints_it() {
     let folder = tempfile::tempdir().unwrap();
     let page = blocks(include_str!("../../docs/steps.md"));
-    let first = |language: &str| &page.iter().find(|it| it.language == language).unwrap().text;
-    std::fs::write(folder.path().join("orderd.toml"), first("toml")).unwrap();
+    let about = |language: &str, what: &str| {
+        let is_it = |it: &&reader::Block| it.language == language && it.text.contains(what);
+        &page.iter().find(is_it).unwrap().text
+    };
+    let settings = about("toml", "kind = \"pull\"");
+    std::fs::write(folder.path().join("orderd.toml"), settings).unwrap();
     let (_server, address) = serve(folder.path());
     let create = "target/release/orderd orders create --customer ada --item tea:1 --total '1 JPY'";
     let id = run(create, folder.path(), &address);
-    let leased = run(first("sh"), folder.path(), &address);
+    let leased = run(about("sh", "/lease"), folder.path(), &address);
     assert!(
         leased.contains("\"fence\"") && leased.contains(id.trim()),
         "{leased}"

@@ -3,6 +3,7 @@
 //! Only wires together what others have built.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -14,7 +15,7 @@ use crate::compat;
 use crate::config::{CompatSettings, Config, DialectSettings};
 use crate::engine::{BreakerSettings, Engine, PushParts, Pushes};
 use crate::http::{self, App};
-use crate::order::Dialect;
+use crate::order::{Dialect, Step, StepKind};
 use crate::outbound::{Client, ClientSettings};
 use crate::server::{self, BodyBudget, Door, Front, Requests};
 use crate::store::Store;
@@ -64,7 +65,7 @@ impl<'a> Behind<'a> {
             engine: engine.handle(),
             processes: engine.processes(),
             store: Arc::clone(store),
-            client: client(config, CALLS_KEPT),
+            client: step_client(config),
             clock: Arc::clone(clock),
             random: StdRng::from_rng(&mut random),
             words: http::WORDS,
@@ -73,7 +74,7 @@ impl<'a> Behind<'a> {
         let webhooks = Webhooks::new(WebhookParts {
             feed: Arc::clone(&feed),
             store: Arc::clone(store),
-            client: client(config, ClientSettings::default().idle_per_host_max),
+            client: webhook_client(config),
             clock: Arc::clone(clock),
             random,
             settings: WebhookSettings {
@@ -147,11 +148,35 @@ impl<'a> Behind<'a> {
     }
 }
 
+/// How long a connection for a step may take: less than the step, so that a call that was never
+/// sent is told from one that is slow.
+fn connect_limit(config: &Config) -> Duration {
+    let steps = config.processes.iter().flat_map(|process| &process.steps);
+    let timeout = |step: &Step| match &step.kind {
+        StepKind::Push(push) => u64::try_from(push.timeout_us).ok(),
+        _ => None,
+    };
+    let shortest = steps.filter_map(timeout).min().map(Duration::from_micros);
+    let limit = config.outbound.connect_timeout;
+    shortest.map_or(limit, |shortest| limit.min(shortest * 3 / 4))
+}
+
+/// Calls the services of steps.
+fn step_client(config: &Config) -> Client {
+    client(config, CALLS_KEPT, connect_limit(config))
+}
+
+/// Calls the receivers of webhooks.
+fn webhook_client(config: &Config) -> Client {
+    let kept = ClientSettings::default().idle_per_host_max;
+    client(config, kept, config.outbound.connect_timeout)
+}
+
 /// Calls others; keeps so many connections to each host that nothing is called over.
-fn client(config: &Config, idle_per_host_max: usize) -> Client {
+fn client(config: &Config, idle_per_host_max: usize, connect_timeout: Duration) -> Client {
     Client::new(ClientSettings {
         allowed: config.outbound.allowed(),
-        connect_timeout: config.outbound.connect_timeout,
+        connect_timeout,
         idle_per_host_max,
         ..ClientSettings::default()
     })

@@ -112,6 +112,10 @@ impl Line {
         };
         let seqs: Vec<Seq> = lease.orders().iter().map(|it| it.fence.seq).collect();
         if seqs.is_empty() {
+            // Another step may have an order for the only call.
+            if probe.take().is_some() {
+                sleep(AWAY).await;
+            }
             return;
         }
         let store = Arc::clone(&self.desk.store);
@@ -232,9 +236,12 @@ impl Line {
         // That something may have had its effect must not be forgotten.
         let counts = counts || (has_effect && trouble.was_sent);
         match verdict {
-            Verdict::Ended(Outcome::Retry { reason, .. }) if !counts => Verdict::HandBack {
-                reason: Some(reason),
-            },
+            Verdict::Ended(Outcome::Retry { reason, .. } | Outcome::Unknown { reason })
+                if !counts =>
+            {
+                let reason = Some(reason);
+                Verdict::HandBack { reason }
+            }
             verdict => verdict,
         }
     }
@@ -260,6 +267,10 @@ impl Line {
                 // One that came too late is in the order's history.
                 Ok(answers) => return answers.iter().all(Result::is_ok),
                 Err(SubmitError::Draining) => return false,
+                // It was decided. Either it will be on disk, or the lease is over with the epoch.
+                Err(SubmitError::OutcomeUnknown) if report.verdict != Verdict::Check => {
+                    return true;
+                }
                 Err(_) => sleep(AWAY).await,
             }
         }
