@@ -38,7 +38,7 @@ const COUNTERS: &str = "SELECT
     (SELECT variable_value FROM information_schema.global_status
       WHERE variable_name = 'Innodb_lsn_current'),
     (SELECT variable_value FROM information_schema.global_status
-      WHERE variable_name = 'Innodb_rows_updated'),
+      WHERE variable_name = 'Handler_update'),
     (SELECT coalesce(sum(data_length + index_length), 0) FROM information_schema.tables
       WHERE table_schema = 'bench')";
 
