@@ -96,7 +96,8 @@ CREATE TABLE orders (
   -- further step starts; an order that has ended has none.
   hold            json     CHECK (hold IS NULL OR status < 7),
   -- What is to be remembered of its steps: a JSON object with `signalled`, the places of steps that wait
-  -- for a signal which has come. Few orders have any of it.
+  -- for a signal which has come; `begun`, those that may have had an effect which can be undone; and
+  -- `undoing`, the number of the status that the order will have when that is undone. Few have any.
   marks           json,
 
   -- For the indexes below. Nothing unless it is so: most changes leave that as it is.

@@ -23,6 +23,7 @@ pub mod steps;
 mod store;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod wait;
 mod webhooks;
 

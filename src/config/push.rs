@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Breach;
 use super::step::{WrittenRetry, micros};
+use super::undo::WrittenUndo;
 use crate::order::{Hidden, Push, Step, StepKind};
 use crate::outbound::{Secret, Target};
 
@@ -44,6 +45,7 @@ pub(super) struct PushStep {
     retry_base: Option<i64>,
     #[serde(default, deserialize_with = "micros")]
     retry_cap: Option<i64>,
+    compensate: Option<WrittenUndo>,
 }
 
 impl PushStep {
@@ -74,7 +76,9 @@ impl PushStep {
             base_us: self.retry_base,
             cap_us: self.retry_cap,
         };
+        let undo = self.compensate.map(|undo| undo.step(&self.name));
         Ok(Step {
+            undo: undo.transpose()?,
             kind: StepKind::Push(Push {
                 queue: Push::queue_of(process, &self.name),
                 url: self.url.into(),

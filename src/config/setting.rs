@@ -76,6 +76,9 @@ const TWO_DECIMALS: Form = Form::Text("an ISO 4217 code with two decimals such a
 const WORD: Form = Form::Text("1 to 64 characters");
 const SENTENCE: Form = Form::Text("1 to 1,024 characters");
 const MINOR_UNITS: Form = Form::Count(0, 9_223_372_036_854_775_807);
+const RATE: Form = Form::Text("a number from 0.0 to 1.0");
+const DURATION: Form =
+    Form::Text("a time such as \"250ms\" or a range such as \"1s..10s\", at most 30 days");
 const NAME: Form = Form::Text("1 to 64 lower-case letters, digits, '_' or '-'");
 
 /// Every setting, in the order of the template.
@@ -164,19 +167,10 @@ pub const SETTINGS: &[Setting] = &[
         "process.*.step.*.on_timeout",
         Form::Choice(&["retry", "reject", "dead", "continue"]),
     ),
-    setting(
-        "process.*.step.*.duration",
-        Form::Text("a time such as \"250ms\" or a range such as \"1s..10s\", at most 30 days"),
-    ),
+    setting("process.*.step.*.duration", DURATION),
     setting("process.*.step.*.per_priority", Form::Switch),
-    setting(
-        "process.*.step.*.failure_rate",
-        Form::Text("a number from 0.0 to 1.0"),
-    ),
-    setting(
-        "process.*.step.*.permanent_rate",
-        Form::Text("a number from 0.0 to 1.0"),
-    ),
+    setting("process.*.step.*.failure_rate", RATE),
+    setting("process.*.step.*.permanent_rate", RATE),
     setting("process.*.step.*.concurrency", Form::Count(1, 100_000_000)),
     setting("process.*.step.*.attempts", Form::Count(1, 1_000)),
     setting("process.*.step.*.retry_base", Form::Time(0, 365 * DAY)),
@@ -186,6 +180,26 @@ pub const SETTINGS: &[Setting] = &[
     setting("process.*.step.*.total_text", SENTENCE),
     setting("process.*.step.*.items_max", Form::Count(0, 1_000)),
     setting("process.*.step.*.items_text", SENTENCE),
+    setting("process.*.step.*.compensate.queue", NAME),
+    setting("process.*.step.*.compensate.lease", Form::Time(SECOND, DAY)),
+    setting("process.*.step.*.compensate.duration", DURATION),
+    setting("process.*.step.*.compensate.failure_rate", RATE),
+    setting(
+        "process.*.step.*.compensate.concurrency",
+        Form::Count(1, 100_000_000),
+    ),
+    setting(
+        "process.*.step.*.compensate.attempts",
+        Form::Count(1, 1_000),
+    ),
+    setting(
+        "process.*.step.*.compensate.retry_base",
+        Form::Time(0, 365 * DAY),
+    ),
+    setting(
+        "process.*.step.*.compensate.retry_cap",
+        Form::Time(0, 365 * DAY),
+    ),
     setting("process.*.step.*.label.*.label", WORD),
     setting("process.*.step.*.label.*.text", SENTENCE),
     setting("process.*.step.*.label.*.total_above", MINOR_UNITS),

@@ -9,13 +9,14 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::process::is_name;
 use super::setting::SIMULATED_MAX_MS;
+use super::undo::WrittenUndo;
 use super::{Breach, duration};
 use crate::order::{
     LabelRule, Limits, Priority, Pull, RetryPolicy, Rules, Simulate, Step, StepKind, When,
 };
 
 /// How long a worker may be silent if nothing else is said, in microseconds.
-const LEASE_US: i64 = 30_000_000;
+pub(super) const LEASE_US: i64 = 30_000_000;
 /// Most labels of a step: they are tried one after another.
 const LABELS_MAX: usize = 100;
 /// Longest label, in characters.
@@ -59,6 +60,7 @@ pub(super) struct PullStep {
     retry_base: Option<i64>,
     #[serde(default, deserialize_with = "micros")]
     retry_cap: Option<i64>,
+    compensate: Option<WrittenUndo>,
 }
 
 /// How failed attempts are tried again, as it is written.
@@ -90,6 +92,7 @@ pub(super) struct SimulateStep {
     retry_cap: Option<i64>,
     #[serde(default, deserialize_with = "micros")]
     retry_after: Option<i64>,
+    compensate: Option<WrittenUndo>,
 }
 
 /// A step with rules as it is written.
@@ -152,7 +155,9 @@ impl PullStep {
             base_us: self.retry_base,
             cap_us: self.retry_cap,
         };
+        let undo = self.compensate.map(|undo| undo.step(&self.name));
         Ok(Step {
+            undo: undo.transpose()?,
             name: self.name.into(),
             kind: StepKind::Pull(Pull {
                 queue: self.queue.into(),
@@ -174,7 +179,9 @@ impl SimulateStep {
         };
         let retry = retry.policy()?;
         let (shortest, longest) = self.duration;
+        let undo = self.compensate.map(|undo| undo.step(&self.name));
         Ok(Step {
+            undo: undo.transpose()?,
             name: self.name.into(),
             kind: StepKind::Simulate(Simulate {
                 shortest_us: micros_of(shortest),
@@ -222,12 +229,8 @@ impl RulesStep {
             let detail = format!("is never reached: label {} fits every order", index + 1);
             return Err(Breach::new(format!("label.{}", index + 1), detail));
         }
-        Ok(Step {
-            name: self.name.into(),
-            kind: StepKind::Rules(Rules { limits, labels }),
-            concurrency: u32::MAX,
-            retry: RetryPolicy::default(),
-        })
+        let kind = StepKind::Rules(Rules { limits, labels });
+        Ok(Step::new(&self.name, kind))
     }
 }
 
@@ -259,11 +262,13 @@ fn check_text(key: &str, text: &str, chars_max: usize) -> Result<(), Breach> {
     Err(Breach::new(key.to_owned(), detail))
 }
 
-fn micros_of(time: Duration) -> i64 {
+pub(super) fn micros_of(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn duration_range<'de, D: Deserializer<'de>>(from: D) -> Result<(Duration, Duration), D::Error> {
+pub(super) fn duration_range<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<(Duration, Duration), D::Error> {
     let text = String::deserialize(from)?;
     duration::parse_range(&text)
         .filter(|(_, longest)| *longest <= Duration::from_millis(SIMULATED_MAX_MS))
@@ -275,7 +280,7 @@ pub(super) fn micros<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, 
 }
 
 /// A rate as parts per million, rounded.
-fn parts_per_million<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+pub(super) fn parts_per_million<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let rate = f64::deserialize(from)?;
     if (0.0..=1.0).contains(&rate) {
         Ok((rate * 1_000_000.0).round() as u32)

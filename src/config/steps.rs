@@ -18,6 +18,10 @@ pub fn as_json(step: &Step) -> Value {
         let labels = labels.map(|label| Value::Object(label.into_iter().collect()));
         settings.insert("label".into(), labels.collect());
     }
+    if let Some(undo) = &step.undo {
+        let values: Map<_, _> = undo_settings(undo).into_iter().collect();
+        settings.insert("compensate".into(), values.into());
+    }
     settings.into()
 }
 
@@ -35,6 +39,10 @@ pub fn as_toml(step: &Step, path: &str) -> Vec<String> {
         lines.push(format!("[[{path}.label]]"));
         lines.extend(label_settings(label).into_iter().map(line));
     }
+    if let Some(undo) = &step.undo {
+        lines.push(format!("[{path}.compensate]"));
+        lines.extend(undo_settings(undo).into_iter().map(line));
+    }
     lines
 }
 
@@ -45,19 +53,30 @@ fn labels(step: &Step) -> Option<&[LabelRule]> {
     }
 }
 
-fn settings(step: &Step) -> Vec<(String, Value)> {
-    let mut values = match &step.kind {
+fn kind(step: &Step) -> Value {
+    match &step.kind {
         StepKind::Simulate(simulate) => simulated(simulate),
         StepKind::Rules(rules) => ruled(rules),
         StepKind::Pull(pull) => pulled(pull),
         StepKind::Wait(wait) => waited(wait),
         StepKind::Push(push) => pushed(push),
-    };
+    }
+}
+
+fn settings(step: &Step) -> Vec<(String, Value)> {
+    let mut values = kind(step);
     if !matches!(step.kind, StepKind::Rules(_)) {
         worked(step, &mut values);
     }
     values["name"] = json!(step.name);
     in_order(&values, "process.*.step.*.")
+}
+
+/// How a step is undone.
+fn undo_settings(undo: &Step) -> Vec<(String, Value)> {
+    let mut values = kind(undo);
+    worked(undo, &mut values);
+    in_order(&values, "process.*.step.*.compensate.")
 }
 
 fn time(micros: i64) -> String {

@@ -39,14 +39,13 @@ impl WaitStep {
             base_us: self.retry_base,
             cap_us: self.retry_cap,
         };
+        let kind = StepKind::Wait(Wait {
+            timeout_us: self.timeout,
+            then: self.on_timeout,
+        });
         Ok(Step {
-            name: self.name.into(),
-            kind: StepKind::Wait(Wait {
-                timeout_us: self.timeout,
-                then: self.on_timeout,
-            }),
-            concurrency: u32::MAX,
             retry: retry.policy()?,
+            ..Step::new(&self.name, kind)
         })
     }
 }

@@ -57,6 +57,8 @@ pub enum Bug {
     StaleResultTaken,
     /// A signal that came early is forgotten by a restart.
     SignalForgotten,
+    /// What a step may have done is not remembered, so that it is never undone.
+    EffectForgotten,
     // The couriers of webhooks.
     /// How far a receiver is stands in the store before the deliveries are made.
     PlaceNotedBeforeDelivery,
@@ -75,7 +77,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the name by which `ORDERD_BUG` asks for it.
-    pub const ALL: [(Self, &'static str); 30] = [
+    pub const ALL: [(Self, &'static str); 31] = [
         (Self::AnswerBeforeFlush, "answer-before-flush"),
         (Self::UnknownCalledRefused, "unknown-called-refused"),
         (Self::RefusedTriedAgain, "refused-tried-again"),
@@ -103,6 +105,7 @@ impl Bug {
         (Self::LowPriorityStarves, "low-priority-starves"),
         (Self::StaleResultTaken, "stale-result-taken"),
         (Self::SignalForgotten, "signal-forgotten"),
+        (Self::EffectForgotten, "effect-forgotten"),
         (
             Self::PlaceNotedBeforeDelivery,
             "place-noted-before-delivery",

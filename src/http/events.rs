@@ -130,6 +130,15 @@ pub enum EventType {
     /// What a step waits for, now or later, has happened.
     #[serde(rename = "order.signalled")]
     Signalled,
+    /// An attempt to undo a step began.
+    #[serde(rename = "order.undo_started")]
+    UndoStarted,
+    /// An attempt to undo a step failed, or was given back, and will be made again.
+    #[serde(rename = "order.undo_retried")]
+    UndoRetried,
+    /// What a step did is undone.
+    #[serde(rename = "order.undone")]
+    Undone,
 }
 
 /// A page of events, oldest first.

@@ -216,6 +216,9 @@ pub struct Order {
     /// The step it is at; absent when it has ended.
     #[schema(example = "simulated-work")]
     pub step: Option<String>,
+    /// What it will be when its steps are undone; only while they are, or could not be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Status>,
     /// Attempts of that step that were started.
     #[schema(example = 0)]
     pub attempt: u16,

@@ -13,7 +13,7 @@ use super::outcome::{Words, done, failed};
 use super::render;
 use super::wire::{Fields, Text};
 use crate::engine;
-use crate::order::{Fault, Order, Outcome, effect_key};
+use crate::order::{Fault, Order, Outcome, StatusKind, effect_key};
 use crate::shard::Leased;
 
 /// How calls are made and answered.
@@ -37,7 +37,11 @@ pub(super) fn write(out: &mut Vec<u8>, queue: &str, leased: &Leased, mut order: 
     out.extend_from_slice(b",\"fence\":");
     render::text(out, &leased.fence.text(&id, &step));
     out.extend_from_slice(b",\"effect_key\":");
-    render::text(out, &effect_key(&id, &step));
+    let is_undoing = leased.state.status.kind() == StatusKind::Compensating;
+    render::text(out, &effect_key(&id, &step, is_undoing));
+    if is_undoing {
+        out.extend_from_slice(b",\"undo\":true");
+    }
     out.extend_from_slice(b",\"deadline\":");
     render::time(out, leased.until);
     // The row may be older than the lease.

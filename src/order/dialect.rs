@@ -78,6 +78,7 @@ impl Dialect {
             Self::OrdersApi => (1_000, 1_000, 100),
         };
         let work = Step {
+            undo: None,
             name: "work".into(),
             kind: StepKind::Simulate(Simulate {
                 shortest_us: shortest_ms * 1_000,
@@ -91,6 +92,7 @@ impl Dialect {
         let mut steps = vec![work];
         if self == Self::Realtime {
             steps.push(Step {
+                undo: None,
                 name: "rules".into(),
                 kind: StepKind::Rules(realtime_rules()),
                 concurrency: u32::MAX,

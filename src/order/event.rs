@@ -49,11 +49,17 @@ pub enum EventKind {
     CameLate,
     /// What a step waits for, now or later, has happened.
     Signalled,
+    /// An attempt to undo a step began.
+    UndoStarted,
+    /// An attempt to undo a step failed, or was given back, and will be made again.
+    UndoRetried,
+    /// What a step did is undone.
+    Undone,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Accepted,
         Self::Ready,
         Self::Started,
@@ -73,6 +79,9 @@ impl EventKind {
         Self::PriorityChanged,
         Self::CameLate,
         Self::Signalled,
+        Self::UndoStarted,
+        Self::UndoRetried,
+        Self::Undone,
     ];
 
     /// The name in the journal; the API puts `order.` before it.
@@ -97,6 +106,9 @@ impl EventKind {
             Self::PriorityChanged => "priority_changed",
             Self::CameLate => "came_late",
             Self::Signalled => "signalled",
+            Self::UndoStarted => "undo_started",
+            Self::UndoRetried => "undo_retried",
+            Self::Undone => "undone",
         }
     }
 
@@ -137,6 +149,9 @@ impl EventKind {
             | Self::PriorityChanged
             | Self::CameLate
             | Self::Signalled => !from.is_final() && to == from,
+            Self::UndoStarted | Self::UndoRetried | Self::Undone => {
+                from == K::Compensating && to == from
+            }
             Self::Cancelled => !from.is_final() && to == K::Cancelled,
             Self::Rejected => {
                 matches!(from, K::Processing | K::Waiting | K::Compensating) && to == K::Rejected

@@ -49,9 +49,11 @@ fn sum(id: &OrderId, step: &str) -> u32 {
 }
 
 /// What a worker gives to whom it calls, so that an attempt that is made again has its effect once:
-/// the same for every attempt of this step of the order.
-pub fn effect_key(id: &OrderId, step: &str) -> String {
-    format!("{id}/{step}")
+/// the same for every attempt of this step of the order, and another one for every attempt to undo
+/// it.
+pub fn effect_key(id: &OrderId, step: &str, is_undoing: bool) -> String {
+    let undo = if is_undoing { "/undo" } else { "" };
+    format!("{id}/{step}{undo}")
 }
 
 #[cfg(test)]

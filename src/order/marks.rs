@@ -2,6 +2,8 @@
 //!
 //! Data only; few orders have any of it, and it is nothing for all others.
 
+use super::Target;
+
 /// A set of steps of one process, by their places in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Steps(u128);
@@ -15,6 +17,16 @@ impl Steps {
     /// Adds a step.
     pub fn add(&mut self, step: u8) {
         self.0 |= bit(step);
+    }
+
+    /// Takes a step out.
+    pub fn remove(&mut self, step: u8) {
+        self.0 &= !bit(step);
+    }
+
+    /// The one that comes last in the process.
+    pub fn last(self) -> Option<u8> {
+        self.iter().next_back()
     }
 
     /// All of them, ascending.
@@ -41,6 +53,12 @@ fn bit(step: u8) -> u128 {
 pub struct Marks {
     /// Those that wait for a signal which has come, perhaps before its time.
     pub signalled: Steps,
+    /// Those that may have had an effect which can be undone, and was not: they are done, or an
+    /// attempt was begun of which nobody knows that it did nothing.
+    pub begun: Steps,
+    /// They are being undone, and this is what the order will be then. Still there while it is dead
+    /// because one of them could not be undone.
+    pub undoing: Option<Target>,
 }
 
 impl Marks {

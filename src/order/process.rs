@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::step::unlimited;
-use super::{Push, Queues, RetryPolicy, Simulate, Step, StepKind};
+use super::{Push, Queues, Simulate, Step, StepKind};
 
 /// The process an order gets if it names none.
 pub const DEFAULT_PROCESS: &str = "default";
@@ -40,19 +40,12 @@ impl Process {
             longest_us: 10_000_000,
             ..Simulate::default()
         });
-        let retry = RetryPolicy::default();
-        let step = Step {
-            name: "simulated-work".into(),
-            kind,
-            concurrency: u32::MAX,
-            retry,
-        };
         Self {
             name: DEFAULT_PROCESS.into(),
             version: 0,
             concurrency: 1_000_000,
             open_orders_max: 0,
-            steps: vec![step],
+            steps: vec![Step::new("simulated-work", kind)],
         }
     }
 
@@ -70,17 +63,28 @@ impl Process {
             .any(|step| matches!(step.kind, StepKind::Simulate(_)))
     }
 
+    /// What is done at a step, or how that is undone. Places come from orders of this process.
+    pub fn work(&self, step: u8, is_undoing: bool) -> &Step {
+        let step = &self.steps[usize::from(step)];
+        step.undo.as_deref().filter(|_| is_undoing).unwrap_or(step)
+    }
+
     /// The number of the step with this name.
     pub fn step_index(&self, name: &str) -> Option<u8> {
         let at = self.steps.iter().position(|step| &*step.name == name)?;
         u8::try_from(at).ok()
     }
 
+    /// What is done at each step, and how that is undone.
+    fn works(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().flat_map(Step::works)
+    }
+
     fn defines_the_same(&self, other: &Self) -> bool {
         let same = |(own, other): (&Step, &Step)| {
             own.name == other.name && own.kind.defines_the_same(&other.kind)
         };
-        self.steps.len() == other.steps.len() && self.steps.iter().zip(&other.steps).all(same)
+        self.works().count() == other.works().count() && self.works().zip(other.works()).all(same)
     }
 }
 
@@ -184,6 +188,9 @@ impl Processes {
                         lookup,
                         ..new.clone()
                     };
+                }
+                if let (Some(old), Some(same)) = (&mut step.undo, &same.undo) {
+                    (old.concurrency, old.retry) = (same.concurrency, same.retry);
                 }
             }
         }

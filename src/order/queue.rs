@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Process, Push, StepKind};
+use super::{Process, Push, Step, StepKind};
 
 /// Place of a queue among all that are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,7 +44,7 @@ impl Queues {
     pub fn of(processes: &[Process]) -> Self {
         let mut queues = Self::default();
         let steps = processes.iter().flat_map(|process| &process.steps);
-        for step in steps {
+        for step in steps.flat_map(Step::works) {
             if let Some(name) = step.kind.queue()
                 && queues.find(name).is_none()
             {

@@ -240,6 +240,18 @@ impl StatusKind {
 }
 
 impl Target {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Cancelled, Self::Rejected, Self::Expired];
+
+    /// The transition that ends an order like this.
+    pub fn reach(self, at: Timestamp) -> Transition {
+        match self {
+            Self::Cancelled => Transition::Cancel { at },
+            Self::Rejected => Transition::Reject { at },
+            Self::Expired => Transition::Expire { at },
+        }
+    }
+
     /// The final status.
     pub fn kind(self) -> StatusKind {
         match self {

@@ -22,6 +22,28 @@ pub struct Step {
     /// What happens after a failed attempt.
     #[serde(skip)]
     pub retry: RetryPolicy,
+    /// How what it did is undone if the order is refused or stopped later: an attempt like any
+    /// other, with limits and retries of its own. `None`: there is nothing to undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Box<Step>>,
+}
+
+impl Step {
+    /// A step of this kind without limits, with the usual retries, and with nothing to undo.
+    pub fn new(name: &str, kind: StepKind) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            concurrency: u32::MAX,
+            retry: RetryPolicy::default(),
+            undo: None,
+        }
+    }
+
+    /// What it does and, if there is that, how it is undone.
+    pub fn works(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.undo.as_deref())
+    }
 }
 
 /// The limit of what has none.

@@ -4,6 +4,7 @@
 
 use super::book::{IS_NEW, NEVER, Record};
 use super::timers::TimerKind;
+use super::undo::Undoing;
 use super::{Overloaded, Shard};
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
@@ -196,6 +197,10 @@ impl Shard {
         }
         if !order.marks.is_empty() && !faults::is_planted(Bug::SignalForgotten) {
             self.marks.insert(*seq, order.marks);
+        }
+        if matches!(state.status, Status::Compensating { .. }) {
+            self.undoing.insert(*seq, Undoing::Due(state.updated_at));
+            self.remember_why(*seq, state.reason.clone());
         }
         self.recover_hold(slot, order, now);
         self.route(slot, if is_leased { state.updated_at } else { now });

@@ -8,6 +8,7 @@ use super::book::{IS_NEW, Slot};
 use super::decide::{class, place};
 use super::timers::TimerKind;
 use super::transition::{Move, Remark};
+use super::undo::is_undoing;
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
 use crate::order::{
@@ -101,20 +102,30 @@ impl Shard {
                 let target = target.kind();
                 return Err(Refusal::Undoing { target });
             }
-            // Its attempt may go on; what it answers finds no order.
-            Status::Processing { .. } if !record.is_queued => self.leave(&record),
+            // It is on its way there, and waits for a person.
+            Status::Dead { .. } => match self.marks_of(record.seq).undoing {
+                Some(Target::Cancelled) => return Ok(Effect::Nothing),
+                Some(target) => {
+                    let target = target.kind();
+                    return Err(Refusal::Undoing { target });
+                }
+                None => {}
+            },
+            // Its attempt may go on; what it answers finds no order, or none that waits for it.
+            Status::Processing { .. } => {
+                self.note_begun(slot);
+                if !record.is_queued {
+                    self.leave(&record);
+                }
+            }
             _ => {}
         }
-        let cancel = Move {
-            reason: signature.reason,
-            by: signature.by,
-            ..Move::to(Transition::Cancel { at: now })
-        };
-        self.make(slot, cancel, now);
+        self.turn_back(slot, Target::Cancelled, signature, now);
         Ok(self.made())
     }
 
-    /// Lets a dead order try its step again. It waits for its turn once that is durable.
+    /// Lets a dead order try its step again, or try again to undo it. It waits for its turn once
+    /// that is durable.
     fn retry(
         &mut self,
         slot: Slot,
@@ -129,11 +140,24 @@ impl Shard {
         let retry = Move {
             reason: signature.reason,
             by: signature.by,
-            // What may have had its effect is never done as if for the first time.
-            next: Some((record.step, u16::from(self.has_effect(&record)))),
+            next: Some((record.step, 0)),
             ..Move::to(Transition::Replay { ready_at: now })
         };
-        self.make(slot, retry, now);
+        if let Some(target) = self.marks_of(record.seq).undoing {
+            let transition = Transition::Undo { target };
+            self.undo(
+                slot,
+                Move {
+                    transition,
+                    ..retry
+                },
+                now,
+            );
+            return Ok(self.made());
+        }
+        // What may have had its effect is never done as if for the first time.
+        let next = Some((record.step, u16::from(self.has_effect(&record))));
+        self.make(slot, Move { next, ..retry }, now);
         self.fresh.push((slot, record.seq));
         Ok(self.made())
     }
@@ -181,7 +205,10 @@ impl Shard {
             self.schedules.set(until, seq, TimerKind::Release);
         }
         self.holds.insert(seq, Box::new(hold));
-        self.unqueue(slot, now);
+        // It keeps no step from being undone.
+        if !is_undoing(self.book.at(slot)) {
+            self.unqueue(slot, now);
+        }
         self.remark(slot, remark, now);
         self.made()
     }

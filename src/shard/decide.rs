@@ -7,10 +7,13 @@ use super::book::{NEVER, Record, Slot};
 use super::ready::{Class, Place, Taker};
 use super::timers::TimerKind;
 use super::transition::Move;
+use super::undo::{Undoing, is_undoing};
 use super::{CHANGES_MAX, Shard};
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
-use crate::order::{Detail, Outcome, Output, Seq, Status, Step, StepKind, StepOutput, Transition};
+use crate::order::{
+    Detail, Outcome, Output, Seq, Signature, Status, Step, StepKind, StepOutput, Target, Transition,
+};
 
 /// Why an attempt failed of which nothing was heard.
 pub(super) const LOST: &str = "nothing was heard of the worker in the time of its lease";
@@ -61,6 +64,12 @@ impl Shard {
             (TimerKind::Move, Status::Pending { ready_at }) => self.enqueue(slot, ready_at),
             (TimerKind::Move, Status::Processing { .. }) => self.end_work(slot, now),
             (TimerKind::Move, Status::Waiting { .. }) => self.time_is_up(slot, now),
+            (TimerKind::Move, Status::Compensating { .. }) => match self.undoing.get(&seq).copied()
+            {
+                Some(Undoing::Running(_)) => self.end_work(slot, now),
+                Some(Undoing::Due(ready_at)) => self.enqueue_undo(slot, ready_at),
+                None => {}
+            },
             (TimerKind::Release, _) => self.hold_is_over(slot, due, now),
             _ => {}
         }
@@ -90,19 +99,17 @@ impl Shard {
         }
         faults::point("lease-given");
         let record = *self.book.at(slot);
-        let next = Some((record.step, record.attempt.saturating_add(1)));
-        let transition = Transition::Start {
-            lease: self.last_lease,
-        };
-        self.make(
-            slot,
-            Move {
-                next,
+        if is_undoing(&record) {
+            self.begin_undo(slot, by, now);
+        } else {
+            let lease = self.last_lease;
+            let start = Move {
+                next: Some((record.step, record.attempt.saturating_add(1))),
                 by: by.map(Box::from),
-                ..Move::to(transition)
-            },
-            now,
-        );
+                ..Move::to(Transition::Start { lease })
+            };
+            self.make(slot, start, now);
+        }
         self.measured
             .queue_waits_us
             .push(self.waited_us(ready_at, now));
@@ -116,12 +123,16 @@ impl Shard {
         if !matches!(record.status.get(), Status::Processing { .. }) {
             return;
         }
+        let is_marked = self.note_begun(slot);
         // The attempt that lost its lease does not count, unless it may have had its effect: then
         // the next one is not the first.
         let lost = u16::from(!self.has_effect(&record));
         let next = Some((record.step, record.attempt.saturating_sub(lost)));
         let requeue = Move::to(Transition::Requeue { ready_at });
         self.make(slot, Move { next, ..requeue }, now);
+        if is_marked {
+            self.write_beside(slot);
+        }
         self.book.at_mut(slot).due = Timestamp::default();
     }
 
@@ -142,6 +153,37 @@ impl Shard {
     /// Takes the outcome of an attempt that runs no more.
     pub(super) fn conclude(&mut self, slot: Slot, outcome: Outcome, now: Timestamp) {
         let record = *self.book.at(slot);
+        if is_undoing(&record) {
+            return self.conclude_undo(slot, outcome, now);
+        }
+        if let Outcome::Reject { reason } = outcome {
+            let reason = Some(reason);
+            let signature = Signature { reason, by: None };
+            return self.turn_back(slot, Target::Rejected, signature, now);
+        }
+        let process = self.processes.at(record.process);
+        let next = process.steps.get(usize::from(record.step) + 1);
+        // Nobody outside hears of rules, so they need not wait until this is durable. They are next
+        // in line: the room that this attempt leaves is theirs.
+        let is_ruled_next = next.is_some_and(|next| matches!(next.kind, StepKind::Rules(_)));
+        let is_end = next.is_none() && matches!(outcome, Outcome::Complete { .. });
+        let is_marked = !is_end && self.note_begun(slot);
+        let it = self.after(&record, outcome, now);
+        let is_retry = matches!(it.transition, Transition::Retry { .. });
+        let is_advance = matches!(it.transition, Transition::Advance { .. });
+        self.make(slot, it, now);
+        if is_marked {
+            self.write_beside(slot);
+        }
+        if is_advance && is_ruled_next {
+            self.enqueue(slot, now);
+        } else if is_advance || is_retry {
+            self.fresh.push((slot, record.seq));
+        }
+    }
+
+    /// Where an order goes whose step has ended like this, and keeps what the step said.
+    fn after(&mut self, record: &Record, outcome: Outcome, now: Timestamp) -> Move {
         let process = self.processes.at(record.process);
         let step = &process.steps[usize::from(record.step)];
         let is_last = usize::from(record.step) + 1 == process.steps.len();
@@ -149,9 +191,9 @@ impl Shard {
             output: Some(output),
         } = &outcome
         {
-            self.commit.outputs.push(said(&record, step, output));
+            self.commit.outputs.push(said(record, step, output));
         }
-        let it = match outcome {
+        match outcome {
             Outcome::Complete { .. } if is_last => {
                 let worked_us = self.waited_us(record.started_at, now);
                 self.measured.processing_times_us.push(worked_us);
@@ -194,18 +236,6 @@ impl Shard {
                 reason: Some(reason),
                 ..Move::to(Transition::Reject { at: now })
             },
-        };
-        let is_retry = matches!(it.transition, Transition::Retry { .. });
-        let is_advance = matches!(it.transition, Transition::Advance { .. });
-        let next = process.steps.get(usize::from(record.step) + 1);
-        // Nobody outside hears of rules, so they need not wait until this is durable. They are next
-        // in line: the room that this attempt leaves is theirs.
-        let is_ruled_next = next.is_some_and(|next| matches!(next.kind, StepKind::Rules(_)));
-        self.make(slot, it, now);
-        if is_advance && is_ruled_next {
-            self.enqueue(slot, now);
-        } else if is_advance || is_retry {
-            self.fresh.push((slot, record.seq));
         }
     }
 
@@ -235,6 +265,14 @@ impl Shard {
                 self.book.at_mut(slot).due = now;
                 return self.enqueue(slot, now);
             }
+            Status::Compensating { .. } => match self.undoing.get(&seq).copied() {
+                Some(Undoing::Due(ready_at)) if ready_at > now => {
+                    let due = Timestamp(self.now.ticks).plus(ready_at.micros_since(now));
+                    (&mut self.delays, due)
+                }
+                Some(Undoing::Due(ready_at)) => return self.enqueue_undo(slot, ready_at),
+                _ => return,
+            },
             _ => return,
         };
         if record.due != due {
@@ -243,10 +281,19 @@ impl Shard {
         }
     }
 
+    /// Lets an order wait for its turn to be undone, unless it does already.
+    fn enqueue_undo(&mut self, slot: Slot, ready_at: Timestamp) {
+        if !self.book.at(slot).is_queued {
+            self.book.at_mut(slot).due = ready_at;
+            self.enqueue(slot, ready_at);
+        }
+    }
+
     /// Lets an order wait for its turn, unless it does already or is held back.
     fn enqueue(&mut self, slot: Slot, ready_at: Timestamp) {
         let record = *self.book.at(slot);
-        let is_held = self.holds.contains_key(&record.seq);
+        // A hold keeps no step from being undone.
+        let is_held = self.holds.contains_key(&record.seq) && !is_undoing(&record);
         if record.is_queued || (is_held && !faults::is_planted(Bug::HoldIgnored)) {
             return;
         }
@@ -282,6 +329,7 @@ pub(super) fn is_startable(record: &Record, queued_at: Timestamp) -> bool {
         Status::Pending { ready_at } => record.is_queued && ready_at == queued_at,
         // Only a lease from before the start is ever in the queue.
         Status::Processing { .. } => record.is_queued,
+        Status::Compensating { .. } => record.is_queued && record.due == queued_at,
         _ => false,
     }
 }
@@ -294,6 +342,7 @@ pub(super) fn place(record: &Record) -> Place {
     Place {
         process: record.process,
         step: record.step,
+        is_undo: is_undoing(record),
     }
 }
 

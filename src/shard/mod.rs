@@ -16,6 +16,7 @@ mod ready;
 mod time;
 mod timers;
 mod transition;
+mod undo;
 mod wait;
 mod work;
 
@@ -31,6 +32,7 @@ pub use self::ready::Allowances;
 use self::ready::Ready;
 use self::time::Leaps;
 use self::timers::{TimerKind, Timers};
+use self::undo::Undoing;
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
 use crate::order::{
@@ -102,6 +104,10 @@ pub struct Shard {
     holds: BTreeMap<Seq, Box<Hold>>,
     /// What is remembered of the steps of open orders; few orders have any of it.
     marks: BTreeMap<Seq, Marks>,
+    /// Of orders whose steps are being undone: how far that is.
+    undoing: BTreeMap<Seq, Undoing>,
+    /// Why they are.
+    turned_back: BTreeMap<Seq, Box<str>>,
     /// Until when leases count that were extended, on the monotonic clock.
     beats: BTreeMap<Seq, Timestamp>,
     /// Orders whose attempt goes on at somebody who took it over: it does not count as running.
@@ -147,6 +153,8 @@ impl Shard {
             leaps: Leaps::default(),
             holds: BTreeMap::new(),
             marks: BTreeMap::new(),
+            undoing: BTreeMap::new(),
+            turned_back: BTreeMap::new(),
             beats: BTreeMap::new(),
             away: BTreeSet::new(),
             late: BTreeMap::new(),
@@ -183,6 +191,8 @@ impl Shard {
         (self.schedules, self.delays) = (Timers::default(), Timers::default());
         self.holds.clear();
         self.marks.clear();
+        self.undoing.clear();
+        self.turned_back.clear();
         self.beats.clear();
         self.away.clear();
         self.late.clear();
@@ -360,6 +370,8 @@ impl Shard {
         }
         self.facts.remove(&seq);
         self.marks.remove(&seq);
+        self.undoing.remove(&seq);
+        self.turned_back.remove(&seq);
         self.beats.remove(&seq);
         self.away.remove(&seq);
         self.late.remove(&seq);

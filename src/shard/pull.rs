@@ -10,6 +10,7 @@ use super::change::Effect;
 use super::decide::place;
 use super::ready::Taker;
 use super::transition::{Move, Remark};
+use super::undo::is_undoing;
 use super::{CHANGES_MAX, Shard};
 use crate::clock::{Now, Timestamp};
 use crate::faults::{self, Bug};
@@ -101,16 +102,16 @@ impl Shard {
     fn leased(&self, slot: Slot, queue: QueueIndex) -> Option<Leased> {
         let record = self.book.at(slot);
         let fence = self.fence(slot)?;
+        let changed = self.commit.changed.get(record.change as usize)?;
+        let mut state = changed.state.clone();
+        if is_undoing(record) {
+            state.reason = self.turned_back.get(&record.seq).cloned();
+        }
         Some(Leased {
             fence,
             queue,
             until: self.wall_of(record.due),
-            state: self
-                .commit
-                .changed
-                .get(record.change as usize)?
-                .state
-                .clone(),
+            state,
         })
     }
 
@@ -124,7 +125,11 @@ impl Shard {
                 lease,
                 seq: record.seq,
             }),
-            _ => None,
+            _ => {
+                let (epoch, lease) = (self.commit.epoch, self.undo_lease(record.seq));
+                let seq = record.seq;
+                (lease > 0).then_some(Fence { epoch, lease, seq })
+            }
         }
     }
 
@@ -142,7 +147,8 @@ impl Shard {
         now: Timestamp,
     ) -> Result<Effect, Refusal> {
         let record = *self.book.at(slot);
-        let step = &self.processes.at(record.process).steps[usize::from(record.step)];
+        let process = self.processes.at(record.process);
+        let step = process.work(record.step, is_undoing(&record));
         let lease_us = match &step.kind {
             StepKind::Push(push) => Some(push.callback_us),
             kind => kind.lease_us(),
@@ -214,12 +220,21 @@ impl Shard {
     fn hand_back(&mut self, slot: Slot, reason: Option<Box<str>>, now: Timestamp) {
         let record = *self.book.at(slot);
         self.leave(&record);
+        if is_undoing(&record) {
+            return self.hand_back_undo(slot, reason, now);
+        }
+        let step = self.processes.at(record.process).work(record.step, false);
+        // Of a call that came to nothing nobody knows where it ended.
+        let is_marked = matches!(step.kind, StepKind::Push(_)) && self.note_begun(slot);
         let requeue = Move {
             reason,
             next: Some((record.step, record.attempt.saturating_sub(1))),
             ..Move::to(Transition::Requeue { ready_at: now })
         };
         self.make(slot, requeue, now);
+        if is_marked {
+            self.write_beside(slot);
+        }
         self.fresh.push((slot, record.seq));
     }
 

@@ -3,6 +3,9 @@
 //! An order's rank is `ready_at + allowance`, the smallest runs first. Priority is a head start in
 //! time, so all waiting orders age alike and none starves. Limits are per process and per step.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
@@ -80,6 +83,8 @@ impl Class {
 pub(super) struct Place {
     pub(super) process: ProcessIndex,
     pub(super) step: u8,
+    /// It is undone there.
+    pub(super) is_undo: bool,
 }
 
 /// Who takes the orders that wait.
@@ -118,6 +123,7 @@ struct Line {
 }
 
 struct ProcessQueue {
+    /// What is done at each step, then how each step is undone.
     steps: Vec<StepQueue>,
     running: u32,
     running_max: u32,
@@ -133,6 +139,22 @@ struct StepQueue {
     running_max: u32,
     /// Place of its taker's line.
     line: usize,
+}
+
+impl ProcessQueue {
+    fn index(&self, place: Place) -> usize {
+        let undos = if place.is_undo {
+            self.steps.len() / 2
+        } else {
+            0
+        };
+        undos + usize::from(place.step)
+    }
+
+    fn at_mut(&mut self, place: Place) -> &mut StepQueue {
+        let at = self.index(place);
+        &mut self.steps[at]
+    }
 }
 
 impl StepQueue {
@@ -170,15 +192,24 @@ impl Ready {
         let lines = 1 + queues.names().len();
         let mut lines: Vec<_> = (0..lines).map(|_| Line::default()).collect();
         let mut process = |(index, process): (ProcessIndex, &Process)| {
-            let steps = (0..).zip(&process.steps).map(|(at, step)| {
-                let queue = queues.of_step(&step.kind);
+            let places = [false, true].map(|is_undo| {
+                let steps = (0..).zip(&process.steps);
+                steps.map(move |(step, _)| (step, is_undo))
+            });
+            let steps = places.into_iter().flatten().map(|(step, is_undo)| {
+                let work = process.work(step, is_undo);
+                let queue = queues.of_step(&work.kind);
                 let line = queue.map_or(Taker::Shard, Taker::Workers).index();
-                lines[line].places.push(Place {
-                    process: index,
-                    step: at,
-                });
+                // Nobody ever waits to undo what cannot be undone.
+                if !is_undo || process.steps[usize::from(step)].undo.is_some() {
+                    lines[line].places.push(Place {
+                        process: index,
+                        step,
+                        is_undo,
+                    });
+                }
                 StepQueue {
-                    running_max: step.concurrency,
+                    running_max: work.concurrency,
                     line,
                     ..StepQueue::default()
                 }
@@ -217,7 +248,7 @@ impl Ready {
     pub(super) fn lease(&mut self, taker: Taker) -> Option<(Place, Timestamp, Seq)> {
         let (place, class) = self.next(taker)?;
         let queue = &mut self.processes[usize::from(place.process.0)];
-        let step = &mut queue.steps[usize::from(place.step)];
+        let step = queue.at_mut(place);
         let (ready_at, seq) = step.pop(class.index())?;
         step.running += 1;
         queue.running += 1;
@@ -228,7 +259,7 @@ impl Ready {
     pub(super) fn take(&mut self, place: Place) {
         let queue = &mut self.processes[usize::from(place.process.0)];
         queue.running += 1;
-        queue.steps[usize::from(place.step)].running += 1;
+        queue.at_mut(place).running += 1;
     }
 
     /// An order waits no more: it was leased and is there, or it has ended while it waited.
@@ -241,7 +272,8 @@ impl Ready {
     pub(super) fn load(&self, taker: Taker) -> (usize, u32) {
         let line = &self.lines[taker.index()];
         let step = |place: &Place| {
-            &self.processes[usize::from(place.process.0)].steps[usize::from(place.step)]
+            let process = &self.processes[usize::from(place.process.0)];
+            &process.steps[process.index(*place)]
         };
         let running = line.places.iter().map(|place| step(place).running);
         (line.waiting, running.sum())
@@ -251,7 +283,7 @@ impl Ready {
     pub(super) fn release(&mut self, place: Place) {
         let queue = &mut self.processes[usize::from(place.process.0)];
         queue.running -= 1;
-        queue.steps[usize::from(place.step)].running -= 1;
+        queue.at_mut(place).running -= 1;
     }
 
     /// Whether an order could be leased now.
@@ -285,13 +317,13 @@ impl Ready {
     }
 
     fn step(&mut self, place: Place) -> &mut StepQueue {
-        &mut self.processes[usize::from(place.process.0)].steps[usize::from(place.step)]
+        self.processes[usize::from(place.process.0)].at_mut(place)
     }
 
     fn next(&self, taker: Taker) -> Option<(Place, Class)> {
         let steps = self.lines[taker.index()].places.iter().map(|place| {
             let process = &self.processes[usize::from(place.process.0)];
-            (*place, process, &process.steps[usize::from(place.step)])
+            (*place, process, &process.steps[process.index(*place)])
         });
         let free = steps.filter(|(_, process, step)| {
             process.running < process.running_max && step.running < step.running_max
@@ -305,83 +337,5 @@ impl Ready {
         });
         let first = heads.min_by_key(|(rank, seq, _, _)| (*rank, *seq))?;
         Some((first.2, first.3))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const PLACE: Place = Place {
-        process: ProcessIndex(0),
-        step: 0,
-    };
-
-    fn ready(concurrency: u32) -> Ready {
-        let process = Process {
-            concurrency,
-            ..Process::built_in()
-        };
-        let processes = Processes::new(vec![process], Vec::new()).unwrap();
-        Ready::new(&processes, Allowances::default())
-    }
-
-    fn fresh(priority: Priority) -> Class {
-        Class {
-            priority,
-            is_begun: false,
-        }
-    }
-
-    #[test]
-    fn priority_is_a_head_start_and_not_a_queue() {
-        let mut ready = ready(9);
-        let second = 1_000_000;
-        ready.enqueue(PLACE, fresh(Priority::Low), Timestamp(0), Seq(1));
-        ready.enqueue(
-            PLACE,
-            fresh(Priority::Medium),
-            Timestamp(49 * second),
-            Seq(2),
-        );
-        ready.enqueue(PLACE, fresh(Priority::High), Timestamp(59 * second), Seq(3));
-        ready.enqueue(PLACE, fresh(Priority::High), Timestamp(61 * second), Seq(4));
-        let order: Vec<_> = std::iter::from_fn(|| ready.lease(Taker::Shard))
-            .map(|(_, _, seq)| seq.0)
-            .collect();
-        assert_eq!(order, [2, 3, 1, 4]);
-    }
-
-    #[test]
-    fn limits_hold_until_somebody_leaves() {
-        let mut ready = ready(1);
-        ready.enqueue(PLACE, fresh(Priority::High), Timestamp(0), Seq(1));
-        ready.enqueue(PLACE, fresh(Priority::High), Timestamp(0), Seq(2));
-        assert!(ready.lease(Taker::Shard).is_some());
-        assert!(!ready.can_lease(Taker::Shard));
-        assert_eq!(ready.lease(Taker::Shard), None);
-        ready.release(PLACE);
-        let second = Some((PLACE, Timestamp(0), Seq(2)));
-        assert_eq!(ready.lease(Taker::Shard), second);
-    }
-
-    proptest! {
-        #[test]
-        fn leases_follow_rank_then_sequence(
-            orders in proptest::collection::vec((0..100_000_000_i64, 0..6_usize), 0..60),
-        ) {
-            let mut ready = ready(u32::MAX);
-            let mut model = Vec::new();
-            for (seq, (ready_at, class)) in (1..).zip(orders) {
-                let class = CLASSES[class];
-                ready.enqueue(PLACE, class, Timestamp(ready_at), Seq(seq));
-                model.push((ready_at + Allowances::default().of(class), seq));
-            }
-            model.sort();
-            let leased = std::iter::from_fn(|| ready.lease(Taker::Shard));
-            let leased: Vec<_> = leased.map(|it| it.2.0).collect();
-            prop_assert_eq!(leased, model.into_iter().map(|(_, seq)| seq).collect::<Vec<_>>());
-        }
     }
 }

@@ -39,6 +39,9 @@ pub(super) struct Remark {
     pub(super) kind: EventKind,
     /// The step that it is about, if it is about one.
     pub(super) step: Option<u8>,
+    /// The attempt and the lease that it is about; zeros if it is about none.
+    pub(super) attempt: u16,
+    pub(super) lease: i64,
     pub(super) reason: Option<Box<str>>,
     pub(super) by: Option<Box<str>>,
     pub(super) detail: Option<Detail>,
@@ -49,6 +52,8 @@ impl Remark {
         Self {
             kind,
             step: None,
+            attempt: 0,
+            lease: 0,
             reason: None,
             by: None,
             detail: None,
@@ -116,8 +121,8 @@ impl Shard {
             at: now,
             previous: record.position,
             step: it.step.map(|step| steps[usize::from(step)].name.clone()),
-            attempt: 0,
-            lease: 0,
+            attempt: it.attempt,
+            lease: it.lease,
             reason: it.reason,
             by: it.by,
             detail: it.detail,
@@ -130,6 +135,7 @@ impl Shard {
         let record = self.book.at(slot);
         let lease = match (before, after) {
             (Status::Processing { lease }, _) | (_, Status::Processing { lease }) => lease,
+            (Status::Compensating { .. }, _) => self.undo_lease(record.seq),
             _ => 0,
         };
         let is_start = matches!(after, Status::Processing { .. });
@@ -216,8 +222,14 @@ impl Shard {
         }
     }
 
+    /// Puts the state of an order, which is in the commit, there once more: something of it was
+    /// changed since.
+    pub(super) fn rewrite(&mut self, slot: Slot, now: Timestamp) {
+        self.write(slot, Reason::Kept, now);
+    }
+
     /// Puts what stands beside the state of an order, which is in the commit, there too.
-    fn write_beside(&mut self, slot: Slot) {
+    pub(super) fn write_beside(&mut self, slot: Slot) {
         let record = self.book.at(slot);
         let hold = self.holds.get(&record.seq).map(|hold| (**hold).clone());
         let changed = &mut self.commit.changed[record.change as usize];

@@ -17,7 +17,7 @@ impl Shard {
     /// Parks an order whose step was just started, or goes on if its signal has come already.
     pub(super) fn park(&mut self, slot: Slot, timeout_us: i64, now: Timestamp) {
         let record = *self.book.at(slot);
-        let marks = self.marks.get(&record.seq).copied().unwrap_or_default();
+        let marks = self.marks_of(record.seq);
         if marks.signalled.has(record.step) {
             return self.finish(slot, Outcome::Complete { output: None }, now);
         }
@@ -57,12 +57,11 @@ impl Shard {
         let number = process.step_index(&signal.name).filter(awaits);
         let number = number.ok_or(Refusal::NotAwaited)?;
         let name = process.steps[usize::from(number)].name.clone();
-        let status = record.status.get();
-        if let Status::Compensating { target } = status {
+        let mut marks = self.marks_of(record.seq);
+        if let Some(target) = marks.undoing {
             let target = target.kind();
             return Err(Refusal::Undoing { target });
         }
-        let mut marks = self.marks.get(&record.seq).copied().unwrap_or_default();
         if marks.signalled.has(number) {
             return Ok(Effect::Nothing);
         }
@@ -84,7 +83,7 @@ impl Shard {
             ..Remark::of(EventKind::Signalled)
         };
         self.remark(slot, remark, now);
-        if matches!(status, Status::Waiting { .. }) && number == record.step {
+        if matches!(record.status.get(), Status::Waiting { .. }) && number == record.step {
             self.conclude(slot, Outcome::Complete { output: None }, now);
         }
         Ok(self.made())

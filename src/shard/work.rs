@@ -7,6 +7,7 @@ use super::Shard;
 use super::book::Slot;
 use super::decide::LOST;
 use super::timers::TimerKind;
+use super::undo::is_undoing;
 use crate::clock::Timestamp;
 use crate::order::{Facts, Outcome, ProcessIndex, Seq, StepKind};
 
@@ -26,7 +27,8 @@ impl Shard {
     /// Does the work of the attempt that was just started, or sets a timer for its end.
     pub(super) fn work(&mut self, slot: Slot, now: Timestamp) {
         let record = *self.book.at(slot);
-        let step = &self.processes.at(record.process).steps[usize::from(record.step)];
+        let process = self.processes.at(record.process);
+        let step = process.work(record.step, is_undoing(&record));
         let duration_us = match &step.kind {
             StepKind::Simulate(work) => work.duration_us(record.priority, &mut self.random),
             StepKind::Rules(_) => 0,
@@ -50,7 +52,8 @@ impl Shard {
             return;
         }
         let record = *self.book.at(slot);
-        let step = &self.processes.at(record.process).steps[usize::from(record.step)];
+        let process = self.processes.at(record.process);
+        let step = process.work(record.step, is_undoing(&record));
         let outcome = match &step.kind {
             StepKind::Simulate(work) => work.outcome(&mut self.random),
             StepKind::Rules(rules) => match self.facts.get(&record.seq) {

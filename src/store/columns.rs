@@ -230,6 +230,13 @@ impl<R: Row> OrderRow<'_, R> {
         })
     }
 
+    /// The shard has to know only why an order is being undone.
+    fn reason_to_remember(&self) -> Result<Option<Box<str>>, StoreError> {
+        let is_undoing = matches!(self.status()?, Status::Compensating { .. });
+        let reason = is_undoing.then(|| self.optional_text(REASON)).transpose()?;
+        Ok(reason.flatten().map(Into::into))
+    }
+
     fn hold(&self) -> Result<Option<Box<Hold>>, StoreError> {
         let Some(text) = self.optional_text(HOLD)? else {
             return Ok(None);
@@ -323,7 +330,7 @@ pub(super) fn open_order(row: &impl Row) -> Result<OpenOrder, StoreError> {
         created_at: row.time(CREATED_AT)?,
         hold: row.hold()?,
         marks: row.marks()?,
-        state: row.state(None)?,
+        state: row.state(row.reason_to_remember()?)?,
     })
 }
 

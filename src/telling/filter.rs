@@ -47,6 +47,9 @@ fn name(kind: EventKind) -> &'static str {
         EventKind::PriorityChanged => "order.priority_changed",
         EventKind::CameLate => "order.came_late",
         EventKind::Signalled => "order.signalled",
+        EventKind::UndoStarted => "order.undo_started",
+        EventKind::UndoRetried => "order.undo_retried",
+        EventKind::Undone => "order.undone",
     }
 }
 

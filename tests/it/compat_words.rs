@@ -128,6 +128,7 @@ fn setup(dialect: Dialect) -> Setup {
         ..Limits::default()
     };
     setup.process(dialect).steps.push(Step {
+        undo: None,
         name: "limits".into(),
         kind: StepKind::Rules(Rules {
             limits,

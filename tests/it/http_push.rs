@@ -37,6 +37,7 @@ pub fn process(name: &str, push: Push) -> Process {
         name: name.into(),
         version: 1,
         steps: vec![Step {
+            undo: None,
             name: "pay".into(),
             kind: StepKind::Push(push),
             concurrency: 64,

@@ -16,6 +16,7 @@ use crate::support::{Connection, Reply, Setup, TestServer, order_with, together,
 /// A process of two steps that workers do, and one with a lease of a millisecond.
 pub fn pulled() -> Vec<Process> {
     let step = |name: &str, queue: &str, lease_us| Step {
+        undo: None,
         name: name.into(),
         kind: StepKind::Pull(Pull {
             queue: queue.into(),

@@ -3,9 +3,7 @@
 //! What rules may say is tested where they are; here is what a client sees of it.
 
 use orderd::http::schema;
-use orderd::order::{
-    LabelRule, Limits, Priority, Process, RetryPolicy, Rules, Step, StepKind, When,
-};
+use orderd::order::{LabelRule, Limits, Priority, Process, Rules, Step, StepKind, When};
 use serde_json::{Value, json};
 
 use crate::support::{Reply, Setup, TestServer, order_with, within};
@@ -26,12 +24,7 @@ fn checked() -> Process {
         total_text: "too dear".into(),
         ..Limits::default()
     };
-    let step = |name: &str, kind| Step {
-        name: name.into(),
-        kind,
-        concurrency: u32::MAX,
-        retry: RetryPolicy::default(),
-    };
+    let step = |name: &str, kind| Step::new(name, kind);
     let labels = vec![label("fast", Some(Priority::High)), label("usual", None)];
     Process {
         name: "checked".into(),

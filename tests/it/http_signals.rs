@@ -11,14 +11,12 @@ use crate::support::{Reply, Setup, TestServer, order_with, within};
 
 fn step(name: &str, timeout_us: i64, then: TimeUp) -> Step {
     Step {
-        name: name.into(),
-        kind: StepKind::Wait(Wait { timeout_us, then }),
-        concurrency: u32::MAX,
         retry: RetryPolicy {
             attempts_max: 2,
             base_us: 0,
             cap_us: 0,
         },
+        ..Step::new(name, StepKind::Wait(Wait { timeout_us, then }))
     }
 }
 

@@ -99,6 +99,7 @@ pub fn process(name: &str, micros: i64, failures_ppm: u32) -> Process {
         concurrency: u32::MAX,
         open_orders_max: 0,
         steps: vec![Step {
+            undo: None,
             name: "work".into(),
             kind: StepKind::Simulate(simulate),
             concurrency: u32::MAX,

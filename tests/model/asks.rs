@@ -5,7 +5,7 @@
 use orderd::clock::Timestamp;
 use orderd::order::{
     Action, Change, Detail, Event, EventKind, Hold, NewHold, Past, PastEnd, Priority, Refusal, Seq,
-    Signal, Signature, Status, StatusKind,
+    Signal, Signature, Status, StatusKind, Target,
 };
 use orderd::shard::Effect;
 use proptest::prelude::*;
@@ -105,11 +105,9 @@ impl Model {
         }
         match &change.action {
             Action::Cancel(signature) => {
-                let status = Status::Cancelled { ended_at: now };
-                self.apply(at, EventKind::Cancelled, status, now);
-                self.orders[at].place = Place::Nothing;
-                self.orders[at].reason.clone_from(&signature.reason);
-                self.sign(signature);
+                if let Some(effect) = self.cancel(at, signature, now)? {
+                    return Ok(effect);
+                }
             }
             Action::Hold(hold) => self.hold(at, hold, now),
             Action::Release(_) if self.orders[at].hold.is_none() => return Ok(Effect::Nothing),
@@ -122,10 +120,14 @@ impl Model {
                 if status != StatusKind::Dead {
                     return Err(Refusal::NotDead { status });
                 }
-                let status = Status::Pending { ready_at: now };
-                self.apply(at, EventKind::Replayed, status, now);
-                self.orders[at].attempt = u16::from(self.has_effect(at));
-                self.orders[at].place = Place::Commit;
+                if let Some(target) = self.orders[at].undoing {
+                    self.undo_from(at, target, self.orders[at].step, now);
+                } else {
+                    let status = Status::Pending { ready_at: now };
+                    self.apply(at, EventKind::Replayed, status, now);
+                    self.orders[at].attempt = u16::from(self.has_effect(at));
+                    self.orders[at].place = Place::Commit;
+                }
                 self.orders[at].reason.clone_from(&signature.reason);
                 self.sign(signature);
             }
@@ -154,6 +156,27 @@ impl Model {
         }
         let version = self.orders[at].version;
         Ok(Effect::Made { version })
+    }
+
+    fn cancel(
+        &mut self,
+        at: usize,
+        signature: &Signature,
+        now: Timestamp,
+    ) -> Result<Option<Effect>, Refusal> {
+        match self.orders[at].undoing {
+            Some(Target::Cancelled) => return Ok(Some(Effect::Nothing)),
+            Some(target) => {
+                let target = target.kind();
+                return Err(Refusal::Undoing { target });
+            }
+            None => {}
+        }
+        if matches!(self.orders[at].status, Status::Processing { .. }) {
+            self.note_begun(at);
+        }
+        self.turn_back(at, Target::Cancelled, signature, now);
+        Ok(None)
     }
 
     /// An order comes in that was finished elsewhere, with its whole history.
@@ -203,7 +226,9 @@ impl Model {
             since: now,
             until,
         });
-        if let Place::Turn(since) = self.orders[at].place {
+        if let Place::Turn(since) = self.orders[at].place
+            && !self.orders[at].is_undoing()
+        {
             self.lose_lease(at, since, now);
             self.orders[at].place = Place::Held;
         }
@@ -226,6 +251,7 @@ impl Model {
     /// A lease from before the restart is given up, if the order has one.
     pub fn lose_lease(&mut self, at: usize, since: Timestamp, now: Timestamp) {
         if matches!(self.orders[at].status, Status::Processing { .. }) {
+            self.note_begun(at);
             let status = Status::Pending { ready_at: since };
             self.apply(at, EventKind::Requeued, status, now);
             if !self.has_effect(at) {

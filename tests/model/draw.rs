@@ -95,14 +95,27 @@ fn rules() -> impl Strategy<Value = StepKind> {
     })
 }
 
-fn kind() -> impl Strategy<Value = (StepKind, u32, RetryPolicy)> {
-    let simulated = step().prop_map(|(work, concurrency, retry)| {
+type Work = (StepKind, u32, RetryPolicy);
+
+fn work(name: &str, (kind, concurrency, retry): Work) -> Step {
+    Step {
+        concurrency,
+        retry,
+        ..Step::new(name, kind)
+    }
+}
+
+fn simulated() -> impl Strategy<Value = Work> {
+    step().prop_map(|(work, concurrency, retry)| {
         let kind = StepKind::Simulate(work);
         (kind, concurrency, retry)
-    });
+    })
+}
+
+fn kind() -> impl Strategy<Value = Work> {
     let ruled = rules().prop_map(|kind| (kind, u32::MAX, RetryPolicy::default()));
     prop_oneof![
-        6 => simulated, 2 => ruled, 2 => pulled(false), 1 => pulled(true), 2 => waited()
+        6 => simulated(), 2 => ruled, 2 => pulled(false), 1 => pulled(true), 2 => waited()
     ]
 }
 
@@ -188,7 +201,12 @@ fn step() -> impl Strategy<Value = (Simulate, u32, RetryPolicy)> {
 fn processes() -> impl Strategy<Value = Vec<Process>> {
     let concurrency = prop::sample::select(vec![1, 2, 4, u32::MAX, u32::MAX]);
     let open_orders_max = prop::sample::select(vec![0, 0, 0, 2, 5]);
-    vec((vec(kind(), 1..4), concurrency, open_orders_max), 1..3).prop_map(|all| {
+    let undo = prop::option::weighted(0.4, prop_oneof![3 => simulated(), 1 => pulled(false)]);
+    vec(
+        (vec((kind(), undo), 1..4), concurrency, open_orders_max),
+        1..3,
+    )
+    .prop_map(|all| {
         let process = |(at, (steps, concurrency, max)): (usize, (Vec<_>, u32, u64))| Process {
             name: format!("process-{at}").into(),
             version: 1,
@@ -197,11 +215,14 @@ fn processes() -> impl Strategy<Value = Vec<Process>> {
             steps: steps
                 .into_iter()
                 .enumerate()
-                .map(|(at, (kind, concurrency, retry))| Step {
-                    name: format!("step-{at}").into(),
-                    kind,
-                    concurrency,
-                    retry,
+                .map(|(at, (done, undone)): (usize, (Work, Option<Work>))| {
+                    let name = format!("step-{at}");
+                    let can_be_undone = !matches!(done.0, StepKind::Rules(_) | StepKind::Wait(_));
+                    let undo = undone.filter(|_| can_be_undone);
+                    Step {
+                        undo: undo.map(|undo| Box::new(work(&name, undo))),
+                        ..work(&name, done)
+                    }
                 })
                 .collect(),
         };

@@ -7,7 +7,7 @@ use orderd::order::{Changed, Detail, Event, EventKind, RetryPolicy, Status};
 use super::model::{Difference, Model, Place};
 
 /// What simulated work says when it fails for good.
-const FOR_GOOD: &str = "simulated failure for good";
+pub const FOR_GOOD: &str = "simulated failure for good";
 
 impl Model {
     /// An attempt has ended as `event` says.
@@ -17,6 +17,9 @@ impl Model {
         event: &Event,
         changed: &[Changed],
     ) -> Result<(), Difference> {
+        if self.orders[at].is_undoing() {
+            return self.undo_finished(at, event);
+        }
         if let Some(rules) = self.rules(at) {
             return self.verdict(at, &rules, event);
         }
@@ -40,6 +43,10 @@ impl Model {
         if is_failure && !(least..=most).contains(&work.permanent_ppm) {
             return Err(format!("{event:?} of work with {work:?}"));
         }
+        if event.kind != EventKind::Completed {
+            self.note_begun(at);
+        }
+        let entry = &self.orders[at];
         match event.kind {
             EventKind::Completed if is_last => {
                 self.apply(at, event.kind, Status::Completed { ended_at: now }, now);

@@ -13,6 +13,7 @@ mod regression;
 mod rules;
 mod sequence;
 mod times;
+mod undoing;
 mod waits;
 mod work;
 
@@ -22,7 +23,7 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestR
 use sequence::Happened;
 
 /// Everything that can happen to a shard today; a run in which one of these is missing has failed.
-const MUST_HAPPEN: [&str; 46] = [
+const MUST_HAPPEN: [&str; 54] = [
     "accepted",
     "ready",
     "started",
@@ -55,6 +56,14 @@ const MUST_HAPPEN: [&str; 46] = [
     "set back",
     "came_late",
     "parked",
+    "compensating",
+    "undo_started",
+    "undo_retried",
+    "undone",
+    "undone and cancelled",
+    "undone and rejected",
+    "dead while undone",
+    "asked of one that is undone",
     "signalled",
     "signalled and not awaited",
     "signalled too late",

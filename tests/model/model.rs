@@ -10,7 +10,7 @@ use std::sync::Arc;
 use orderd::clock::{Now, Timestamp};
 use orderd::order::{
     Changed, Event, EventKind, Hold, OpenOrder, OrderState, Output, Position, Priority, Process,
-    ProcessTally, Queues, RetryPolicy, Seq, Simulate, Status, StatusKind, StepKind,
+    ProcessTally, Queues, RetryPolicy, Seq, Simulate, Status, StatusKind, StepKind, Target,
 };
 use orderd::shard::{Allowances, QueueLoad};
 
@@ -56,6 +56,13 @@ pub struct Entry {
     pub hold: Option<Hold>,
     /// The steps whose signal has come.
     pub signalled: BTreeSet<u8>,
+    /// The steps that may have had an effect which can be undone.
+    pub begun: BTreeSet<u8>,
+    /// What it will be when they are.
+    pub undoing: Option<Target>,
+    /// Since or until when the next attempt to undo waits, and the lease of the one that runs.
+    pub undo_due: Timestamp,
+    pub undo_lease: i64,
     pub position: Position,
     pub place: Place,
     pub is_stored: bool,
@@ -111,6 +118,8 @@ pub struct Model {
     pub now: Now,
     /// Leases that ran out.
     pub lost: usize,
+    /// What the shard said last, until when.
+    pub until: Option<Timestamp>,
 }
 
 impl Model {
@@ -129,6 +138,7 @@ impl Model {
             last_lease: 0,
             now: Timestamp(0).into(),
             lost: 0,
+            until: None,
         }
     }
 
@@ -190,7 +200,7 @@ impl Model {
     pub fn work(&self, at: usize) -> (Simulate, RetryPolicy, bool) {
         let entry = &self.orders[at];
         let steps = &self.processes[entry.process].steps;
-        let step = &steps[entry.step];
+        let step = self.task(entry);
         let work = match &step.kind {
             StepKind::Simulate(work) => *work,
             // They take no time and never fail.
@@ -255,6 +265,11 @@ impl Model {
             }
             Status::Pending { .. } if entry.hold.is_some() => Place::Held,
             Status::Pending { ready_at } => Place::Turn(ready_at),
+            Status::Compensating { .. } if entry.undo_due > now => {
+                let due = ticks.plus(entry.undo_due.micros_since(now));
+                Place::Time(due, due)
+            }
+            Status::Compensating { .. } => Place::Turn(entry.undo_due),
             // A lease from before the restart.
             Status::Processing { .. } => Place::Turn(entry.updated_at),
             _ => Place::Nothing,
@@ -263,6 +278,8 @@ impl Model {
 
     pub fn recover(&mut self, seq: Seq, now: Timestamp) {
         let at = self.at(seq);
+        let entry = &mut self.orders[at];
+        (entry.undo_due, entry.undo_lease) = (entry.updated_at, 0);
         if self.orders[at].hold.is_some() {
             self.lose_lease(at, self.orders[at].updated_at, now);
         }
@@ -308,19 +325,25 @@ impl Model {
     /// The order that runs next, or is leased next from a queue: the smallest rank among those that
     /// may run, or nobody.
     pub fn next_to_start(&self, queue: Option<&str>) -> Option<Seq> {
-        let running = |process: usize, step: Option<usize>| {
+        let running = |process: usize, place: Option<(usize, bool)>| {
             let leased = self.orders.iter().filter(|it| {
                 let runs = matches!(it.place, Place::Time(..) | Place::Commit);
-                let is_leased = matches!(it.status, Status::Processing { .. }) && !it.is_away;
-                runs && is_leased && it.process == process && step.is_none_or(|s| it.step == s)
+                let is_leased = matches!(it.status, Status::Processing { .. });
+                let is_running = (runs && is_leased) || (it.is_present() && it.undo_lease > 0);
+                let is_there = |there| (it.step, it.is_undoing()) == there;
+                let is_of = it.process == process && place.is_none_or(is_there);
+                is_running && !it.is_away && is_of
             });
             leased.count() as u64
         };
         let may_run = |it: &&Entry| {
-            let process = &self.processes[it.process];
-            let limits = (process.concurrency, process.steps[it.step].concurrency);
+            let place = (it.step, it.is_undoing());
+            let limits = (
+                self.processes[it.process].concurrency,
+                self.task(it).concurrency,
+            );
             running(it.process, None) < limits.0.into()
-                && running(it.process, Some(it.step)) < limits.1.into()
+                && running(it.process, Some(place)) < limits.1.into()
         };
         let rank = |it: &Entry| {
             let Place::Turn(since) = it.place else {
@@ -353,7 +376,8 @@ impl Model {
             };
             let is_leased = |it: &&Entry| {
                 let runs = matches!(it.place, Place::Time(..) | Place::Commit);
-                runs && !it.is_away && matches!(it.status, Status::Processing { .. })
+                let is_leased = matches!(it.status, Status::Processing { .. });
+                runs && !it.is_away && (is_leased || it.undo_lease > 0)
             };
             QueueLoad {
                 queue: Arc::clone(queue),
@@ -382,13 +406,13 @@ impl Model {
         events: &[Event],
         changed: &[Changed],
     ) -> Result<(), Difference> {
-        let is_start =
-            |event: &Event| matches!(event.kind, EventKind::Started | EventKind::Requeued);
         let timed = events.iter().position(is_start).unwrap_or(events.len());
-        let (timed, mut started) = events.split_at(timed);
+        let (mut timed, mut started) = events.split_at(timed);
         let mut floor = Timestamp(i64::MIN);
-        for event in timed {
+        while let Some(event) = timed.first() {
+            let before = self.events.len();
             floor = self.timed(event, floor, changed)?;
+            timed = &timed[self.expect_all(before, timed)?..];
         }
         self.nobody_is_late()?;
         while let Some(seq) = self.next_to_start(None) {
@@ -421,11 +445,15 @@ impl Model {
             used += 1;
         }
         self.last_lease += 1;
-        self.orders[at].attempt += 1;
         self.orders[at].is_away = false;
-        self.orders[at].started_at.get_or_insert(now);
-        let lease = self.last_lease;
-        self.apply(at, EventKind::Started, Status::Processing { lease }, now);
+        if self.orders[at].is_undoing() {
+            self.undo_started(at, now);
+        } else {
+            self.orders[at].attempt += 1;
+            self.orders[at].started_at.get_or_insert(now);
+            let lease = self.last_lease;
+            self.apply(at, EventKind::Started, Status::Processing { lease }, now);
+        }
         self.expect(events.get(used).ok_or_else(nothing)?)?;
         used += 1;
         if let Some(due) = self.lease_end(at) {
@@ -437,9 +465,8 @@ impl Model {
             return Ok(used + 1);
         }
         let (work, _, _) = self.work(at);
-        let ended = events.get(used).filter(|event| {
-            event.seq == seq && !matches!(event.kind, EventKind::Started | EventKind::Requeued)
-        });
+        let ended = events.get(used);
+        let ended = ended.filter(|event| event.seq == seq && !is_start(event));
         let times = match work.is_per_priority {
             true => i64::from(self.orders[at].priority.number()),
             false => 1,
@@ -449,8 +476,9 @@ impl Model {
         self.orders[at].place = place;
         match ended {
             Some(event) if work.shortest_us == 0 => {
+                let before = self.events.len();
                 self.finish(at, event, changed)?;
-                Ok(used + 1)
+                Ok(used + self.expect_all(before, &events[used..])?)
             }
             Some(event) => Err(format!("{event:?} of work that takes longer")),
             None if work.longest_us == 0 => Err(format!("order {} takes no time", seq.0)),
@@ -464,6 +492,7 @@ impl Model {
         let entry = &mut self.orders[at];
         let lease = match (entry.status, status) {
             (Status::Processing { lease }, _) | (_, Status::Processing { lease }) => lease,
+            (Status::Compensating { .. }, _) => entry.undo_lease,
             _ => 0,
         };
         let step = &self.processes[entry.process].steps[entry.step];
@@ -492,12 +521,27 @@ impl Model {
         }
     }
 
+    /// What happened in the model since `before` happened in the shard. Answers how much that is.
+    fn expect_all(&self, before: usize, events: &[Event]) -> Result<usize, Difference> {
+        let expected = &self.events[before..];
+        match events.get(..expected.len()) {
+            Some(got) if got == expected => Ok(expected.len()),
+            _ => Err(format!("expected {expected:?}\n     got {events:?}")),
+        }
+    }
+
     pub fn expect(&self, event: &Event) -> Result<(), Difference> {
         match self.events.last() {
             Some(expected) if expected == event => Ok(()),
             expected => Err(format!("expected {expected:?}\n     got {event:?}")),
         }
     }
+}
+
+/// Whether an attempt begins with this event, or one from before a restart is given up for it.
+fn is_start(event: &Event) -> bool {
+    use EventKind as E;
+    matches!(event.kind, E::Started | E::UndoStarted | E::Requeued)
 }
 
 /// Whether nothing is left to do for an order, without a person.

@@ -2,7 +2,9 @@
 //! Says nothing about when; that is in the model.
 
 use orderd::clock::Timestamp;
-use orderd::order::{Event, EventKind, Output, Rules, Status, StepKind, StepOutput};
+use orderd::order::{
+    Event, EventKind, Output, Rules, Signature, Status, StepKind, StepOutput, Target,
+};
 
 use super::model::{Difference, Model, Place};
 
@@ -45,13 +47,9 @@ impl Model {
             }
             return self.expect(event);
         };
-        let status = Status::Rejected { ended_at: now };
-        self.apply(at, EventKind::Rejected, status, now);
-        self.orders[at].place = Place::Nothing;
-        self.orders[at].reason = Some(reason.clone());
-        if let Some(event) = self.events.last_mut() {
-            event.reason = Some(reason);
-        }
+        let reason = Some(reason);
+        let signature = Signature { reason, by: None };
+        self.turn_back(at, Target::Rejected, &signature, now);
         self.expect(event)
     }
 

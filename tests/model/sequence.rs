@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use orderd::clock::{MICROS_PER_SECOND, ManualClock, Now, Timestamp};
+use orderd::order::EventKind as E;
 use orderd::order::{
     ChangeKey, Changed, Currency, KeptAnswer, Money, NewHold, NewOrder, Opening, Past, PastEnd,
     Position, Priority, Process, ProcessIndex, ProcessTally, Processes, Receipt, Refusal,
@@ -241,6 +242,10 @@ impl<'a> Pair<'a> {
                 reason: None,
                 hold: None,
                 signalled: BTreeSet::new(),
+                begun: BTreeSet::new(),
+                undoing: None,
+                undo_due: self.now.at,
+                undo_lease: 0,
                 position: Position(0),
                 place: Place::Commit,
                 is_stored: false,
@@ -272,6 +277,7 @@ impl<'a> Pair<'a> {
             Err(Refusal::NotOpen) => self.count("asked too late", 1),
             Err(Refusal::OtherVersion { .. }) => self.count("asked of another version", 1),
             Err(Refusal::NotDead { .. }) => self.count("asked to retry what is not dead", 1),
+            Err(Refusal::Undoing { .. }) => self.count("asked of one that is undone", 1),
             Err(Refusal::NotAwaited) => self.count("signalled and not awaited", 1),
             Err(Refusal::SignalTooLate) => self.count("signalled too late", 1),
             Ok(Effect::Nothing) => self.count("nothing to do", 1),
@@ -319,7 +325,7 @@ impl<'a> Pair<'a> {
         let commit = self.shard.commit();
         let events = &commit.events[before..];
         self.model.advance(self.now.at, events, &commit.changed)?;
-        let is_start = |kind| kind == orderd::order::EventKind::Started;
+        let is_start = |kind| matches!(kind, E::Started | E::UndoStarted);
         self.starts += events.iter().filter(|event| is_start(event.kind)).count() as u64;
         let measured = self.shard.measured();
         same(
@@ -413,8 +419,23 @@ impl<'a> Pair<'a> {
             collided,
             ..Receipt::default()
         };
+        let mut last = None;
         for event in commit.surviving_events(&receipt.collided) {
             *self.happened.entry(event.kind.name()).or_default() += 1;
+            let before = last.replace((event.seq, event.kind));
+            let what = match (before, event.kind) {
+                (Some((seq, E::Undone)), E::Cancelled) if seq == event.seq => {
+                    "undone and cancelled"
+                }
+                (Some((seq, E::Undone)), E::Rejected) if seq == event.seq => "undone and rejected",
+                _ => continue,
+            };
+            *self.happened.entry(what).or_default() += 1;
+        }
+        let is_stuck = |it: &&Entry| it.undoing.is_some() && !it.is_undoing();
+        let stuck = self.model.orders.iter().filter(is_stuck).count();
+        if stuck > 0 {
+            *self.happened.entry("dead while undone").or_default() += stuck as u64;
         }
         self.count("collided", receipt.collided.len());
         self.count("labelled", self.model.outputs.len());

@@ -95,6 +95,7 @@ impl Model {
                 self.expect(event)?;
             }
             (_, Status::Processing { .. }) => self.finish(at, event, changed)?,
+            (_, Status::Compensating { .. }) => self.undo_finished(at, event)?,
             (_, Status::Waiting { .. }) => self.time_is_up(at, event, changed)?,
             _ => return Err(format!("{event:?} of {entry:?}")),
         }
@@ -112,6 +113,11 @@ impl Model {
                         Some(_) => Place::Held,
                         None => Place::Turn(ready_at),
                     };
+                }
+                (Place::Time(due, _), Status::Compensating { .. })
+                    if entry.undo_lease == 0 && due <= ticks =>
+                {
+                    entry.place = Place::Turn(entry.undo_due);
                 }
                 (Place::Time(_, latest), _) if latest <= ticks => {
                     return Err(format!("missed its time: {entry:?}"));

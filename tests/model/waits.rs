@@ -3,29 +3,20 @@
 
 use orderd::clock::Timestamp;
 use orderd::order::{
-    Changed, Detail, Event, EventKind, Marks, Output, Refusal, Signal, Status, StepKind,
-    StepOutput, TimeUp, Wait,
+    Changed, Detail, Event, EventKind, Output, Refusal, Signal, Signature, Status, StepKind,
+    StepOutput, Target, TimeUp, Wait,
 };
 use orderd::shard::Effect;
 
-use super::model::{Difference, Entry, Model, Place};
+use super::model::{Difference, Model, Place};
 
 /// Why an order waits no longer, for people.
 const TIME_IS_UP: &str = "no signal came in time";
 
-impl Entry {
-    pub fn marks(&self) -> Marks {
-        Marks {
-            signalled: self.signalled.iter().copied().collect(),
-        }
-    }
-}
-
 impl Model {
     /// What the step of an order waits for, if it is such a step.
     pub fn wait(&self, at: usize) -> Option<Wait> {
-        let entry = &self.orders[at];
-        match self.processes[entry.process].steps[entry.step].kind {
+        match self.task(&self.orders[at]).kind {
             StepKind::Wait(wait) => Some(wait),
             _ => None,
         }
@@ -86,8 +77,10 @@ impl Model {
                 return self.waits_again(at, event, changed);
             }
             Some(TimeUp::Reject) => {
-                let status = Status::Rejected { ended_at: now };
-                self.apply(at, EventKind::Rejected, status, now);
+                let reason = Some(TIME_IS_UP.into());
+                let signature = Signature { reason, by: None };
+                self.turn_back(at, Target::Rejected, &signature, now);
+                return self.expect(event);
             }
             _ => self.apply(at, EventKind::Dead, Status::Dead { since: now }, now),
         }
@@ -123,6 +116,10 @@ impl Model {
             .position(|step| *step.name == *signal.name && matches!(step.kind, StepKind::Wait(_)));
         let number = awaited.ok_or(Refusal::NotAwaited)?;
         let name = steps[number].name.clone();
+        if let Some(target) = self.orders[at].undoing {
+            let target = target.kind();
+            return Err(Refusal::Undoing { target });
+        }
         if self.orders[at].signalled.contains(&(number as u8)) {
             return Ok(Some(Effect::Nothing));
         }

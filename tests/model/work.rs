@@ -5,7 +5,7 @@
 use orderd::clock::Timestamp;
 use orderd::order::{
     Action, Change, Changed, Detail, Event, EventKind, Fence, Outcome, Output, QueueIndex, Refusal,
-    Report, Seq, Status, StepKind, StepOutput, Verdict,
+    Report, Seq, Signature, Status, StepKind, StepOutput, Target, Verdict,
 };
 use orderd::shard::Effect;
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ use super::sequence::{Pair, same};
 pub const QUEUES: [&str; 2] = ["queue-a", "queue-b"];
 
 /// Why the shard says that an attempt failed of which it heard nothing.
-const LOST: &str = "nothing was heard of the worker in the time of its lease";
+pub const LOST: &str = "nothing was heard of the worker in the time of its lease";
 
 /// Something that a worker says of some order.
 #[derive(Clone, Debug)]
@@ -150,6 +150,11 @@ impl Pair<'_> {
             action: Action::Report(Box::new(report.clone())),
         };
         let answer = self.shard.change(change, self.now);
+        let last = self.shard.commit().events.last();
+        self.model.until = match last.and_then(|event| event.detail) {
+            Some(Detail::Until(until)) => Some(until),
+            _ => None,
+        };
         let changed = &self.shard.commit().changed;
         let expected = self
             .model
@@ -203,7 +208,7 @@ impl Pair<'_> {
 impl Model {
     /// The queue in which an order waits at its step.
     pub fn queue<'a>(&'a self, entry: &Entry) -> Option<&'a str> {
-        match &self.processes[entry.process].steps[entry.step].kind {
+        match &self.task(entry).kind {
             StepKind::Pull(pull) => Some(&pull.queue),
             StepKind::Push(push) => Some(&push.queue),
             _ => None,
@@ -212,8 +217,7 @@ impl Model {
 
     /// When a lease is over that is given now, if the order is at such a step.
     pub fn lease_end(&self, at: usize) -> Option<Timestamp> {
-        let entry = &self.orders[at];
-        match &self.processes[entry.process].steps[entry.step].kind {
+        match &self.task(&self.orders[at]).kind {
             StepKind::Pull(pull) => Some(self.ticks().plus(pull.lease_us)),
             // Two answers, and five minutes to tell of them.
             StepKind::Push(push) => Some(self.ticks().plus(2 * push.timeout_us + 300_000_000)),
@@ -223,11 +227,15 @@ impl Model {
 
     /// When a lease is over that is extended now.
     fn beat_end(&self, at: usize) -> Option<Timestamp> {
-        let entry = &self.orders[at];
-        match &self.processes[entry.process].steps[entry.step].kind {
+        match &self.task(&self.orders[at]).kind {
             StepKind::Push(push) => Some(self.ticks().plus(push.callback_us)),
             _ => self.lease_end(at),
         }
+    }
+
+    /// Whether somebody is called for a step.
+    fn is_pushed(&self, at: usize) -> bool {
+        matches!(self.task(&self.orders[at]).kind, StepKind::Push(_))
     }
 
     /// Whether an attempt must not be made twice.
@@ -244,6 +252,11 @@ impl Model {
             Status::Processing { lease } if is_leased => Some(Fence {
                 epoch: self.epoch,
                 lease,
+                seq: entry.seq,
+            }),
+            Status::Compensating { .. } if is_leased && entry.undo_lease > 0 => Some(Fence {
+                epoch: self.epoch,
+                lease: entry.undo_lease,
                 seq: entry.seq,
             }),
             _ => None,
@@ -280,7 +293,13 @@ impl Model {
                 return Ok(Ok(Effect::Extended { until }));
             }
             Verdict::Check => return Ok(Ok(Effect::Nothing)),
+            Verdict::HandBack { reason } if self.orders[at].is_undoing() => {
+                self.undo_handed_back(at, reason.as_deref(), now);
+            }
             Verdict::HandBack { reason } => {
+                if self.is_pushed(at) {
+                    self.note_begun(at);
+                }
                 let status = Status::Pending { ready_at: now };
                 self.apply(at, EventKind::Requeued, status, now);
                 self.orders[at].attempt -= 1;
@@ -300,6 +319,9 @@ impl Model {
         let was_given = lease <= (self.epoch, self.last_lease);
         let current = match (self.orders[at].status, self.orders[at].place) {
             (Status::Processing { lease }, Place::Time(..)) => (self.epoch, lease),
+            (Status::Compensating { .. }, _) if self.orders[at].undo_lease > 0 => {
+                (self.epoch, self.orders[at].undo_lease)
+            }
             _ => (0, 0),
         };
         let is_over = current != lease;
@@ -319,8 +341,16 @@ impl Model {
         now: Timestamp,
         changed: &[Changed],
     ) -> Result<(), Difference> {
+        if self.orders[at].is_undoing() {
+            let until = self.until.unwrap_or(now);
+            return self.undo_ended(at, outcome, (until, now));
+        }
         let (_, retry, is_last) = self.work(at);
         let is_exhausted = self.orders[at].attempt >= retry.attempts_max;
+        let is_end = is_last && matches!(outcome, Outcome::Complete { .. });
+        if !is_end && !matches!(outcome, Outcome::Reject { .. }) {
+            self.note_begun(at);
+        }
         match outcome {
             Outcome::Complete { output } => {
                 self.note_output(at, output.clone());
@@ -355,10 +385,11 @@ impl Model {
                 let range = (0, longest_wait_us(&retry, self.orders[at].attempt));
                 self.wait_again(at, range, changed, now)?;
             }
-            Outcome::Reject { .. } => {
-                let status = Status::Rejected { ended_at: now };
-                self.apply(at, EventKind::Rejected, status, now);
-                self.orders[at].place = Place::Nothing;
+            Outcome::Reject { reason } => {
+                let reason = Some(reason.clone());
+                let signature = Signature { reason, by: None };
+                self.turn_back(at, Target::Rejected, &signature, now);
+                return Ok(());
             }
             _ => {
                 self.apply(at, EventKind::Dead, Status::Dead { since: now }, now);
@@ -400,6 +431,7 @@ impl Model {
     ) -> Result<(), Difference> {
         let now = event.at;
         let (_, retry, _) = self.work(at);
+        self.note_begun(at);
         let attempt = self.orders[at].attempt;
         if self.has_effect(at) && attempt < retry.attempts_max + 10 {
             self.wait_again(at, (0, longest_wait_us(&retry, attempt)), changed, now)?;

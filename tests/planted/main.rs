@@ -30,7 +30,7 @@ const fn case(bug: Bug, check: &'static Check, because: &'static [&'static str])
 }
 
 /// Every bug of the list is here.
-const CASES: [Case; 30] = [
+const CASES: [Case; 31] = [
     case(
         Bug::AnswerBeforeFlush,
         &SIMULATION,
@@ -135,6 +135,11 @@ const CASES: [Case; 30] = [
     ),
     case(Bug::LowPriorityStarves, &MODEL, &["kind: Started"]),
     case(Bug::StaleResultTaken, &MODEL, &["answer:"]),
+    case(
+        Bug::EffectForgotten,
+        &SIMULATION,
+        &["(9) ended with its steps not undone"],
+    ),
     case(
         Bug::SignalForgotten,
         &MODEL,

@@ -260,7 +260,10 @@ impl Made {
         let Some((number, asked)) = asked else {
             return Err(format!("(2) nobody asked for {event:?}"));
         };
-        if (asked.change.seq, asked.kind) != (event.seq, event.kind) {
+        let is_turned_back = event.kind == EventKind::Compensating
+            && matches!(asked.kind, EventKind::Cancelled | EventKind::Replayed);
+        let is_of_kind = event.kind == asked.kind || is_turned_back;
+        if asked.change.seq != event.seq || !is_of_kind {
             return Err(format!("(2) {asked:?} was asked, but made {event:?}"));
         }
         match self.0.insert(number, event.clone()) {
@@ -313,10 +316,10 @@ impl Made {
     }
 }
 
-/// Whether an order is cancelled, or on its way there.
+/// Whether an order is cancelled, or on its way there, even if it is stuck.
 fn is_being_cancelled(seq: Seq, data: &Stored) -> bool {
-    let status = data.orders.get(&seq).map(|order| order.state.status);
-    let target = Target::Cancelled;
-    matches!(status, Some(Status::Cancelled { .. }))
-        || status == Some(Status::Compensating { target })
+    data.orders.get(&seq).is_some_and(|order| {
+        let is_cancelled = matches!(order.state.status, Status::Cancelled { .. });
+        is_cancelled || order.marks.undoing == Some(Target::Cancelled)
+    })
 }

@@ -49,7 +49,7 @@ const FIRST: &str = "promises_hold_whatever_fails";
 pub type Happened = BTreeMap<&'static str, u64>;
 
 /// Everything that a run must have met at least once; otherwise it has proved nothing about it.
-const MUST_HAPPEN: [&str; 56] = [
+const MUST_HAPPEN: [&str; 60] = [
     "refused",
     "full",
     "unknown, stored",
@@ -76,6 +76,10 @@ const MUST_HAPPEN: [&str; 56] = [
     "sent again, accepted",
     "end told",
     "parked",
+    "compensating",
+    "undo_started",
+    "undo_retried",
+    "undone",
     "signalled",
     "completed",
     "dead",

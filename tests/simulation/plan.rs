@@ -66,15 +66,27 @@ fn step(at: usize, random: &mut StdRng) -> Step {
         }),
         _ => StepKind::Simulate(simulate(random)),
     };
+    let name = format!("step-{at}");
+    let can_be_undone = matches!(kind, StepKind::Simulate(_));
+    let undo = (can_be_undone && random.random_ratio(1, 2)).then(|| {
+        let kind = StepKind::Simulate(simulate(random));
+        Box::new(limited(Step::new(&name, kind), random))
+    });
     Step {
-        name: format!("step-{at}").into(),
-        kind,
+        undo,
+        ..limited(Step::new(&name, kind), random)
+    }
+}
+
+fn limited(step: Step, random: &mut StdRng) -> Step {
+    Step {
         concurrency: [1, 3, u32::MAX][random.random_range(0..3)],
         retry: RetryPolicy {
             attempts_max: random.random_range(1..4),
             base_us: SECOND,
             cap_us: 20 * SECOND,
         },
+        ..step
     }
 }
 

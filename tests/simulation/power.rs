@@ -9,7 +9,7 @@ use super::world::{End, World};
 use super::{number, replayed};
 
 /// Seeds of an ordinary run: each is some hundred times as much work as one in memory.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 200;
 
 /// Everything that a run must have met at least once.
 const MUST_HAPPEN: [&str; 29] = [

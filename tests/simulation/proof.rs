@@ -2,7 +2,7 @@
 //!
 //! Numbers in the messages: (1) acknowledged orders are there, (2) nothing else is, (3) one id, one
 //! order, (4) one end, (5) legal histories, chained, (6) fences, (7) refused means not there,
-//! (8) counters.
+//! (8) counters, (9) what was done is undone before an order ends that turned back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use orderd::clock::Timestamp;
 use orderd::order::{
     Detail, Event, EventKind, Facts, NewOrder, Order, Outcome, Past, PastEnd, Position, Priority,
-    ProcessTally, Processes, Seq, Status, StatusKind, StepKind, StepOutput, Tally,
+    ProcessTally, Processes, Seq, Status, StatusKind, Step, StepKind, StepOutput, Tally,
 };
 use orderd::store::journal;
 
@@ -30,18 +30,66 @@ struct Passed {
     done: Vec<(Arc<str>, Priority, (i64, i64))>,
     /// Those whose signal has come.
     signalled: Vec<Arc<str>>,
+    /// Those of which an attempt was begun, each once.
+    begun: Vec<Arc<str>>,
+    /// Those that are undone.
+    undone: Vec<Arc<str>>,
+    /// It has turned back.
+    is_undoing: bool,
 }
 
 impl Passed {
-    fn follow(&mut self, event: &Event, priority: Priority, epoch: i64) {
+    fn follow(
+        &mut self,
+        event: &Event,
+        priority: Priority,
+        epoch: i64,
+    ) -> Result<(), &'static str> {
         let (step, fence) = (event.step.clone(), (epoch, event.lease));
         match event.kind {
+            EventKind::Started if self.is_undoing => return Err("began after it turned back"),
+            EventKind::Started => {
+                let step = step.filter(|step| !self.begun.contains(step));
+                self.begun.extend(step);
+            }
+            EventKind::Compensating => self.is_undoing = true,
+            EventKind::UndoStarted => {
+                let step = step.unwrap_or_default();
+                let Some(at) = self.begun.iter().position(|it| *it == step) else {
+                    return Err("undoes what never began");
+                };
+                if self.undone.contains(&step) {
+                    return Err("undoes what is undone");
+                }
+                let later = &self.begun[..at];
+                if self.undone.iter().any(|it| later.contains(it)) {
+                    return Err("undoes in the wrong order");
+                }
+            }
+            EventKind::Undone => self.undone.extend(step),
             EventKind::StepCompleted | EventKind::Completed => {
                 self.done.extend(step.map(|step| (step, priority, fence)));
             }
             EventKind::Signalled => self.signalled.extend(step),
             _ => {}
         }
+        Ok(())
+    }
+
+    /// A step of an order that turned back was done, can be undone, and is not.
+    fn is_left(&self, order: &Order, processes: &Processes) -> bool {
+        let process = processes.find_version(&order.process, order.process_version);
+        let mut steps = process.iter().flat_map(|(_, process)| &process.steps);
+        let has_ended = !order.state.status.is_open();
+        let is_done = |name: &Arc<str>| self.done.iter().any(|(it, ..)| it == name);
+        let is_left = |step: &Step| {
+            step.undo.is_some() && is_done(&step.name) && !self.undone.contains(&step.name)
+        };
+        let is_turned_back = matches!(
+            order.state.status,
+            Status::Cancelled { .. } | Status::Rejected { .. }
+        );
+        has_ended && is_turned_back && steps.any(is_left)
     }
 }
 
@@ -206,33 +254,27 @@ impl Proof {
         let accepted_at = before.map_or(event.at, |life| life.accepted_at);
         let priority = priority_after(event, before, data);
         let mut steps = before.map_or_else(Passed::default, |life| life.steps.clone());
-        steps.follow(event, priority, self.epoch);
+        let followed = steps.follow(event, priority, self.epoch);
+        followed.map_err(|what| format!("(9) {what}: {event:?}"))?;
         let first = (event.kind == EventKind::Started).then_some(event.at);
         let started_at = before.and_then(|life| life.started_at).or(first);
         let is_held = hold_after(event, before.is_some_and(|life| life.is_held));
         let is_held = is_held.map_err(|what| format!("(5) {what}: {event:?}"))?;
         match event.kind {
             EventKind::Accepted => self.accepted(event.seq, data, sent, processes)?,
-            EventKind::Started if event.lease <= self.lease => return tell(6, "a fence fell"),
-            EventKind::Started => {
+            EventKind::Started | EventKind::UndoStarted if event.lease <= self.lease => {
+                return tell(6, "a fence fell");
+            }
+            EventKind::Started | EventKind::UndoStarted => {
                 self.lease = event.lease;
                 fence = (self.epoch, event.lease);
             }
-            // A worker may give back what it has under a fence that is still good.
-            EventKind::Requeued
-                if event.lease != fence.1
-                    || (self.epoch <= fence.0 && !is_leased(event, data, processes)) =>
-            {
-                return tell(6, "a fence was given up that is still good");
+            _ => {
+                let own = (status, fence, self.epoch);
+                let is_leased = || is_leased(event, data, processes);
+                let fenced = is_under_its_fence(event, own, is_leased);
+                fenced.or_else(|what| tell(6, what))?;
             }
-            EventKind::Requeued | EventKind::Held | EventKind::Released => {}
-            EventKind::PriorityChanged | EventKind::Signalled | EventKind::CameLate => {}
-            // A lease that was lost at the restart may still be written there.
-            EventKind::Cancelled if event.lease == fence.1 => {}
-            _ if status == Some(StatusKind::Processing) && fence != (self.epoch, event.lease) => {
-                return tell(6, "not under the current fence");
-            }
-            _ => {}
         }
         let life = Life {
             is_held,
@@ -318,6 +360,9 @@ impl Proof {
             if (order.created_at, state.started_at) != (life.accepted_at, life.started_at) {
                 return Err(format!("(5) the row has another start: {order:?}"));
             }
+            if order.imported_at.is_none() && life.steps.is_left(order, processes) {
+                return Err(format!("(9) ended with its steps not undone: {order:?}"));
+            }
             life.count(order, &mut tallies);
             let said = match order.imported_at {
                 // No step ran here.
@@ -383,6 +428,33 @@ fn is_as_sent(order: &Order, sent: &NewOrder, processes: &Processes) -> bool {
         && is_held_as_sent(order, sent)
         && sent.past.as_ref().is_none_or(|past| has_past(order, past))
         && (&*order.process, order.process_version) == (&*process.name, process.version)
+}
+
+/// Whether what happened to an attempt happened under the fence that it has.
+fn is_under_its_fence(
+    event: &Event,
+    (status, fence, epoch): (Option<StatusKind>, (i64, i64), i64),
+    is_leased: impl Fn() -> bool,
+) -> Result<(), &'static str> {
+    use EventKind as E;
+    match event.kind {
+        // A worker may give back what it has under a fence that is still good.
+        E::Requeued if event.lease != fence.1 || (epoch <= fence.0 && !is_leased()) => {
+            Err("a fence was given up that is still good")
+        }
+        E::Requeued | E::Held | E::Released | E::PriorityChanged | E::Signalled | E::CameLate => {
+            Ok(())
+        }
+        // A lease that was lost at the restart may still be written there.
+        E::Cancelled | E::Compensating if event.lease == fence.1 => Ok(()),
+        E::UndoRetried | E::Undone if fence != (epoch, event.lease) => {
+            Err("undone under another fence")
+        }
+        _ if status == Some(StatusKind::Processing) && fence != (epoch, event.lease) => {
+            Err("not under the current fence")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether workers lease the step of an event.

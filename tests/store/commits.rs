@@ -3,7 +3,7 @@
 
 use orderd::order::{
     Beside, Changed, EventKind, Hold, Marks, OrderState, Position, Priority, Process, ProcessTally,
-    Seq, ShardNumber, Status, StatusKind, Tally,
+    Seq, ShardNumber, Status, StatusKind, Tally, Target,
 };
 use orderd::store::StoreError;
 
@@ -319,6 +319,8 @@ pub fn what_stands_beside_is_kept_until_it_is_over(backend: &Backend) {
     };
     let signalled = Marks {
         signalled: [0, 99].into_iter().collect(),
+        begun: [7].into_iter().collect(),
+        undoing: Some(Target::Rejected),
     };
     for (hold, marks) in [(Some(other), signalled), (None, Marks::default())] {
         let mut commit = hand.blank();

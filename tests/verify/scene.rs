@@ -23,6 +23,7 @@ pub struct Scene {
 
 fn process() -> Process {
     let step = |name: &str, failures_ppm, seconds: i64| Step {
+        undo: None,
         name: name.into(),
         kind: StepKind::Simulate(Simulate {
             shortest_us: seconds * 1_000_000,

@@ -77,7 +77,7 @@ impl Histories {
         let is_held = at.check_hold(place.as_ref(), findings);
         let (mut lease, mut started_at) =
             place.map_or((0, NEVER), |track| (track.lease, track.started_at));
-        if event.kind == EventKind::Started {
+        if matches!(event.kind, EventKind::Started | EventKind::UndoStarted) {
             lease = event.lease;
             started_at = if started_at == NEVER {
                 event.at
@@ -312,7 +312,7 @@ impl Place<'_> {
     fn check_lease(&self, before: Option<&Track>, chain: &mut Chain, findings: &mut Findings) {
         use EventKind as E;
         let event = self.event;
-        if event.kind == E::Started {
+        if matches!(event.kind, E::Started | E::UndoStarted) {
             findings.examine(&[Check::Leases]);
             if event.lease <= chain.lease {
                 let what = format!("lease {} is given after {}", event.lease, chain.lease);
@@ -321,7 +321,9 @@ impl Place<'_> {
             chain.lease = chain.lease.max(event.lease);
             return;
         }
-        let Some(track) = before.filter(|track| track.status == StatusKind::Processing) else {
+        let ends_undoing = matches!(event.kind, E::UndoRetried | E::Undone);
+        let is_leased = |track: &&Track| track.status == StatusKind::Processing || ends_undoing;
+        let Some(track) = before.filter(is_leased) else {
             return;
         };
         if matches!(
@@ -334,7 +336,7 @@ impl Place<'_> {
         let is_outcome = matches!(
             event.kind,
             E::StepCompleted | E::Retried | E::Parked | E::Dead | E::Completed | E::Rejected
-        );
+        ) || ends_undoing;
         let leased = chain.epoch_of(track.position);
         let name = event.kind.name();
         if event.lease != track.lease {

@@ -3,7 +3,7 @@
 
 use super::file;
 use crate::config::FILE_NAME;
-use crate::order::{Simulate, StepKind, TimeUp, Wait};
+use crate::order::{Pull, Simulate, StepKind, TimeUp, Wait};
 
 const STEP: &str =
     "\n[[process.default.step]]\nname = \"work\"\nkind = \"simulate\"\nduration = \"0s\"\n";
@@ -84,6 +84,47 @@ fn each_mistake_in_a_step_for_workers_is_named() {
         ),
     ] {
         assert_eq!(file(&text).error(), format!("orderd.toml: {message}"));
+    }
+}
+
+#[test]
+fn how_a_step_is_undone_is_read_whole_or_refused_by_name() {
+    let step = |undo: &str| {
+        let head = "[process.default]\nversion = 1\n[[process.default.step]]\nname = \"a\"\n";
+        format!("{head}kind = \"pull\"\nqueue = \"q\"\ncompensate = {{ {undo} }}")
+    };
+    let config = file(&step("queue = \"back\", lease = \"7s\", attempts = 3"));
+    let config = config.read().unwrap();
+    let undo = config.processes[0].steps[0].undo.as_ref().unwrap();
+    let (queue, lease_us) = ("back".into(), 7_000_000);
+    assert_eq!(undo.kind, StepKind::Pull(Pull { queue, lease_us }));
+    assert_eq!((&*undo.name, undo.retry.attempts_max), ("a", 3));
+    let pull = "\"pull\"\nqueue = \"q\"";
+    let pushed = step("queue = \"back\"").replace(pull, "\"push\"\nurl = \"https://x\"");
+    let config = file(&pushed).read().unwrap();
+    assert!(config.processes[0].steps[0].undo.is_some());
+    for (undo, message) in [
+        (
+            "url = \"http://x\"",
+            "process.default, step 1: compensate.url is not built yet in this version; use queue \
+             or duration",
+        ),
+        (
+            "attempts = 3",
+            "process.default, step 1: compensate says nothing of who undoes the step, or too \
+             much; give queue or duration",
+        ),
+        (
+            "queue = \"A b\"",
+            "process.default, step 1: compensate.queue is \"A b\"; it must be 1 to 64 lower-case \
+             letters, digits, '_' or '-'",
+        ),
+        (
+            "queue = \"a\", failure_rate = 0.5",
+            "process.default, step 1: compensate.failure_rate means something only with duration",
+        ),
+    ] {
+        assert_eq!(file(&step(undo)).error(), format!("orderd.toml: {message}"));
     }
 }
 
@@ -257,7 +298,7 @@ fn each_mistake_in_a_step_is_named() {
             simulated("duration = \"1s\"\nretries = 3"),
             "there is no setting process.default, step 1: retries; there are name, kind, duration, \
              per_priority, failure_rate, permanent_rate, concurrency, attempts, retry_base, \
-             retry_cap, retry_after",
+             retry_cap, retry_after, compensate",
         ),
     ] {
         assert_eq!(file(&text).error(), format!("orderd.toml: {message}"));

@@ -22,7 +22,7 @@ impl Attempt<'_> {
     /// The call that has the step done.
     pub(super) fn call(&self, body: Vec<u8>, now: Timestamp) -> Result<Call, BadTarget> {
         let call = self.signed(&self.push.url, body, now)?;
-        Ok(call.header("idempotency-key", &effect_key(self.id, self.step)))
+        Ok(call.header("idempotency-key", &effect_key(self.id, self.step, false)))
     }
 
     /// The call that asks what became of the attempts before.
@@ -30,7 +30,7 @@ impl Attempt<'_> {
         let body = json!({
             "order_id": self.id.as_str(),
             "step": self.step,
-            "effect_key": effect_key(self.id, self.step),
+            "effect_key": effect_key(self.id, self.step, false),
             "fence": self.fence,
             "queue": &*self.push.queue,
         });
@@ -39,7 +39,7 @@ impl Attempt<'_> {
 
     fn signed(&self, url: &str, body: Vec<u8>, now: Timestamp) -> Result<Call, BadTarget> {
         let target = Target::parse(url)?;
-        let id = effect_key(self.id, self.step);
+        let id = effect_key(self.id, self.step, false);
         let seconds = now.0 / MICROS_PER_SECOND;
         let secrets: Vec<Secret> = self.push.secrets.iter().filter_map(secret).collect();
         let signed = signatures(&secrets, &id, seconds, &body);

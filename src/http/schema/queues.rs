@@ -64,6 +64,9 @@ pub struct Leased {
     /// an attempt that is made again has its effect once.
     #[schema(example = "shop-2026-000017/pack")]
     pub effect_key: String,
+    /// The step is to be undone; left out otherwise.
+    #[serde(default)]
+    pub undo: bool,
     /// When the lease is over unless a beat extends it.
     #[schema(format = DateTime, example = "2026-12-24T18:00:30.000000Z")]
     pub deadline: String,

@@ -236,6 +236,7 @@ fn processes() -> Vec<Process> {
         concurrency: u32::MAX,
         open_orders_max: 0,
         steps: vec![Step {
+            undo: None,
             name: "work".into(),
             kind: StepKind::Simulate(Simulate {
                 shortest_us: 0,
