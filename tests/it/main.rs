@@ -64,6 +64,7 @@ mod http_rules;
 mod http_signals;
 mod http_slow;
 mod http_stream;
+mod http_undo;
 mod http_webhook_keys;
 mod http_webhooks;
 #[path = "../databases/machines.rs"]
