@@ -45,7 +45,11 @@ const CASES: [Case; 31] = [
     case(
         Bug::ChangeLostAtReopening,
         &SIMULATION,
-        &["(7) Asked", "but the journal says None"],
+        &[
+            "(7) Asked",
+            "but the journal says None",
+            "told that this is done, and it is not",
+        ],
     ),
     case(
         Bug::OrdersForgottenAtRestart,
@@ -55,7 +59,7 @@ const CASES: [Case; 31] = [
     case(
         Bug::OrdersDoubledAtRestart,
         &SIMULATION,
-        &["(4) something after the end", "(5) illegal"],
+        &["(4) something after the end", "(5) illegal", "forgotten: "],
     ),
     case(
         Bug::UnknownCalledUnavailable,
