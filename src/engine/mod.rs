@@ -7,6 +7,7 @@
 mod away;
 mod batch;
 mod change;
+mod content;
 mod handle;
 mod inbox;
 mod leases;
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 
 pub use batch::Batch;
 pub use change::{Answering, ChangeAnswer, Decided, KeyOfChanges};
+pub use content::read_leased;
 pub use handle::{Accepted, Handle, SubmitError};
 pub use inbox::Answer;
 use inbox::Inbox;

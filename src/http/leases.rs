@@ -1,10 +1,9 @@
 //! Leases: workers take waiting orders from a queue.
 //!
-//! Leases come from the engine's memory, what was ordered from the store, in as few reads as the
-//! orders are small. What does not reach its worker goes back into the queue.
+//! Leases come from the engine's memory, what was ordered from the store. What does not reach its
+//! worker goes back into the queue.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,27 +20,18 @@ use super::outcome;
 use super::parameters::Parameters;
 use super::queues::{self, Name};
 use super::wire::{Count, Fields, Text};
-use super::{App, orders, render, schema, work};
-use crate::engine::{Lease, SubmitError, Wanted};
-use crate::order::{
-    Action, Change, Fault, Order, Outcome, QueueIndex, Report, Seq, Signature, Verdict,
-};
+use super::{App, orders, schema, work};
+use crate::engine::{Lease, SubmitError, Wanted, read_leased};
+use crate::order::{Action, Change, Fault, Outcome, QueueIndex, Report, Seq, Signature, Verdict};
 use crate::server::{Hangup, ORDER_BYTES_MAX};
 use crate::shard::Leased;
-use crate::store::{Store, StoreError};
 
 /// Most orders of one lease.
 const LEASE_MAX: i64 = 1_000;
 /// Longest wait for work.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// What was ordered, in bytes, after which no more orders go into one answer.
-const LEASE_BYTES: usize = 4 << 20;
 /// The answer when there is nothing.
 const EMPTY: &[u8] = b"{\"data\":[]}";
-/// Orders that are read at first, while nobody knows how large they are.
-const FIRST_READ: usize = 4;
-/// Most orders that are read at once.
-const READ_MAX: usize = 64;
 
 pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(lease))
@@ -130,7 +120,7 @@ async fn answer(app: &App, queue: &str, lease: Lease) -> Result<Response, ApiErr
         [] => Default::default(),
         _ => {
             let store = Arc::clone(&app.store);
-            aside::ask(move || read(&*store, &seqs)).await?
+            aside::ask(move || read_leased(&*store, &seqs)).await?
         }
     };
     let (mut out, mut lost) = (b"{\"data\":[".to_vec(), Vec::new());
@@ -155,31 +145,6 @@ async fn answer(app: &App, queue: &str, lease: Lease) -> Result<Response, ApiErr
     let mut response = orders::json(out);
     room.keep(&mut response);
     Ok(response)
-}
-
-/// Reads orders, the first ones first, until there is enough for one answer. Tells of how many of
-/// them it has asked; those of which nothing is there are damaged.
-fn read(store: &dyn Store, seqs: &[Seq]) -> Result<(HashMap<Seq, Order>, usize), StoreError> {
-    let (mut found, mut asked) = (HashMap::with_capacity(seqs.len()), 0);
-    let (mut bytes, mut count) = (0, FIRST_READ);
-    while asked < seqs.len() && bytes < LEASE_BYTES {
-        let piece = &seqs[asked..seqs.len().min(asked + count)];
-        for order in store.orders_at(piece)? {
-            bytes += size(&order);
-            found.insert(order.seq, order);
-        }
-        asked += piece.len();
-        // As many as are likely to fit.
-        let left = LEASE_BYTES.saturating_sub(bytes);
-        count = (left / (bytes / asked).max(1)).clamp(1, READ_MAX);
-    }
-    Ok((found, asked))
-}
-
-/// About how many bytes an order brings into an answer.
-fn size(order: &Order) -> usize {
-    let outputs = order.outputs.iter().map(|it| it.output.len());
-    render::ORDER_SIZE_HINT + order.payload.len() + outputs.sum::<usize>()
 }
 
 /// What is said of an order whose row cannot be read.

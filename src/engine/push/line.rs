@@ -4,7 +4,6 @@
 //! A task for each call that is under way, and none for an order that waits. What it takes it
 //! either reports on or gives back; if it is killed, the leases end with the epoch.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,7 +18,7 @@ use super::desk::Desk;
 use super::service::{Probe, Service};
 use super::tally::Calls;
 use crate::clock;
-use crate::engine::{SubmitError, Wanted};
+use crate::engine::{SubmitError, Wanted, read_leased};
 use crate::order::{
     Action, Change, Order, Outcome, Push, QueueIndex, Report, RetryPolicy, Seq, StepKind, Verdict,
 };
@@ -32,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 /// How long is waited if the engine cannot be asked.
 const AWAY: Duration = Duration::from_millis(100);
-/// Most orders that are taken at once: their rows are read together.
+/// Most orders that are taken at once.
 const TAKEN_MAX: usize = 64;
 
 /// A step that is sent to an address.
@@ -119,15 +118,14 @@ impl Line {
             return;
         }
         let store = Arc::clone(&self.desk.store);
-        let read = tokio::task::spawn_blocking(move || store.orders_at(&seqs)).await;
+        let read = tokio::task::spawn_blocking(move || read_leased(&*store, &seqs)).await;
         // Dropping the lease gives it back.
-        let Ok(Ok(orders)) = read else {
+        let Ok(Ok((mut found, asked))) = read else {
             drop(lease);
             return sleep(AWAY).await;
         };
-        let mut found: HashMap<Seq, Order> = orders.into_iter().map(|it| (it.seq, it)).collect();
-        let count = lease.orders().len();
-        for leased in lease.keep(count) {
+        // The others are too large to be read beside these, and go back.
+        for leased in lease.keep(asked) {
             let order = found.remove(&leased.fence.seq);
             let line = Arc::clone(self);
             calls.spawn(line.attempt(leased, order, probe.take()));
